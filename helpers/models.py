@@ -1,0 +1,84 @@
+"""The registry of models: which id the lessons use for which task, and when that was last seen to be true.
+
+Model ids, prices and limits change several times a month, so no lesson writes one down. `models.chat` is the id
+(a plain string, ready for `model=`); `models["chat"]` is the whole row with its date and source.
+"""
+
+import tomllib
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+FILE = Path(__file__).with_name("models.toml")
+
+
+@dataclass(frozen=True)
+class Model:
+    """One row of models.toml.
+
+    `verified` is the day on which `against` (a documentation page, a live run) showed the model at work.
+    `price` is a dictionary with its own `unit`, `date` and `source`, empty where no price is known.
+    """
+
+    name: str
+    id: str
+    task: str
+    provider: str
+    verified: date
+    against: str
+    price: dict = field(default_factory=dict)
+
+    def cost(self, prompt_tokens: int = 0, completion_tokens: int = 0, seconds: float = 0.0) -> float:
+        """US dollars for one call, from this row's price: tokens for chat, seconds of compute for hf-inference.
+
+        Raises ValueError where the registry knows no price for the model.
+        """
+        if not self.price:
+            raise ValueError(f"models.toml knows no price for {self.id}; add a [{self.name}.price] table with its date")
+        tokens = prompt_tokens * self.price.get("input", 0) + completion_tokens * self.price.get("output", 0)
+        return tokens / 1e6 + seconds * self.price.get("second", 0)
+
+
+class Registry:
+    """`models.chat` gives an id, `models["chat"]` the whole row, `list(models)` all rows."""
+
+    def __init__(self, file: Path = FILE):
+        rows = tomllib.loads(file.read_text(encoding="utf-8"))
+        self._rows = {name: Model(name=name, **row) for name, row in rows.items()}
+
+    def __getitem__(self, name: str) -> Model:
+        if name not in self._rows:
+            raise KeyError(f"models.toml has no [{name}]; it has: {', '.join(self._rows)}")
+        return self._rows[name]
+
+    def __getattr__(self, name: str) -> str:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        try:
+            return self[name].id
+        except KeyError as error:
+            raise AttributeError(error.args[0]) from None
+
+    def __iter__(self):
+        return iter(self._rows.values())
+
+    def __dir__(self):
+        return [*super().__dir__(), *self._rows]
+
+    def for_id(self, model_id: str) -> Model | None:
+        """The row of a model id, with or without a `:provider` suffix; None if the course does not know it."""
+        plain = model_id.split(":")[0]
+        return next((row for row in self if row.id == plain), None)
+
+    def still_served(self, name: str) -> dict[str, str]:
+        """Ask the Hub which providers serve the model now: {provider: status}, empty when nobody does.
+
+        One GET of `/api/models/{id}?expand=inferenceProviderMapping`; costs nothing.
+        """
+        from huggingface_hub import model_info
+
+        mapping = model_info(self[name].id, expand="inferenceProviderMapping").inference_provider_mapping
+        return {entry.provider: entry.status for entry in mapping or []}
+
+
+models = Registry()
