@@ -34,6 +34,7 @@ class Answer:
     chunks : [(seconds since the request was sent, bytes), …], one pair for each piece that arrived.
     headers_at : seconds until status and headers were there.
     breaks : an exception to raise after the last chunk (a dropped connection), or before anything when status is 0.
+    pace : how fast to play it back: 1 as recorded, 0 at once, 2 twice as slow.
     delivered : the chunks that the client really took, filled while it reads.
     """
 
@@ -42,6 +43,7 @@ class Answer:
     chunks: list[tuple[float, bytes]]
     headers_at: float = 0.0
     breaks: Exception | None = None
+    pace: float = 1.0
     delivered: list[tuple[float, bytes]] = field(default_factory=list)
 
 
@@ -105,10 +107,10 @@ def _handle_request(transport, request: httpx2.Request) -> httpx2.Response:
             raise
         return httpx2.Response(response.status_code, headers=response.headers, stream=_Tee(response, plan, started))
     if len(plan.chunks) == 1 and plan.breaks is None:          # an ordinary answer, all at once
-        _sleep(plan.chunks[0][0])
+        _sleep(plan.chunks[0][0] * plan.pace)
         return _whole(plan)
     started = time.perf_counter()
-    _sleep(plan.headers_at)
+    _sleep(plan.headers_at * plan.pace)
     if plan.status == 0:
         raise plan.breaks
     return httpx2.Response(plan.status, headers=plan.headers, stream=_Paced(plan, started))
@@ -128,10 +130,10 @@ async def _handle_async_request(transport, request: httpx2.Request) -> httpx2.Re
             raise
         return httpx2.Response(response.status_code, headers=response.headers, stream=_AsyncTee(response, plan, started))
     if len(plan.chunks) == 1 and plan.breaks is None:
-        await _asleep(plan.chunks[0][0])
+        await _asleep(plan.chunks[0][0] * plan.pace)
         return _whole(plan)
     started = time.perf_counter()
-    await _asleep(plan.headers_at)
+    await _asleep(plan.headers_at * plan.pace)
     if plan.status == 0:
         raise plan.breaks
     return httpx2.Response(plan.status, headers=plan.headers, stream=_AsyncPaced(plan, started))
@@ -162,7 +164,7 @@ class _Paced(httpx2.SyncByteStream):
 
     def __iter__(self):
         for seconds, chunk in self.plan.chunks:
-            _sleep(seconds - (time.perf_counter() - self.started))
+            _sleep(seconds * self.plan.pace - (time.perf_counter() - self.started))
             self.plan.delivered.append((seconds, chunk))
             yield chunk
         if self.plan.breaks is not None:
@@ -175,7 +177,7 @@ class _AsyncPaced(httpx2.AsyncByteStream):
 
     async def __aiter__(self):
         for seconds, chunk in self.plan.chunks:
-            await _asleep(seconds - (time.perf_counter() - self.started))
+            await _asleep(seconds * self.plan.pace - (time.perf_counter() - self.started))
             self.plan.delivered.append((seconds, chunk))
             yield chunk
         if self.plan.breaks is not None:
