@@ -11,6 +11,7 @@ Three modes, one and the same code in the cells:
 
 import os
 import sys
+from contextlib import contextmanager
 
 import httpx2
 
@@ -88,6 +89,19 @@ class Session:
         """Send requests straight to the network again, as if start() had never been called."""
         wire.remove(self)
         self._take_token_back()
+
+    @contextmanager
+    def without_token(self):
+        """Inside `with session.without_token():` the clients find no token, as on a machine where nobody has logged in."""
+        from huggingface_hub import constants
+
+        kept = {name: os.environ.pop(name, None) for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")}
+        path, constants.HF_TOKEN_PATH = constants.HF_TOKEN_PATH, os.devnull
+        try:
+            yield
+        finally:
+            constants.HF_TOKEN_PATH = path
+            os.environ.update({name: value for name, value in kept.items() if value is not None})
 
     def _lend_token(self) -> None:
         """Clients refuse to be built without a token; where there is none, a placeholder stands in for it."""
