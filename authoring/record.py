@@ -70,6 +70,7 @@ def record_one(path: Path, environment: dict[str, str]) -> dict[str, int]:
     target = FOLDER / f"{path.stem}.json"
     new = target.with_suffix(".json.new")
     new.unlink(missing_ok=True)
+    old = target.read_bytes() if target.exists() else None
     execute(path, environment=environment | {"COURSE_RECORD": "1"}, write=False, timeout=LONGEST)
     before = {_key(record): record["answers"] for record in read(target)[0]}
     if not new.exists():
@@ -80,8 +81,12 @@ def record_one(path: Path, environment: dict[str, str]) -> dict[str, int]:
         if not target.exists() or target.read_bytes() != new.read_bytes():
             os.replace(new, target)
         new.unlink(missing_ok=True)
+    try:
+        execute(path, environment={"COURSE_MODE": "replay", "COURSE_PACE": "0"}, write=True, timeout=LONGEST)
+    except Exception:
+        target.unlink(missing_ok=True) if old is None else target.write_bytes(old)
+        raise
     _drop_unused_pictures(target)
-    execute(path, environment={"COURSE_MODE": "replay", "COURSE_PACE": "0"}, write=True, timeout=LONGEST)
     return _compare(before, after)
 
 

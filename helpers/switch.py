@@ -6,7 +6,8 @@ import html
 def show_switch(session) -> None:
     """Display the switch for a session; a mode that cannot be had says why, and the old one stays."""
     import ipywidgets as widgets
-    from IPython.display import display
+
+    from helpers.widgets import show_widget
 
     switch = widgets.ToggleButtons(
         options=[("Replay", "replay"), ("Practice", "practice"), ("Live", "live")], value=session.mode,
@@ -25,4 +26,4 @@ def show_switch(session) -> None:
             switch.value = session.mode
 
     switch.observe(choose, names="value")
-    display(widgets.VBox([switch, said]))
+    show_widget(widgets.VBox([switch, said]), 'Answers: Replay | Practice | Live   (or: session.mode = "practice")')
