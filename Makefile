@@ -1,0 +1,81 @@
+# `make lab` opens the course, `make test` proves it. Each works alone, on a fresh clone.
+# Windows, or no make: the same steps by hand are in CONTRIBUTING.md.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+UV := $(VENV)/bin/uv
+# The Python to build .venv with: the first one here that is new enough. `make lab PYTHON=/opt/python3.13/bin/python3` chooses.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null && echo $$p && break; done)
+
+# What is installed is marked in .venv with the checksum of its lock, so a second run has nothing to do.
+mark = $(VENV)/.$(1)-$(firstword $(shell cat pyproject.toml $(2) | cksum))
+UV_SET := $(call mark,uv,locks/uv.txt)
+LAB_SET := $(call mark,lab,locks/lab.txt)
+TEST_SET := $(call mark,test,locks/test.txt)
+
+LAB_ARGS ?=
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+JOBS ?= 2
+ARGS ?=
+
+.PHONY: lab test record exercises site practice bench lock doctor clean
+
+lab: $(LAB_SET)
+	$(VENV)/bin/jupyter lab $(AS_ROOT) $(LAB_ARGS) notebooks/01_first_call.ipynb
+
+test: $(TEST_SET)
+	$(PY) -m pytest -n $(JOBS) --dist loadscope $(ARGS)
+
+doctor: $(LAB_SET)
+	$(PY) -m helpers.doctor $(ARGS)
+
+record: $(TEST_SET)
+	$(PY) -m authoring.record $(ARGS)
+
+exercises: $(TEST_SET)
+	$(PY) -m authoring.derive $(ARGS)
+
+site: $(TEST_SET)
+	$(PY) -m authoring.site $(ARGS)
+
+practice: $(TEST_SET)
+	$(PY) -m authoring.practice_server $(ARGS)
+
+bench: $(TEST_SET)
+	$(PY) -m authoring.bench $(ARGS)
+
+# Keeps the pins it can; `make lock ARGS=--upgrade` takes the newest of everything.
+COMPILE = $(UV) pip compile -q --no-python-downloads --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" $(ARGS)
+lock: $(UV_SET)
+	$(COMPILE) --all-extras pyproject.toml -o locks/test.txt
+	$(COMPILE) --extra lab -c locks/test.txt pyproject.toml -o locks/lab.txt
+	echo uv | $(COMPILE) -c locks/test.txt - -o locks/uv.txt
+
+clean:
+	rm -rf $(VENV) .pytest_cache _site
+
+$(PY):
+	@test -n "$(PYTHON)" || { echo "This needs Python 3.11 to 3.14 and found none. On Debian or Ubuntu: sudo apt-get install python3 python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv module is missing. On Debian or Ubuntu: sudo apt-get install $$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+
+$(UV_SET): $(PY)
+	$(PY) -m pip install -q --require-hashes -r locks/uv.txt
+	touch $@
+
+# The test set holds the learner's set with the same pins: whoever has the first has the second.
+$(LAB_SET): $(UV_SET)
+	$(call install,locks/lab.txt)
+	touch $@
+
+$(TEST_SET): $(UV_SET)
+	$(call install,locks/test.txt)
+	touch $@ $(LAB_SET)
+
+define install
+rm -f $(VENV)/.lab-* $(VENV)/.test-*
+$(UV) pip install -q --python $(PY) -r $(1)
+$(UV) pip install -q --python $(PY) --no-deps -e .
+$(VENV)/bin/jupyter labextension disable --level=sys_prefix @jupyterlab/apputils-extension:announcements
+endef
