@@ -1,0 +1,178 @@
+"""The application: which request goes where.
+
+One app answers for all the service's hosts. A request may come under the host's own name (in `Host`, or in
+`X-Forwarded-Host` when it was forwarded) or straight to 127.0.0.1; then the path alone decides.
+"""
+
+import logging
+import time
+import uuid
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Host, Route, Router
+
+from . import endpoints, errors, hub, router
+from . import weights as registry
+from .catalogue import Catalogue
+from .llm import ChatModel
+
+# What the makers of the chat models advise; used where a request does not say otherwise.
+CHAT_DEFAULTS = {
+    "qwen": {"temperature": 0.7, "top_p": 0.8, "repeat_penalty": 1.1},
+    "smollm2": {"temperature": 0.2, "top_p": 0.9, "repeat_penalty": 1.1},
+}
+
+
+@dataclass
+class Practice:
+    """Everything the routes share; found at `app.state.practice`."""
+
+    catalogue: Catalogue
+    chat: ChatModel
+    endpoints: endpoints.ControlPlane
+    rate_limit: hub.RateLimit
+
+
+def create_app(weights: str = "smollm2", speed: float = 20.0, clock: endpoints.Clock | None = None) -> Starlette:
+    """The practice server as an ASGI application. Models are loaded on first use; `load_all` loads them at once.
+
+    weights : the chat weights, "smollm2" or "qwen".
+    speed : how many times as fast as in reality endpoints start and fall asleep; `clock` replaces that clock (for tests).
+    """
+    if weights not in CHAT_DEFAULTS:
+        raise ValueError(f"no chat weights called {weights!r}; there are: {', '.join(CHAT_DEFAULTS)}")
+    if speed <= 0:
+        raise ValueError(f"speed must be greater than 0, got {speed}")
+    catalogue = Catalogue()
+    practice = Practice(
+        catalogue=catalogue,
+        chat=ChatModel(registry.REGISTRY[weights], CHAT_DEFAULTS[weights]),
+        endpoints=endpoints.ControlPlane(clock or endpoints.Clock(speed), catalogue),
+        rate_limit=hub.RateLimit(),
+    )
+    app = Starlette(routes=_routes(), exception_handlers={
+        errors.ServiceError: lambda request, error: error.response(),
+        HTTPException: _http_error,
+        registry.WeightsMissing: _no_weights, registry.WeightsDamaged: _no_weights,
+    })
+    app.state.practice = practice
+    app.add_middleware(Provenance)
+    app.add_middleware(ForwardedHost)
+    return app
+
+
+def load_all(app: Starlette) -> list[str]:
+    """Load every model now, so that no request waits for it. Returns one message for each that can't be had."""
+    practice, problems = app.state.practice, []
+    for model in (practice.chat,):
+        try:
+            model.load()
+        except (registry.WeightsMissing, registry.WeightsDamaged) as error:
+            problems.append(str(error))
+    return problems
+
+
+def _routes() -> list:
+    everything = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+    control = [
+        Route("/v2/endpoint/{namespace}", endpoints.list_or_create, methods=["GET", "POST"]),
+        Route("/v2/endpoint/{namespace}/{name}", endpoints.one, methods=["GET", "PUT", "DELETE"]),
+        Route("/v2/endpoint/{namespace}/{name}/{action}", endpoints.act, methods=["POST"]),
+        Route("/v2/provider/{namespace}", endpoints.list_hardware),
+    ]
+    at_endpoint = [Route("/{path:path}", endpoints.at_endpoint, methods=everything)]
+    return [
+        Host("api-inference.huggingface.co", Router([Route("/{path:path}", gone, methods=everything)])),
+        Host("api.endpoints.huggingface.cloud", Router(control)),
+        Host("{name}.endpoints.huggingface.cloud", Router(at_endpoint)),
+        Route("/health", health),
+        Route("/api/models", hub.list_models),
+        Route("/api/models/{name:path}", hub.model_info),
+        Route("/api/tasks", hub.tasks),
+        Route("/api/whoami-v2", hub.whoami),
+        Route("/api/telemetry/{path:path}", hub.telemetry),
+        Route("/v1/models", hub.chat_models),
+        Route("/v1/chat/completions", router.chat, methods=["POST"]),
+        *(Route(f"/{provider}/{path}/chat/completions", partial(router.provider_chat, provider=provider), methods=["POST"])
+          for provider, path in router.CHAT_PATHS.items()),
+        *(Route(f"/{provider}/{router.CHAT_PATHS[provider]}/completions", partial(router.provider_text, provider=provider), methods=["POST"])
+          for provider in router.TEXT_PROVIDERS),
+        *control,
+        Route("/api/v1/catalog/list", endpoints.list_catalog),
+        Route("/api/v1/catalog/model/{wanted:path}/deploy", endpoints.deploy_from_catalog, methods=["POST"]),
+        Route("/api/v1/catalog/recipe/{wanted}/deploy", endpoints.deploy_from_catalog, methods=["POST"]),
+        Route("/endpoints/{name}", endpoints.at_endpoint, methods=everything),
+        Route("/endpoints/{name}/{path:path}", endpoints.at_endpoint, methods=everything),
+    ]
+
+
+async def health(request: Request) -> Response:
+    return JSONResponse({"status": "ok", "chat": request.app.state.practice.chat.weights.title})
+
+
+async def gone(request: Request) -> Response:
+    raise errors.gone()
+
+
+def _http_error(request: Request, error: HTTPException) -> Response:
+    return PlainTextResponse(error.detail, error.status_code, error.headers)
+
+
+def _no_weights(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, 503)
+
+
+class ForwardedHost:
+    """A request that was forwarded keeps the host that it was meant for."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "http":
+            headers = dict(scope["headers"])
+            if b"x-forwarded-host" in headers:
+                headers[b"host"] = headers[b"x-forwarded-host"]
+                scope = {**scope, "headers": list(headers.items())}
+        await self.app(scope, receive, send)
+
+
+class Provenance:
+    """Every response says who answered and has a request id; and nothing that breaks here leaves a caller without an answer."""
+
+    def __init__(self, app):
+        self.app = app
+        self.defaults = {"x-answered-by": "practice server", "x-answered-runtime": f"starlette {version('starlette')}"}
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def send_marked(message):
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                for name, value in self.defaults.items():
+                    headers.setdefault(name, value)
+                # The form of the real ids: a trace id with its time, then a random id.
+                headers.setdefault("x-request-id", f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};{uuid.uuid4()}")
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_marked)
+        except Exception:
+            logging.getLogger("practice_server").exception("%s %s", scope["method"], scope["path"])
+            if started:
+                raise
+            response = JSONResponse({"error": "The practice server failed; its log says why. This is a bug of the course."}, 500)
+            await response(scope, receive, send_marked)
