@@ -4,11 +4,13 @@
     session.log.last      the newest row: .method .url .json .status .seconds .tokens .answered_by .response .events
     session.log.last.as_curl()    the same request for a terminal
 
-It never holds a token: headers are not kept, and anything that looks like a token in a URL or body is masked.
+It never holds a token: request headers are not kept, and what looks like a token in a URL or a body is replaced when an
+entry is made.
 """
 
 import html
 import json
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -18,33 +20,71 @@ from urllib.parse import urlsplit
 
 from helpers.wire import Answer
 
-TOKEN = re.compile(r"\b(hf|sk|r8)_[A-Za-z0-9_-]{16,}|\bsk-[A-Za-z0-9_-]{16,}")
+# Access tokens of Hugging Face and of its providers. The last alternative of START is for JSON inside JSON, where a
+# line break before a token is written \n: two characters, the second of them a letter.
+START = r"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt]))"
+TOKEN = re.compile(rf"(?:hf_|{START}(?:api_org_|sk[-_]|gsk_|r8_|tgp_|fw_|csk-|xai-|nvapi-|ghp_))[A-Za-z0-9_-]{{16,}}")
+SIGNS = (b"hf_", b"sk-", b"sk_", b"gsk_", b"r8_", b"tgp_", b"fw_", b"api_org_", b"xai-", b"nvapi-", b"ghp_")
 
 
 def mask(text: str) -> str:
-    """`text` with everything that looks like an access token replaced by `$HF_TOKEN`."""
+    """`text` with everything that looks like an access token, and this process's own token, replaced by `$HF_TOKEN`."""
+    own = os.environ.get("HF_TOKEN", "")
+    if len(own) >= 8:
+        text = text.replace(own, "$HF_TOKEN")
     return TOKEN.sub("$HF_TOKEN", text)
+
+
+def masked(content: bytes) -> bytes:
+    """`content` without tokens; the very same object where there is none (looking is cheap, most bodies are clean)."""
+    own = os.environ.get("HF_TOKEN", "").encode()
+    if not any(sign in content for sign in SIGNS) and not (len(own) >= 8 and own in content):
+        return content
+    return mask(content.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+
+def sse_events(chunks: list[tuple[float, bytes]]) -> list[tuple[float, dict]]:
+    """The server-sent events in a stream's pieces: [(seconds when the event was complete, data), …], without `[DONE]`.
+
+    Pieces may end anywhere, even inside a character, so lines are put together as bytes. Source: WHATWG HTML, 9.2.
+    """
+    found, rest = [], b""
+    for seconds, chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            if line.startswith(b"data:"):
+                try:
+                    found.append((seconds, json.loads(line[5:])))
+                except ValueError:
+                    pass                        # `[DONE]`, or a line that is no JSON
+    return found
 
 
 @dataclass
 class Entry:
     """One request and what came back.
 
+    number : 1 for the session's first request.
+    mode : who was asked, "replay", "practice" or "live".
     seconds : how long the answer took when it was given for real (in replay: as recorded), None while it is under way.
     answered_by : the model (or service) that really answered.
     note : what the course did to this request (a miss, an injected fault), empty otherwise.
+    at : when the request was sent, in UTC.
     """
 
     number: int
     method: str
     url: str
-    content: bytes
+    content: bytes = field(repr=False)
     mode: str
-    answer: Answer | None = None
+    answer: Answer | None = field(default=None, repr=False)
     seconds: float | None = None
     answered_by: str = ""
     note: str = ""
-    at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    at: datetime = field(default_factory=lambda: datetime.now(timezone.utc), repr=False)
+
+    def __post_init__(self):
+        self.url, self.content = masked(self.url.encode()).decode(), masked(self.content)
 
     @property
     def host(self) -> str:
@@ -58,7 +98,10 @@ class Entry:
     @property
     def json(self) -> dict | list | None:
         """The request's JSON body; None where there was none."""
-        return json.loads(mask(self.content.decode("utf-8", "replace"))) if self.content[:1] in (b"{", b"[") else None
+        try:
+            return json.loads(self.content)
+        except ValueError:
+            return None
 
     @property
     def status(self) -> int | None:
@@ -76,44 +119,45 @@ class Entry:
         return self.answer.delivered if self.answer else []
 
     @property
+    def body(self) -> bytes:
+        """The answer's bytes as far as they were read: a picture, for example."""
+        return b"".join(chunk for _, chunk in self.chunks)
+
+    @property
     def text(self) -> str:
-        """The answer's body as far as it was read."""
-        return b"".join(chunk for _, chunk in self.chunks).decode("utf-8", "replace")
+        """The answer's body as text, as far as it was read."""
+        return self.body.decode("utf-8", "replace")
 
     @property
     def response(self) -> dict | list | None:
         """The answer's JSON; None for streams, images and empty bodies."""
         try:
-            return json.loads(self.text)
+            return json.loads(self.body)
         except ValueError:
             return None
 
     @property
     def events(self) -> list[tuple[float, dict]]:
         """A stream's server-sent events: [(seconds since the request, data), …], without the closing `[DONE]`."""
-        found, rest = [], ""
-        for seconds, chunk in self.chunks:
-            rest += chunk.decode("utf-8", "replace")
-            *lines, rest = rest.split("\n")
-            for line in lines:
-                data = line.removeprefix("data:").strip()
-                if line.startswith("data:") and data != "[DONE]":
-                    found.append((seconds, json.loads(data)))
-        return found
+        return sse_events(self.chunks)
 
     @property
     def usage(self) -> dict[str, int]:
         """Token counts as the service reports them: prompt_tokens, completion_tokens, total_tokens; {} if it says none."""
-        bodies = [self.response] if self.response is not None else [data for _, data in reversed(self.events)]
+        answer = self.response
+        bodies = [data for _, data in reversed(self.events)] if answer is None else [answer]
         return next((body["usage"] for body in bodies if isinstance(body, dict) and body.get("usage")), {})
 
     @property
     def tokens(self) -> int | None:
+        """Tokens read and written, as the service counted them; None if it did not say."""
         return self.usage.get("total_tokens")
 
     def as_curl(self) -> str:
         """The request as a curl command, with `$HF_TOKEN` where the token belongs."""
-        lines = [f"curl -X {self.method} {shlex.quote(mask(self.url))}", '-H "Authorization: Bearer $HF_TOKEN"']
+        lines = [f"curl -X {self.method} {shlex.quote(self.url)}"]
+        if self.host.endswith(("huggingface.co", "huggingface.cloud")):         # nobody else is to see the token
+            lines.append('-H "Authorization: Bearer $HF_TOKEN"')
         if self.json is not None:
             lines += ["-H 'Content-Type: application/json'", "-d " + shlex.quote(json.dumps(self.json, ensure_ascii=False))]
         return " \\\n  ".join(lines)
@@ -122,15 +166,23 @@ class Entry:
         """The cells of this request in the table."""
         took = "" if self.seconds is None else f"{self.seconds:.2f}"
         status = {None: "…", 0: "broken"}.get(self.status, str(self.status))
-        return [str(self.number), self.method, self.host, self.path, status, took, str(self.tokens or ""),
-                self.answered_by + (f" ({self.note})" if self.note else "")]
+        who = self.answered_by + (f" ({self.note})" if self.note else "")
+        return [str(self.number), self.method, self.host, self.path, self.sent(), status, took, str(self.tokens or ""), who]
+
+    def sent(self, width: int = 40) -> str:
+        """The JSON body on one line, cut to `width` characters."""
+        body = "" if self.json is None else json.dumps(self.json, ensure_ascii=False)
+        return body if len(body) <= width else body[: width - 1] + "…"
 
 
-COLUMNS = ["#", "method", "host", "path", "status", "seconds", "tokens", "answered by"]
+COLUMNS = ["#", "method", "host", "path", "JSON body", "status", "seconds", "tokens", "answered by"]
 
 
 class Log:
-    """The rows of a session, oldest first. Indexes and slices like a list."""
+    """The rows of a session, oldest first. Indexes and slices like a list.
+
+    The table leaves out when a request was sent (`entry.at`), so that a notebook reads the same on every run.
+    """
 
     def __init__(self, entries: list[Entry] | None = None):
         self.entries: list[Entry] = [] if entries is None else entries
@@ -162,8 +214,16 @@ class Log:
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th scope='col' style='text-align:left'>{name}</th>" for name in COLUMNS)
-        body = "".join(
-            "<tr>" + "".join(f"<td style='text-align:left'>{html.escape(cell)}</td>" for cell in entry.row()) + "</tr>"
-            for entry in self.entries
-        )
+        body = "".join("<tr>" + "".join(_cell(name, text, entry) for name, text in zip(COLUMNS, entry.row())) + "</tr>"
+                       for entry in self.entries)
         return f"<table><caption>Requests of this session</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(name: str, text: str, entry: Entry) -> str:
+    """One cell; a body too long for it opens when it is clicked."""
+    shown = html.escape(text)
+    if name == "JSON body" and text.endswith("…"):
+        whole = html.escape(json.dumps(entry.json, ensure_ascii=False, indent=1))
+        shown = f"<details><summary>{shown}</summary><pre>{whole}</pre></details>"
+    place = "right" if name in ("#", "seconds", "tokens") else "left"
+    return f"<td style='text-align:{place};vertical-align:top'>{shown}</td>"

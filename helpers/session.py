@@ -7,22 +7,32 @@ Three modes, one and the same code in the cells:
     replay     recorded answers; no account, no token, no network. The default.
     practice   small real models on this machine (`make practice`); free, answers anything.
     live       the real service; only when you choose it, and only with your own token.
+
+Environment variables: COURSE_MODE (the mode to start in), COURSE_PACE (0: no waiting in replay, 1: as recorded),
+COURSE_PRACTICE_URL (where the practice server is), COURSE_RECORD (set by `make record`: keep what is forwarded).
 """
 
 import os
+import re
 import sys
+import threading
 from contextlib import contextmanager
 
 import httpx2
 
 from helpers import wire
-from helpers.log import Entry, Log
-from helpers.models import models
-from helpers.replay import FOLDER, Recorder, Recording, miss
+from helpers.cost import rough_cost, say_cost  # noqa: F401 (rough_cost is asked for here)
+from helpers.log import Entry, Log, mask, masked
+from helpers.recorder import KEEP, Recorder
+from helpers.replay import Recording, miss
+from helpers.storage import FOLDER, refuse_secrets
 
 MODES = ("replay", "practice", "live")
 PRACTICE_URL = "http://127.0.0.1:8750"
-PLACEHOLDER = "hf_placeholder_of_the_course"    # lets clients be built without an account; never leaves this process
+# Clients refuse to be built without a token. Where there is none the first of these stands in for it; it is never sent.
+# The second takes the place of any token on its way to the practice server, which has no business with a real one.
+PLACEHOLDER = "hf_placeholder_of_the_course"
+PRACTICE_TOKEN = "hf_practice_on_this_machine"
 
 _session = None
 
@@ -34,33 +44,40 @@ def start(notebook: str, mode: str | None = None) -> "Session":
     mode : "replay", "practice" or "live"; None takes the environment variable COURSE_MODE, else "replay".
         A token in the environment alone never switches to live.
 
-    Calling it again ends the session before. Raises ValueError for an unknown mode, and RuntimeError for live without
-    a token or practice without a practice server.
+    Calling it again ends the session before. Raises ValueError for an unknown mode or a name that cannot name a file,
+    and RuntimeError for live without a token or practice without a practice server; whatever it raises, nothing has
+    changed.
+
+    Answered are all clients that send through httpx2: huggingface_hub, openai and httpx2 itself, also behind a proxy.
+    The older `httpx`, `requests` or a terminal go to the real service, as ever.
     """
     global _session
+    session = Session(notebook, mode or os.environ.get("COURSE_MODE") or "replay")
     if _session is not None:
         _session.stop()
-    _switch_telemetry_off()
-    _session = Session(notebook, mode or os.environ.get("COURSE_MODE", "replay"))
-    _session.show()
-    return _session
+    _session = session
+    session.begin()
+    session.show()
+    return session
 
 
 class Session:
     """What start() returns. `session.log` is the request log; `session.mode` can be set; `session.stop()` undoes it all."""
 
     def __init__(self, notebook: str, mode: str = "replay"):
+        if not re.fullmatch(r"\w[\w-]*", notebook):
+            raise ValueError(f'{notebook!r} is no name for a notebook: letters, digits, "_" and "-" only, without .ipynb')
         self.notebook = notebook
         self.log = Log()
         self.recording = Recording(FOLDER / f"{notebook}.json")
-        self.pace = float(os.environ.get("COURSE_PACE", "1"))
-        self.practice_url = os.environ.get("COURSE_PRACTICE_URL", PRACTICE_URL).rstrip("/")
-        # `make record` sets COURSE_RECORD: then everything that is forwarded is recorded too.
+        self.pace = _pace()
+        self.practice_url = (os.environ.get("COURSE_PRACTICE_URL") or PRACTICE_URL).rstrip("/")
         self._recorder = Recorder(self.recording.path) if os.environ.get("COURSE_RECORD") else None
-        self._lent_token = False
+        self._lock = threading.Lock()
+        self._lent: str | None = None       # the token that stands in os.environ because we put it there
+        self._begun = False
         self._mode = ""
         self.mode = mode
-        wire.install(self)
 
     # ---- the mode ----
 
@@ -73,26 +90,66 @@ class Session:
         if mode not in MODES:
             raise ValueError(f"there is no mode {mode!r}; choose one of {', '.join(MODES)}")
         if mode == "live":
-            self._take_token_back()
-            if not _token():
-                self._lend_token()
-                raise RuntimeError("Live needs your own token and none was found. Make one at huggingface.co/settings/tokens "
-                                   'with the permission "Make calls to Inference Providers", then run `hf auth login` in a '
-                                   "terminal (on Colab: add the secret HF_TOKEN), restart the kernel and choose Live again.")
+            _check_live()
         if mode == "practice":
             self._find_practice_server()
-        if mode != "live":
-            self._lend_token()
         self._mode = mode
+        if self._begun:
+            self._prepare()
+
+    def begin(self) -> None:
+        """Answer from now on. start() does this."""
+        if not self._begun:
+            self._begun = True
+            wire.install(self)
+            self._prepare()
 
     def stop(self) -> None:
-        """Send requests straight to the network again, as if start() had never been called."""
-        wire.remove(self)
-        self._take_token_back()
+        """Send requests straight to the network again, as if start() had never been called.
+
+        One thing stays: huggingface_hub's telemetry is off for the rest of this process.
+        """
+        if self._begun:
+            self._begun = False
+            wire.remove(self)
+            self._take_back()
+
+    def _prepare(self) -> None:
+        """Set huggingface_hub up for the mode: no telemetry, a token to build clients with, no offline mode."""
+        from huggingface_hub import constants
+
+        self._take_back()
+        # Telemetry: before its first request it would send one that nobody asked for, and keep the answer in HF_HOME.
+        os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+        constants.HF_HUB_DISABLE_TELEMETRY = True
+        # HF_HUB_OFFLINE refuses requests before anybody could answer them; here they do not leave this machine.
+        constants.HF_HUB_OFFLINE = self._mode == "live" and _offline()
+        if not os.environ.get("HF_TOKEN"):
+            # Live: the learner's own, so that os.environ["HF_TOKEN"] works also after `hf auth login`.
+            self._lent = os.environ["HF_TOKEN"] = _token() if self._mode == "live" else PLACEHOLDER
+
+    def _take_back(self) -> None:
+        from huggingface_hub import constants
+
+        if self._lent is not None and os.environ.get("HF_TOKEN") == self._lent:
+            del os.environ["HF_TOKEN"]
+        self._lent = None
+        constants.HF_HUB_OFFLINE = _offline()
+
+    def _find_practice_server(self) -> None:
+        try:
+            with httpx2.Client(trust_env=False, timeout=2) as client:
+                client.get(self.practice_url + "/health").raise_for_status()
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise RuntimeError(f"Practice needs the practice server, and none answers at {self.practice_url}. "
+                               "Start it with `make practice` in a terminal in the course's folder.") from error
 
     @contextmanager
     def without_token(self):
-        """Inside `with session.without_token():` the clients find no token, as on a machine where nobody has logged in."""
+        """Inside `with session.without_token():` the clients find no token, as on a machine where nobody has logged in.
+
+        Hides the environment's token and the one of `hf auth login`, not a secret of Colab. Not for several threads.
+        """
         from huggingface_hub import constants
 
         kept = {name: os.environ.pop(name, None) for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")}
@@ -103,83 +160,80 @@ class Session:
             constants.HF_TOKEN_PATH = path
             os.environ.update({name: value for name, value in kept.items() if value is not None})
 
-    def _lend_token(self) -> None:
-        """Clients refuse to be built without a token; where there is none, a placeholder stands in for it."""
-        if not _token():
-            os.environ["HF_TOKEN"], self._lent_token = PLACEHOLDER, True
-
-    def _take_token_back(self) -> None:
-        if self._lent_token and os.environ.get("HF_TOKEN") == PLACEHOLDER:
-            del os.environ["HF_TOKEN"]
-        self._lent_token = False
-
-    def _find_practice_server(self) -> None:
-        try:
-            httpx2.get(self.practice_url + "/health", timeout=2).raise_for_status()
-        except httpx2.HTTPError as error:
-            raise RuntimeError(f"Practice needs the practice server, and none answers at {self.practice_url}. "
-                               "Start it with `make practice` in a terminal in the course's folder.") from error
-
     # ---- a request (called by helpers.wire) ----
 
     def __call__(self, request: httpx2.Request) -> wire.Answer | wire.Forward:
-        entry = Entry(len(self.log) + 1, request.method, str(request.url), request.content, self._mode)
-        self.log.entries.append(entry)
+        with self._lock:
+            entry = Entry(len(self.log) + 1, request.method, str(request.url), request.content, self._mode)
+            self.log.entries.append(entry)
         if self._mode == "replay":
-            return self._replay(entry)
-        return wire.Forward(self._address(request), lambda answer: self._done(entry, answer), drain=self._recorder is not None)
+            return self._replay(entry, request.content)
+        if self._recorder:
+            refuse_secrets(f"The request to {entry.host}", str(request.url), request.content.decode("utf-8", "replace"))
+        return wire.Forward(self._address(request), lambda answer: self._done(entry, request, answer),
+                            drain=self._recorder is not None, direct=self._mode == "practice")
 
-    def _replay(self, entry: Entry) -> wire.Answer:
-        found = self.recording.answer(entry.method, entry.url, entry.content)
+    def _replay(self, entry: Entry, content: bytes) -> wire.Answer:
+        found = self.recording.answer(entry.method, entry.url, content)
         if found is None:
-            entry.answer, entry.seconds, entry.note = miss(self.recording, entry.method, entry.url, entry.content), 0.0, "not recorded"
+            entry.note, entry.seconds = "not recorded", 0.0
+            entry.answer = miss(self.recording, entry.method, entry.url, entry.content)
             return entry.answer
         entry.answer, by = found
         entry.answer.pace = self.pace
-        entry.seconds, entry.answered_by = entry.answer.chunks[-1][0] if entry.answer.chunks else 0.0, by.get("model", "")
+        entry.seconds = entry.answer.chunks[-1][0] if entry.answer.chunks else entry.answer.headers_at
+        entry.answered_by = by.get("model", "")
         return entry.answer
 
     def _address(self, request: httpx2.Request) -> httpx2.Request:
         """The request as it is sent on: to the service itself, or to the practice server under the service's name."""
-        headers = request.headers.copy()
-        headers["accept-encoding"] = "identity"
-        url = request.url
+        headers, url = request.headers.copy(), request.url
+        sent = headers.get("authorization", "")
         if self._mode == "practice":
-            headers["host"] = url.host
             practice = httpx2.URL(self.practice_url)
+            headers["host"] = url.host
             url = url.copy_with(scheme=practice.scheme, host=practice.host, port=practice.port)
-        return httpx2.Request(request.method, url, headers=headers, content=request.content, extensions=request.extensions)
+            if sent and sent.removeprefix("Bearer ") in (PLACEHOLDER, os.environ.get("HF_TOKEN"), _token()):
+                headers["authorization"] = f"Bearer {PRACTICE_TOKEN}"
+        elif PLACEHOLDER in sent:       # a client that was built before the switch to live
+            headers["authorization"] = f"Bearer {_token()}"
+        return httpx2.Request(request.method, url, headers=headers, stream=request.stream, extensions=request.extensions)
 
-    def _done(self, entry: Entry, answer: wire.Answer) -> None:
+    def _done(self, entry: Entry, request: httpx2.Request, answer: wire.Answer) -> None:
         entry.answer, headers = answer, answer.headers
         entry.seconds = answer.chunks[-1][0] if answer.chunks else answer.headers_at
         body = entry.response if isinstance(entry.response, dict) else next((data for _, data in entry.events), {})
         by = {"model": headers.get("x-answered-by") or body.get("model") or entry.host,
               "weights": headers.get("x-answered-weights"), "runtime": headers.get("x-answered-runtime"),
               "provider": headers.get("x-inference-provider")}
-        entry.answered_by = by["model"]
-        if self._recorder and answer.status:
+        entry.answered_by = by["model"] if answer.status else ""
+        if self._recorder and answer.status and answer.breaks is None:
             by = {name: value for name, value in by.items() if value}
-            self._recorder.add(entry.number, entry.method, entry.url, entry.content, answer, by)
+            self._recorder.add(entry.number, entry.method, str(request.url), request.content, answer, by)
+        entry.answer = _for_the_log(answer)
 
     # ---- what the learner sees ----
 
     def banner(self) -> str:
         """One line: mode, who answers, recorded when, and what the notebook's calls would cost live."""
         calls = self.recording.calls()
-        count = f"{len(calls)} calls in this notebook" if calls else "no calls recorded for this notebook yet"
-        price = f"about ${rough_cost(self.recording):.4f} of credits"
+        count = f"{len(calls)} call{'' if len(calls) == 1 else 's'} in this notebook"
+        if not calls:
+            count = "no calls recorded for this notebook"
+        price = say_cost(self.recording)
         if self._mode == "live":
-            return f"Live: your token pays. {count}, {price}."
+            return f"Live: your token pays. {count[0].upper()}{count[1:]}; {price}."
         if self._mode == "practice":
-            return f"Practice: small models on this machine answer, free. {count}."
-        who = sorted({call["answered_by"]["model"] for call in calls if call["status"] == 200})
-        days = sorted({call["answered_by"]["date"] for call in calls})
-        when = days[-1] if days else "never"
+            return f"Practice: small models on this machine answer, free. {count[0].upper()}{count[1:]}."
+        if not calls:
+            return f"Replay: nothing leaves this machine. {count[0].upper()}{count[1:]}."
+        who = sorted({call["answered_by"].get("model", "unknown") for call in calls if call["status"] == 200})
+        days = sorted({call["answered_by"].get("date", "unknown") for call in calls})
+        when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
         return f"Replay: nothing leaves this machine. Answers by {', '.join(who) or 'nobody'}, recorded {when}. {count}; live: {price}."
 
     def show(self) -> None:
-        """Print the banner; in a notebook, also show the Replay | Practice | Live switch and any damage to the recording."""
+        """Print the banner and any damage to the recording; in a notebook, also show the Replay | Practice | Live switch."""
         print(self.banner())
         for problem in self.recording.problems:
             print("Damaged recording:", problem)
@@ -189,37 +243,51 @@ class Session:
             show_switch(self)
 
 
-def rough_cost(recording: Recording) -> float:
-    """US dollars for all calls of a recording at the prices of models.toml; calls without a known price count as 0."""
-    total = 0.0
-    for record in recording.records:
-        model = models.for_id((record["request"].get("json") or {}).get("model", "")) or next(
-            (row for row in models if row.id in record["request"]["url"]), None)
-        if record["request"]["method"] == "POST" and model and model.price:
-            for kept in record["answers"]:
-                usage = _usage(kept)
-                total += model.cost(usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0), kept["seconds"])
-    return total
+def _for_the_log(answer: wire.Answer) -> wire.Answer:
+    """The answer without what the log must not hold: tokens, and headers that nobody needs."""
+    headers = {name: mask(answer.headers[name]) for name in KEEP if name in answer.headers}
+    clean = [(moment, masked(chunk)) for moment, chunk in answer.delivered]
+    if clean == answer.delivered:
+        answer.headers = headers
+        return answer
+    return wire.Answer(answer.status, headers, clean, answer.headers_at, answer.breaks, delivered=clean)
 
 
-def _usage(kept: dict) -> dict:
-    entry = Entry(0, "POST", "", b"", "replay", wire.Answer(kept["status"], {}, []))
-    if isinstance(kept.get("json"), dict):
-        return kept["json"].get("usage") or {}
-    entry.answer.delivered = [(s, t.encode()) for s, t in kept.get("stream", []) if isinstance(t, str)]
-    return entry.usage
+def _pace() -> float:
+    text = os.environ.get("COURSE_PACE") or "1"
+    try:
+        pace = float(text)
+    except ValueError:
+        pace = -1.0
+    if not 0 <= pace < float("inf"):
+        raise ValueError(f"COURSE_PACE is {text!r}; it must be a number: 0 for no waiting, 1 for as recorded, 2 for twice as slow")
+    return pace
+
+
+def _check_live() -> None:
+    if not _token():
+        raise RuntimeError("Live needs your own token and none was found. Make one at huggingface.co/settings/tokens "
+                           'with the permission "Make calls to Inference Providers", then run `hf auth login` in a '
+                           "terminal (on Colab: add the secret HF_TOKEN), restart the kernel and choose Live again.")
+    if _offline():
+        raise RuntimeError("Live needs the network, and HF_HUB_OFFLINE is set. Unset it, restart the kernel and choose Live again.")
 
 
 def _token() -> str | None:
     """The learner's token as huggingface_hub finds it (environment, `hf auth login`, Colab secret); not the placeholder."""
     from huggingface_hub import get_token
 
-    token = get_token()
-    return None if token == PLACEHOLDER else token
+    lent = os.environ.get("HF_TOKEN") == PLACEHOLDER
+    if lent:
+        del os.environ["HF_TOKEN"]          # it would hide the one of `hf auth login`
+    try:
+        return get_token()
+    finally:
+        if lent:
+            os.environ["HF_TOKEN"] = PLACEHOLDER
 
 
-def _switch_telemetry_off() -> None:
-    """huggingface_hub looks up a list on its first request and keeps it in HF_HOME; the course makes no hidden call."""
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    if "huggingface_hub.constants" in sys.modules:
-        sys.modules["huggingface_hub.constants"].HF_HUB_DISABLE_TELEMETRY = True
+def _offline() -> bool:
+    """Whether the learner asked huggingface_hub to stay offline."""
+    asked = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
+    return asked.upper() in ("1", "ON", "YES", "TRUE")

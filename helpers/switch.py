@@ -2,11 +2,18 @@
 
 import html
 
+TEXT = 'Who answers: Replay | Practice | Live. Without the buttons: session.mode = "practice"'
+
 
 def show_switch(session) -> None:
-    """Display the switch for a session; a mode that cannot be had says why, and the old one stays."""
-    import ipywidgets as widgets
+    """Display the switch for a session; a mode that cannot be had says why, and the old one stays.
 
+    Shows nothing where ipywidgets is not installed.
+    """
+    try:
+        import ipywidgets as widgets
+    except ImportError:
+        return
     from helpers.widgets import show_widget
 
     switch = widgets.ToggleButtons(
@@ -26,4 +33,4 @@ def show_switch(session) -> None:
             switch.value = session.mode
 
     switch.observe(choose, names="value")
-    show_widget(widgets.VBox([switch, said]), 'Answers: Replay | Practice | Live   (or: session.mode = "practice")')
+    show_widget(widgets.VBox([switch, said]), TEXT)

@@ -8,6 +8,9 @@ pass untouched. The handler decides what is to happen and answers with data:
     Forward  send this request on, and tell me after  (practice, live)
 
 so that one handler serves sync and async clients, streaming or not.
+
+Not intercepted: clients with a transport of their own (`httpx2.MockTransport`), and everything that does not use
+httpx2 (the older `httpx`, `requests`, curl). Those go where they always went.
 """
 
 import time
@@ -21,9 +24,9 @@ HOSTS = frozenset({
     "router.huggingface.co",             # the serverless API
     "api-inference.huggingface.co",      # its old address, switched off
     "api.endpoints.huggingface.cloud",   # control plane of the dedicated endpoints
-    "v3.fal.media", "fal.media", "replicate.delivery",  # where some providers put generated images
+    "fal.media", "replicate.delivery",   # where some providers put the pictures they make
 })
-ENDPOINT_SUFFIX = ".endpoints.huggingface.cloud"        # the endpoints themselves
+FAMILIES = (".endpoints.huggingface.cloud", ".fal.media", ".replicate.delivery")    # the endpoints; more picture hosts
 
 
 @dataclass(slots=True)
@@ -42,43 +45,52 @@ class Answer:
     headers: Mapping[str, str]
     chunks: list[tuple[float, bytes]]
     headers_at: float = 0.0
-    breaks: Exception | None = None
+    breaks: BaseException | None = None
     pace: float = 1.0
     delivered: list[tuple[float, bytes]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Forward:
-    """Send `request` on to the network; call `done` with what came back once the client has read it.
+    """Send `request` on to the network; call `done` once, with what came back as far as the client has read it.
 
-    drain : read an answer to its end even if the client stops early, so that a recording is whole.
+    drain : read the answer to its end first, whatever the client does with it later. A recording is whole that way.
+    direct : not through the client's own proxy and connections, but straight to the address (the practice server).
     """
 
     request: httpx2.Request
     done: Callable[[Answer], None]
     drain: bool = False
+    direct: bool = False
 
 
 Handler = Callable[[httpx2.Request], Answer | Forward]
 _handlers: list[Handler] = []
 
+_send = httpx2.HTTPTransport.handle_request                 # httpx2's own methods, kept to be put back
+_async_send = httpx2.AsyncHTTPTransport.handle_async_request
+
 
 def is_service(host: str) -> bool:
     """True for the hosts of Hugging Face's inference services; only those are ever intercepted."""
-    return host in HOSTS or host.endswith(ENDPOINT_SUFFIX)
+    return host in HOSTS or host.endswith(FAMILIES)
 
 
 def install(handler: Handler) -> None:
     """Put `handler` in front of every httpx2 client of this process, old and new. The last one installed answers."""
+    global _send, _async_send
+    if not _handlers:
+        _send, _async_send = httpx2.HTTPTransport.handle_request, httpx2.AsyncHTTPTransport.handle_async_request
+        httpx2.HTTPTransport.handle_request = _handle_request
+        httpx2.AsyncHTTPTransport.handle_async_request = _handle_async_request
     _handlers.append(handler)
-    httpx2.HTTPTransport.handle_request = _handle_request
-    httpx2.AsyncHTTPTransport.handle_async_request = _handle_async_request
 
 
 def remove(handler: Handler) -> None:
     """Take `handler` out again; without handlers httpx2 is exactly as it was. Unknown handlers are ignored."""
-    if handler in _handlers:
-        _handlers.remove(handler)
+    if handler not in _handlers:
+        return
+    _handlers.remove(handler)
     if not _handlers:
         httpx2.HTTPTransport.handle_request = _send
         httpx2.AsyncHTTPTransport.handle_async_request = _async_send
@@ -89,66 +101,54 @@ def current() -> Handler | None:
     return _handlers[-1] if _handlers else None
 
 
-_send = httpx2.HTTPTransport.handle_request
-_async_send = httpx2.AsyncHTTPTransport.handle_async_request
+# ---- the two ways in: one for sync clients, one for async ones; line by line the same ----------------------------
 
 
 def _handle_request(transport, request: httpx2.Request) -> httpx2.Response:
-    if not _handlers or not is_service(request.url.host):
+    handler = current()
+    if handler is None or not is_service(request.url.host):
         return _send(transport, request)
     request.read()
-    plan = _handlers[-1](request)
-    if isinstance(plan, Forward):
-        started = time.perf_counter()
-        try:
-            response = _send(transport, plan.request)
-        except Exception as error:
-            plan.done(Answer(0, {}, [], time.perf_counter() - started, breaks=error))
-            raise
-        return httpx2.Response(response.status_code, headers=response.headers, stream=_Tee(response, plan, started))
-    if len(plan.chunks) == 1 and plan.breaks is None:          # an ordinary answer, all at once
-        _sleep(plan.chunks[0][0] * plan.pace)
-        return _whole(plan)
-    started = time.perf_counter()
-    _sleep(plan.headers_at * plan.pace)
-    if plan.status == 0:
-        raise plan.breaks
-    return httpx2.Response(plan.status, headers=plan.headers, stream=_Paced(plan, started))
+    plan = handler(request)
+    return _play(plan) if isinstance(plan, Answer) else _forward(transport, plan)
 
 
 async def _handle_async_request(transport, request: httpx2.Request) -> httpx2.Response:
-    if not _handlers or not is_service(request.url.host):
+    handler = current()
+    if handler is None or not is_service(request.url.host):
         return await _async_send(transport, request)
     await request.aread()
-    plan = _handlers[-1](request)
-    if isinstance(plan, Forward):
-        started = time.perf_counter()
-        try:
-            response = await _async_send(transport, plan.request)
-        except Exception as error:
-            plan.done(Answer(0, {}, [], time.perf_counter() - started, breaks=error))
-            raise
-        return httpx2.Response(response.status_code, headers=response.headers, stream=_AsyncTee(response, plan, started))
-    if len(plan.chunks) == 1 and plan.breaks is None:
-        await _asleep(plan.chunks[0][0] * plan.pace)
-        return _whole(plan)
+    plan = handler(request)
+    return await _async_play(plan) if isinstance(plan, Answer) else await _async_forward(transport, plan)
+
+
+# ---- Answer: play it back ----------------------------------------------------------------------------------------
+
+
+def _play(plan: Answer) -> httpx2.Response:
     started = time.perf_counter()
-    await _asleep(plan.headers_at * plan.pace)
+    if _is_whole(plan):
+        _sleep_until(plan, plan.chunks[0][0], started)
+        return _whole(plan)
+    _sleep_until(plan, plan.headers_at, started)
     if plan.status == 0:
         raise plan.breaks
-    return httpx2.Response(plan.status, headers=plan.headers, stream=_AsyncPaced(plan, started))
+    return httpx2.Response(plan.status, headers=plan.headers, stream=_Played(plan, started))
 
 
-def _sleep(seconds: float) -> None:
-    if seconds > 0:
-        time.sleep(seconds)
+async def _async_play(plan: Answer) -> httpx2.Response:
+    started = time.perf_counter()
+    if _is_whole(plan):
+        await _async_sleep_until(plan, plan.chunks[0][0], started)
+        return _whole(plan)
+    await _async_sleep_until(plan, plan.headers_at, started)
+    if plan.status == 0:
+        raise plan.breaks
+    return httpx2.Response(plan.status, headers=plan.headers, stream=_AsyncPlayed(plan, started))
 
 
-async def _asleep(seconds: float) -> None:
-    if seconds > 0:
-        import asyncio
-
-        await asyncio.sleep(seconds)
+def _is_whole(plan: Answer) -> bool:
+    return len(plan.chunks) == 1 and plan.breaks is None
 
 
 def _whole(plan: Answer) -> httpx2.Response:
@@ -156,47 +156,117 @@ def _whole(plan: Answer) -> httpx2.Response:
     return httpx2.Response(plan.status, headers=plan.headers, content=plan.chunks[0][1])
 
 
-class _Paced(httpx2.SyncByteStream):
-    """An answer in pieces. Each piece has its moment on the clock, so delays never add up."""
+def _sleep_until(plan: Answer, moment: float, started: float) -> None:
+    """Wait for a moment of the recording. Counted from the request each time, so that delays never add up."""
+    if plan.pace and (rest := moment * plan.pace - (time.perf_counter() - started)) > 0:
+        time.sleep(rest)
+
+
+async def _async_sleep_until(plan: Answer, moment: float, started: float) -> None:
+    if plan.pace and (rest := moment * plan.pace - (time.perf_counter() - started)) > 0:
+        import asyncio
+
+        await asyncio.sleep(rest)
+
+
+class _Played(httpx2.SyncByteStream):
+    """An answer in pieces, each at its moment."""
 
     def __init__(self, plan: Answer, started: float):
         self.plan, self.started = plan, started
 
     def __iter__(self):
-        for seconds, chunk in self.plan.chunks:
-            _sleep(seconds * self.plan.pace - (time.perf_counter() - self.started))
-            self.plan.delivered.append((seconds, chunk))
+        for moment, chunk in self.plan.chunks:
+            _sleep_until(self.plan, moment, self.started)
+            self.plan.delivered.append((moment, chunk))
             yield chunk
         if self.plan.breaks is not None:
             raise self.plan.breaks
 
 
-class _AsyncPaced(httpx2.AsyncByteStream):
-    def __init__(self, plan: Answer, started: float):
-        self.plan, self.started = plan, started
-
+class _AsyncPlayed(_Played, httpx2.AsyncByteStream):
     async def __aiter__(self):
-        for seconds, chunk in self.plan.chunks:
-            await _asleep(seconds * self.plan.pace - (time.perf_counter() - self.started))
-            self.plan.delivered.append((seconds, chunk))
+        for moment, chunk in self.plan.chunks:
+            await _async_sleep_until(self.plan, moment, self.started)
+            self.plan.delivered.append((moment, chunk))
             yield chunk
         if self.plan.breaks is not None:
             raise self.plan.breaks
 
 
-class _Notes:
-    """What both tees share: note each chunk with its moment, and tell `plan.done` exactly once."""
+# ---- Forward: send it on, and note what comes back and when ------------------------------------------------------
 
-    def __init__(self, response: httpx2.Response, plan: Forward, started: float):
-        self.response, self.plan, self.started = response, plan, started
-        self.answer = Answer(response.status_code, response.headers, [], time.perf_counter() - started)
-        self.told = False
 
-    def note(self, chunk: bytes, delivered: bool = True) -> bytes:
+def _forward(transport, plan: Forward) -> httpx2.Response:
+    started = time.perf_counter()
+    own = httpx2.HTTPTransport(**_straight(plan)) if plan.direct else None
+    try:
+        response = _send(own or transport, plan.request)
+    except BaseException as error:
+        if own:
+            own.close()
+        plan.done(Answer(0, {}, [], time.perf_counter() - started, breaks=error))
+        raise
+    tee = _Tee(plan, response, started, own)
+    if not plan.drain:
+        return httpx2.Response(response.status_code, headers=tee.answer.headers, stream=tee, extensions=response.extensions)
+    try:
+        for _ in tee:
+            pass
+    except httpx2.HTTPError:
+        pass                                # noted in the answer, and raised again when the client gets there
+    finally:
+        tee.close()
+    return _play(_from_the_start(tee.answer))
+
+
+async def _async_forward(transport, plan: Forward) -> httpx2.Response:
+    started = time.perf_counter()
+    own = httpx2.AsyncHTTPTransport(**_straight(plan)) if plan.direct else None
+    try:
+        response = await _async_send(own or transport, plan.request)
+    except BaseException as error:
+        if own:
+            await own.aclose()
+        plan.done(Answer(0, {}, [], time.perf_counter() - started, breaks=error))
+        raise
+    tee = _AsyncTee(plan, response, started, own)
+    if not plan.drain:
+        return httpx2.Response(response.status_code, headers=tee.answer.headers, stream=tee, extensions=response.extensions)
+    try:
+        async for _ in tee:
+            pass
+    except httpx2.HTTPError:
+        pass
+    finally:
+        await tee.aclose()
+    return await _async_play(_from_the_start(tee.answer))
+
+
+def _straight(plan: Forward) -> dict:
+    return {"trust_env": False, "verify": plan.request.url.scheme == "https"}
+
+
+def _from_the_start(answer: Answer) -> Answer:
+    answer.pace = 0.0
+    answer.delivered.clear()
+    return answer
+
+
+class _Tee(httpx2.SyncByteStream):
+    """Hands each piece to the client and notes it with its moment. Notes hold what the client reads: decompressed."""
+
+    def __init__(self, plan: Forward, response: httpx2.Response, started: float, own=None):
+        self.plan, self.response, self.started, self.own, self.told = plan, response, started, own, False
+        headers = response.headers.copy()
+        if headers.pop("content-encoding", None):
+            headers.pop("content-length", None)
+        self.answer = Answer(response.status_code, headers, [], time.perf_counter() - started)
+
+    def note(self, chunk: bytes) -> bytes:
         pair = (time.perf_counter() - self.started, chunk)
         self.answer.chunks.append(pair)
-        if delivered:
-            self.answer.delivered.append(pair)
+        self.answer.delivered.append(pair)
         return chunk
 
     def tell(self) -> None:
@@ -204,12 +274,9 @@ class _Notes:
             self.told = True
             self.plan.done(self.answer)
 
-
-class _Tee(_Notes, httpx2.SyncByteStream):
     def __iter__(self):
-        self.pieces = iter(self.response.stream)
         try:
-            for chunk in self.pieces:
+            for chunk in self.response.iter_bytes():
                 yield self.note(chunk)
         except Exception as error:
             self.answer.breaks = error
@@ -217,19 +284,17 @@ class _Tee(_Notes, httpx2.SyncByteStream):
 
     def close(self) -> None:
         try:
-            if self.plan.drain and self.answer.breaks is None:
-                for chunk in getattr(self, "pieces", self.response.stream):
-                    self.note(chunk, delivered=False)
+            self.response.close()
+            if self.own:
+                self.own.close()
         finally:
-            self.response.stream.close()
             self.tell()
 
 
-class _AsyncTee(_Notes, httpx2.AsyncByteStream):
+class _AsyncTee(_Tee, httpx2.AsyncByteStream):
     async def __aiter__(self):
-        self.pieces = aiter(self.response.stream)
         try:
-            async for chunk in self.pieces:
+            async for chunk in self.response.aiter_bytes():
                 yield self.note(chunk)
         except Exception as error:
             self.answer.breaks = error
@@ -237,9 +302,8 @@ class _AsyncTee(_Notes, httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         try:
-            if self.plan.drain and self.answer.breaks is None:
-                async for chunk in getattr(self, "pieces", self.response.stream):
-                    self.note(chunk, delivered=False)
+            await self.response.aclose()
+            if self.own:
+                await self.own.aclose()
         finally:
-            await self.response.stream.aclose()
             self.tell()

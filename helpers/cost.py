@@ -1,0 +1,59 @@
+"""What a recording's calls would cost on the real service: token counts and seconds times the prices of models.toml."""
+
+import json
+
+from helpers.log import sse_events
+from helpers.models import Model, models
+from helpers.replay import Recording
+from helpers.storage import chunks
+
+
+def rough_cost(recording: Recording) -> float:
+    """US dollars for all calls of a recording. Refused calls (4xx, 5xx) cost nothing; without a known price they count as 0."""
+    return sum(cost or 0.0 for cost in _costs(recording))
+
+
+def say_cost(recording: Recording) -> str:
+    """The same in words, for a banner; says so where prices are missing."""
+    costs = _costs(recording)
+    known, unknown = [cost for cost in costs if cost is not None], costs.count(None)
+    total = sum(known)
+    missing = f"{unknown} call{'' if unknown == 1 else 's'} of unknown price" if unknown else ""
+    if not known:
+        return missing or "free"
+    amount = "less than $0.0001" if total < 0.0001 else f"about ${total:.4f}" if total < 1 else f"about ${total:.2f}"
+    return f"{amount} of credits" + (f" and {missing}" if missing else "")
+
+
+def _costs(recording: Recording) -> list[float | None]:
+    """US dollars for each call that was answered; None where models.toml knows no price."""
+    costs = []
+    for record in recording.records:
+        request = record["request"]
+        for kept in record["answers"]:
+            if request["method"] == "POST" and 200 <= kept["status"] < 300:
+                model = _model(request)
+                tokens = _tokens(request, kept, recording)
+                costs.append(model.cost(*tokens, seconds=kept["seconds"]) if model and model.price else None)
+    return costs
+
+
+def _model(request: dict) -> Model | None:
+    body = request.get("json")
+    asked = body.get("model", "") if isinstance(body, dict) else ""
+    return models.for_id(asked) or next((row for row in models if f"/{row.id}" in request["url"]), None)
+
+
+def _tokens(request: dict, kept: dict, recording: Recording) -> tuple[int, int]:
+    """(prompt tokens, completion tokens) as the service counted them; estimated for a stream that does not say."""
+    if "stream" not in kept:
+        bodies = [kept["json"]] if isinstance(kept.get("json"), dict) else []
+    else:
+        bodies = [event for _, event in sse_events(chunks(kept, recording.path)) if isinstance(event, dict)]
+    for body in reversed(bodies):
+        if usage := body.get("usage"):
+            return usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)
+    if "stream" not in kept:
+        return 0, 0
+    # About four letters a token is the usual rule of thumb; a stream sends about one token an event.
+    return len(json.dumps(request.get("json"))) // 4, len(bodies)
