@@ -1,0 +1,362 @@
+"""Two clocks for the fault lab: an hour of waiting that takes no time, or takes a second.
+
+    VirtualClock()      time stands still while anything works, and jumps to the next alarm when everything waits
+    ScaledClock(60)     time runs 60 times as fast
+
+Inside `with clock:` the standard library tells this time: `time.sleep`, `time.monotonic`, `time.perf_counter`,
+`time.time`, and every timer of asyncio. So clients and libraries that never heard of the lab wait in it too.
+Only the code inside the `with`, and the threads and tasks it starts, live in it: Jupyter's own threads and tasks do
+not. Sleeping in virtual time costs nothing, and threads take turns in it, so the same work ends the same way each time.
+"""
+
+import asyncio
+import contextvars
+import heapq
+import itertools
+import queue
+import selectors
+import sys
+import threading
+import time
+from datetime import datetime, timezone
+
+EPOCH = datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc).timestamp()    # what `time.time()` says when a clock starts
+PATIENCE = 2.0              # real seconds in one place after which a thread counts as waiting for something unknown
+LOOK_EVERY = 0.0003         # real seconds between two looks at threads that wait for each other
+
+_inside: contextvars.ContextVar["Clock | None"] = contextvars.ContextVar("clock", default=None)
+_running: "Clock | None" = None
+_Loop = asyncio.base_events.BaseEventLoop
+_SimpleQueue = queue.SimpleQueue
+_real = {"sleep": time.sleep, "monotonic": time.monotonic, "perf_counter": time.perf_counter, "time": time.time}
+_thread_start, _loop_time, _loop_call_at = threading.Thread.start, _Loop.time, _Loop.call_at
+
+
+class Clock:
+    """What both clocks share: how code gets inside."""
+
+    def __init__(self):
+        self.open = False
+
+    def time(self) -> float:
+        """Seconds since the clock started."""
+        raise NotImplementedError
+
+    def sleep(self, seconds: float) -> None:
+        """Wait in this clock's time. Raises ValueError for a negative number."""
+        raise NotImplementedError
+
+    async def asleep(self, seconds: float) -> None:
+        """The same for tasks: others go on meanwhile."""
+        await asyncio.sleep(seconds)
+
+    def join(self) -> None:
+        """Take the thread or task that calls this inside, if it is not."""
+        _inside.set(self)
+
+    def leave(self) -> None:
+        """Let the thread or task that calls this live in real time until it joins again; nobody inside waits for it."""
+        _inside.set(None)
+
+    def __enter__(self):
+        global _running
+        if _running is not None:
+            raise RuntimeError("a clock is running already; leave its `with` before you start another")
+        _running, self.open = self, True
+        self._bases = {name: float(int(read())) for name, read in _real.items() if name not in ("sleep", "time")}
+        self._bases["time"] = EPOCH
+        self._start()
+        self._token = _inside.set(self)
+        time.sleep = _sleep
+        for name in self._bases:
+            setattr(time, name, _tells(name))
+        threading.Thread.start, _Loop.time, _Loop.call_at = _start_thread, _time_of_loop, _call_at
+        return self
+
+    def __exit__(self, *error):
+        global _running
+        _running, self.open = None, False
+        for name, function in _real.items():
+            setattr(time, name, function)
+        threading.Thread.start, _Loop.time, _Loop.call_at = _thread_start, _loop_time, _loop_call_at
+        try:
+            _inside.reset(self._token)
+        except ValueError:              # left in another task than it was entered in
+            _inside.set(None)
+        self._stop()
+
+
+class ScaledClock(Clock):
+    """Real time, `speed` times as fast: with 60, a minute takes a second. 1 is real time."""
+
+    def __init__(self, speed: float):
+        super().__init__()
+        if not speed > 0:
+            raise ValueError(f"speed must be greater than 0, got {speed}")
+        self.speed = speed
+
+    def time(self) -> float:
+        return (_real["monotonic"]() - self._started) * self.speed
+
+    def sleep(self, seconds: float) -> None:
+        _real["sleep"](seconds / self.speed)
+
+    def _start(self) -> None:
+        self._started = _real["monotonic"]()
+
+    def _stop(self) -> None:
+        pass
+
+    def _start_thread(self, thread: threading.Thread) -> None:
+        run = thread.run
+
+        def inside():
+            self.join()
+            run()
+
+        thread.run = inside
+        _thread_start(thread)
+
+    def _call_at(self, loop, when, callback, args, context):
+        delay = max(0.0, when - loop.time()) / self.speed
+        return _loop_call_at(loop, _real["monotonic"]() + delay, callback, *args, context=context)
+
+
+class VirtualClock(Clock):
+    """Time that jumps. One thread works at a time; when all of them wait, the clock moves to the earliest alarm.
+
+    Alarms are kept in order of time, then of asking, so nothing depends on which thread the system runs first.
+    A wait for something real (a lock, a queue, a result, another thread) is told from work by looking where a thread
+    stands; a thread that waits for something unknown, or for the network, counts as waiting after PATIENCE.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self._now = 0.0
+        self._alarms: list[tuple[float, int, object, object]] = []     # (when, number, what to wake, its thread or loop)
+        self._numbers = itertools.count()
+        self._lock = threading.RLock()
+        self._working: set[threading.Thread] = set()                   # inside, and not asleep
+        self._starting: set[threading.Thread] = set()
+        self._finished: set[threading.Thread] = set()
+        self._loops: dict[threading.Thread, asyncio.AbstractEventLoop] = {}
+        self._ticking: set[asyncio.AbstractEventLoop] = set()
+        self._seen: dict[threading.Thread, tuple] = {}
+        self._watcher: threading.Thread | None = None
+
+    def time(self) -> float:
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        if seconds < 0:
+            raise ValueError("sleep length must be non-negative")
+        self._sleep_at(self._after(seconds))
+
+    def join(self) -> None:
+        super().join()
+        with self._lock:
+            self._working.add(threading.current_thread())
+            if len(self._working) > 1:
+                self._watch()
+
+    def leave(self) -> None:
+        super().leave()
+        with self._lock:
+            if threading.current_thread() not in self._loops:
+                self._working.discard(threading.current_thread())
+
+    # ---- alarms ----
+
+    def _after(self, seconds: float) -> float:
+        # Whole microseconds, so that sums of seconds are exact; and never nothing, so that a loop of sleep(0) ends.
+        return round(self._now + max(seconds, 1e-6), 6)
+
+    def _set_alarm(self, when: float, what, whose) -> None:
+        heapq.heappush(self._alarms, (when, next(self._numbers), what, whose))
+
+    def _sleep_at(self, when: float) -> None:
+        thread, alarm = threading.current_thread(), threading.Event()
+        with self._lock:
+            self._set_alarm(when, alarm, thread)
+            self._working.discard(thread)
+        self._look()
+        self._wait(alarm)
+
+    def _wait(self, alarm: threading.Event) -> None:
+        alarm.wait()
+        if not self.open:
+            raise RuntimeError("the outage ended while this thread was still waiting in it; wait for your threads inside the `with`")
+
+    def _look(self, resting: threading.Thread | None = None) -> None:
+        """If everything inside waits, move the clock and wake one. `resting` is known to wait."""
+        with self._lock:
+            while self._alarms and all(thread is resting or self._at_rest(thread) for thread in tuple(self._working)):
+                when, _, what, whose = heapq.heappop(self._alarms)
+                if isinstance(what, asyncio.TimerHandle) and (what.cancelled() or whose.is_closed()):
+                    continue
+                self._now = max(self._now, when)
+                if isinstance(what, threading.Event):
+                    self._working.add(whose)
+                    what.set()
+                    return
+                whose.call_soon_threadsafe(self._ring, whose, what, context=contextvars.Context())
+                if self._thread_of(whose) in self._working:
+                    return                  # else its thread is asleep in time.sleep: the loop hears of it afterwards
+
+    # ---- threads ----
+
+    def _start(self) -> None:
+        self._working.add(threading.current_thread())
+        queue.SimpleQueue = queue._PySimpleQueue        # pools of threads wait in one; this form waits where _at_rest can see it
+
+    def _stop(self) -> None:
+        queue.SimpleQueue = _SimpleQueue
+        with self._lock:
+            left, self._alarms = self._alarms, []
+        for _, _, what, whose in left:
+            if isinstance(what, threading.Event):
+                what.set()
+            elif not what.cancelled() and not whose.is_closed():
+                whose.call_soon_threadsafe(what._run)
+
+    def _start_thread(self, thread: threading.Thread) -> None:
+        run, alarm, starter = thread.run, threading.Event(), threading.current_thread()
+
+        def inside():
+            _inside.set(self)
+            try:
+                self._wait(alarm)
+                run()
+            finally:
+                with self._lock:
+                    self._working.discard(thread)
+                    self._finished.add(thread)
+                self._look()
+
+        thread.run = inside
+        with self._lock:
+            self._set_alarm(self._now, alarm, thread)
+            self._starting.add(starter)
+            self._watch()
+        try:
+            _thread_start(thread)
+        finally:
+            self._starting.discard(starter)
+
+    def _watch(self) -> None:
+        """Somebody has to look when a thread stops to wait for another without going to sleep."""
+
+        def watch():
+            while self.open:
+                _real["sleep"](LOOK_EVERY if self._alarms else 10 * LOOK_EVERY)
+                self._look()
+
+        if self._watcher is None:
+            self._watcher = threading.Thread(target=watch, name="virtual clock", daemon=True)
+            _thread_start(self._watcher)
+
+    def _at_rest(self, thread: threading.Thread) -> bool:
+        """True if `thread` waits for something that only others can bring about."""
+        if thread in self._starting:
+            return False
+        loop = self._loops.get(thread)
+        if loop is not None and getattr(loop, "_ready", None):
+            return False                                                # its loop has something to do
+        frame = sys._current_frames().get(thread.ident)
+        if frame is None:                                               # it has ended
+            self._working.discard(thread)
+            return True
+        code = frame.f_code
+        if code is threading.Condition.wait.__code__:                   # also Event, Queue, Future.result, Barrier
+            waiter = frame.f_locals.get("waiter")
+            return waiter is not None and waiter in frame.f_locals["self"]._waiters
+        if code.co_filename == threading.__file__ and code.co_name in ("join", "_wait_for_tstate_lock"):
+            return frame.f_locals["self"] not in self._finished
+        if code.co_filename in _WHERE_LOOPS_WAIT:
+            return True
+        place, now = (id(frame), frame.f_lasti), _real["monotonic"]()
+        seen, since = self._seen.get(thread, (None, now))
+        if place != seen:
+            self._seen[thread] = place, now
+            return False
+        return now - since > PATIENCE
+
+    # ---- event loops ----
+
+    def _call_at(self, loop, when, callback, args, context):
+        timer = asyncio.TimerHandle(when, callback, args, loop, context)
+        with self._lock:
+            self._loops[threading.current_thread()] = loop
+            self._set_alarm(self._after(when - loop.time()), timer, loop)
+        self._tick_soon(loop)
+        return timer
+
+    def _tick_soon(self, loop) -> None:
+        if loop not in self._ticking:
+            self._ticking.add(loop)
+            loop.call_soon(self._tick, loop, context=contextvars.Context())
+
+    def _tick(self, loop) -> None:
+        """Runs behind everything that is ready; when nothing else is, the loop's tasks all wait."""
+        if getattr(loop, "_ready", None):
+            loop.call_soon(self._tick, loop)
+            return
+        self._ticking.discard(loop)
+        self._look(resting=threading.current_thread())
+
+    def _ring(self, loop, timer) -> None:
+        if not timer.cancelled():
+            timer._run()
+        if self.open:
+            self._tick_soon(loop)
+
+    def _thread_of(self, loop) -> threading.Thread | None:
+        return next((thread for thread, its in self._loops.items() if its is loop), None)
+
+
+_WHERE_LOOPS_WAIT = {selectors.__file__}
+if sys.platform == "win32":
+    _WHERE_LOOPS_WAIT.add(sys.modules["asyncio.windows_events"].__file__)
+
+
+# ---- what the standard library calls while a clock runs ----------------------------------------------------------
+
+
+def _here() -> Clock | None:
+    clock = _inside.get()
+    return clock if clock is not None and clock.open else None
+
+
+def _sleep(seconds: float) -> None:
+    clock = _here()
+    clock.sleep(seconds) if clock else _real["sleep"](seconds)
+
+
+def _tells(name: str):
+    def read() -> float:
+        clock = _here()
+        return clock._bases[name] + clock.time() if clock else _real[name]()
+
+    return read
+
+
+def _start_thread(thread: threading.Thread) -> None:
+    clock = _here()
+    clock._start_thread(thread) if clock else _thread_start(thread)
+
+
+def _time_of_loop(loop) -> float:
+    # The loop's own round keeps real time, because it waits in real time for real sockets.
+    if sys._getframe(1).f_code is _Loop._run_once.__code__:
+        return _real["monotonic"]()
+    return time.monotonic()
+
+
+def _call_at(loop, when, callback, *args, context=None):
+    clock = _here()
+    if clock is None:
+        return _loop_call_at(loop, when, callback, *args, context=context)
+    if when is None:
+        raise TypeError("when cannot be None")
+    loop._check_closed()
+    return clock._call_at(loop, when, callback, args, context)

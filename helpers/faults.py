@@ -1,0 +1,548 @@
+"""The fault lab: the same requests, answered as before, but through trouble.
+
+    with outage(rate_limit=FixedWindow(20, 300), seed=1) as lab:
+        ...                                   # your code, unchanged
+    lab.log                                   # every request of this outage, with what was done to it
+
+It stands in front of whatever answers now (normally the replay), for both clients, threads and tasks. The time inside
+is virtual (`lab.clock`, see helpers.clock): five minutes of waiting take none, and the same code ends the same way.
+
+Two parts: `Trouble` decides what happens to a request, with no clock and no network of its own (the practice server
+uses it too, over a real socket); `Outage` carries it out between a client and the recorded answers.
+"""
+
+import json
+import math
+import random
+import threading
+from copy import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from email.utils import formatdate
+from http import HTTPStatus
+
+import httpx2
+
+from helpers import wire
+from helpers.clock import EPOCH, ScaledClock, VirtualClock
+from helpers.log import Entry, Log
+from helpers.replay import key
+
+REFUSED_AFTER = 0.02        # seconds a refusal takes
+NEVER = 3600.0              # seconds after which the lab ends a call that is never answered and has no time limit
+
+# ---- what an error looks like on the wire ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One answer that is not what was asked for. status 0: no answer at all, the connection `breaks` (a name in BREAKS)."""
+
+    status: int
+    body: dict | list | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    breaks: str = ""
+
+
+FAULTS = {
+    "bad_token": Fault(401, {"error": "Invalid username or password."}),
+    "unlucky_id": Fault(401, {"error": "Invalid username or password."}, {"x-request-id": "Root=1-6a429c1f-0b1d4e7720c95d31a8e6f402"}),
+    "no_credits": Fault(402, {"error": "You have exceeded your monthly included credits for Inference Providers. "
+                                       "Subscribe to PRO to get 20x more monthly included credits."}),
+    "no_permission": Fault(403, {"error": "This authentication method does not have sufficient permissions to call "
+                                          "Inference Providers on behalf of user you"}),
+    "not_supported": Fault(400, {"error": {"message": "The requested model is not supported by any provider you have enabled.",
+                                           "type": "invalid_request_error", "param": "model", "code": "model_not_supported"}}),
+    "gone": Fault(410, {"error": "https://api-inference.huggingface.co is no longer supported. "
+                                 "Please use https://router.huggingface.co instead."}),
+    "too_long": Fault(422, {"error": "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 2048. "
+                                     "Given: 429 `inputs` tokens and 2000 `max_new_tokens`", "error_type": "validation"}),
+    "slow_down": Fault(429, {"error": "Too Many Requests"}),                      # a 429 without any hint
+    "no_money": Fault(429, {"error": {"message": "You exceeded your current quota, please check your plan and billing details.",
+                                      "type": "insufficient_quota", "param": None, "code": "insufficient_quota"}}),
+    "overloaded": Fault(429, {"error": "Model is overloaded", "error_type": "overloaded"}),
+    "loading": Fault(503, {"error": "Model is currently loading", "estimated_time": 20.0}),
+    "do_not_retry": Fault(503, {"error": "Service Unavailable"}, {"x-should-retry": "false"}),
+    "reset": Fault(0, breaks="reset"),
+    "connect": Fault(0, breaks="connect"),
+    "timeout": Fault(0, breaks="timeout"),
+}
+BREAKS = {
+    "reset": httpx2.ReadError("[Errno 104] Connection reset by peer"),             # it hung up after it had the request
+    "connect": httpx2.ConnectError("[Errno 111] Connection refused"),              # nobody there: the request never arrived
+    "timeout": httpx2.ReadError(f"no answer for {NEVER:g} s, and the client has no time limit"),
+    "stream": httpx2.RemoteProtocolError("peer closed connection without sending complete message body (incomplete chunked read)"),
+}
+SERVER_ERRORS = (500, 502, 503, 504)
+IN_STREAM = {"error": "Model is overloaded", "error_type": "overloaded"}          # an error that comes as an event of a stream
+
+
+def fault(name: "str | int | Fault") -> Fault:
+    """The fault of that name (see FAULTS), or an ordinary one for an HTTP status from 400 to 599. Raises ValueError."""
+    if isinstance(name, Fault):
+        return name
+    if isinstance(name, str) and name in FAULTS:
+        return FAULTS[name]
+    if isinstance(name, int) and not isinstance(name, bool) and 400 <= name <= 599:
+        phrase = HTTPStatus(name).phrase if name in HTTPStatus._value2member_map_ else "Error"
+        return Fault(name, {"error": phrase})
+    raise ValueError(f"there is no fault {name!r}; choose an HTTP status from 400 to 599, or one of {', '.join(FAULTS)}")
+
+
+# ---- limits ------------------------------------------------------------------------------------------------------
+
+HINTS = ("RateLimit", "Retry-After", "Retry-After-Date", "Retry-After-Ms")
+
+
+@dataclass
+class FixedWindow:
+    """`quota` requests in each window of `seconds`; then 429 until the next window. Refused requests do not count.
+
+    elapsed : how much of the first window is already over.
+    from_first : a window begins with the first request in it, instead of by the clock.
+    hints : what the server says: "RateLimit" (on every answer, as the Hub does: r left, t seconds to the reset),
+        "Retry-After", "Retry-After-Date", "Retry-After-Ms" (on refusals). () says nothing.
+    round_down : whole seconds are cut, as many servers do, so that the client comes too early.
+    """
+
+    quota: int
+    seconds: float
+    elapsed: float = 0.0
+    from_first: bool = False
+    hints: tuple[str, ...] = ("RateLimit", "Retry-After")
+    round_down: bool = False
+    name: str = "api"
+
+    policy = "fixed window"
+
+    def __post_init__(self):
+        _check(self, self.quota, self.seconds)
+        self._ends, self._used = (None if self.from_first else self.seconds - self.elapsed), 0
+
+    @property
+    def window(self) -> float:
+        return self.seconds
+
+    def look(self, now: float) -> tuple[int, float]:
+        """(requests left, seconds until there are more) at the moment `now`."""
+        if self._ends is not None and now >= self._ends - 1e-6:
+            passed = math.floor((now - self._ends + 1e-6) / self.seconds) + 1
+            self._ends, self._used = (None if self.from_first else self._ends + passed * self.seconds), 0
+        return self.quota - self._used, self.seconds if self._ends is None else self._ends - now
+
+    def take(self, now: float) -> None:
+        self.look(now)
+        self._ends = now + self.seconds if self._ends is None else self._ends
+        self._used += 1
+
+
+@dataclass
+class TokenBucket:
+    """A bucket of `quota` requests that refills at `per_second`; 429 while it is empty. hints, round_down: as FixedWindow."""
+
+    quota: int
+    per_second: float
+    hints: tuple[str, ...] = ("RateLimit", "Retry-After")
+    round_down: bool = False
+    name: str = "api"
+
+    policy = "token bucket"
+
+    def __post_init__(self):
+        _check(self, self.quota, self.per_second)
+        self._level, self._then = float(self.quota), 0.0
+
+    @property
+    def window(self) -> float:
+        return self.quota / self.per_second
+
+    def look(self, now: float) -> tuple[int, float]:
+        self._level, self._then = min(self.quota, self._level + (now - self._then) * self.per_second), now
+        left = math.floor(self._level + 1e-6)
+        return left, ((self.quota if left else 1) - self._level) / self.per_second
+
+    def take(self, now: float) -> None:
+        self.look(now)
+        self._level -= 1
+
+
+def _check(limit, *numbers: float) -> None:
+    if not all(number > 0 for number in numbers):
+        raise ValueError(f"{type(limit).__name__} needs numbers greater than 0, got {', '.join(map(str, numbers))}")
+    if unknown := set(limit.hints) - set(HINTS):
+        raise ValueError(f"there is no hint {unknown.pop()!r}; choose from {', '.join(HINTS)}, or () for none")
+
+
+def limit_headers(limits: Sequence[FixedWindow | TokenBucket], now: float, refused: bool, clock_time: float) -> dict[str, str]:
+    """The headers that tell a client about its limits. `clock_time` is the server's date, in seconds since 1970."""
+    headers, said, policies = {}, [], []
+    for limit in limits:
+        left, reset = limit.look(now)
+        seconds = math.floor(reset + 1e-6) if limit.round_down else math.ceil(reset - 1e-6)
+        if "RateLimit" in limit.hints:          # draft-ietf-httpapi-ratelimit-headers, as the Hub's documentation shows it
+            said.append(f'"{limit.name}";r={max(left, 0)};t={seconds}')
+            policies.append(f'"{limit.policy}";"{limit.name}";q={limit.quota};w={limit.window:g}')
+        if refused and left < 1:                # RFC 9110, 10.2.3: seconds, or a date
+            if "Retry-After" in limit.hints:
+                headers["retry-after"] = str(max(seconds, int(headers.get("retry-after", 0))))
+            if "Retry-After-Date" in limit.hints:
+                whole = math.floor if limit.round_down else math.ceil
+                headers["retry-after"] = formatdate(whole(round(clock_time + reset, 3)), usegmt=True)
+            if "Retry-After-Ms" in limit.hints:
+                headers["retry-after-ms"] = str(math.ceil(reset * 1000 - 1e-3))
+    if said:
+        headers |= {"ratelimit": ", ".join(said), "ratelimit-policy": ", ".join(policies)}
+    return headers
+
+
+# ---- models that are not there yet -------------------------------------------------------------------------------
+
+
+@dataclass
+class ColdStart:
+    """The model is loaded when it is first asked for, which takes `seconds`; until then 503.
+
+    estimated_time : the number in the body. The old service said 20.0 all the time, whatever was true; None: it says nothing.
+    """
+
+    seconds: float
+    estimated_time: float | None = None
+    ready: float | None = field(default=None, init=False)
+
+    def rule(self, now: float, patience: float, model: str) -> "Ruling | None":
+        self.ready = now + self.seconds if self.ready is None else self.ready
+        if now >= self.ready - 1e-6:
+            return None
+        body = {"error": f"Model {model} is currently loading"}
+        if self.estimated_time is not None:
+            body["estimated_time"] = float(self.estimated_time)
+        return Ruling(503, {}, body, REFUSED_AFTER, note=f"fault: 503, loading, ready in {self.ready - now:.3g} s")
+
+
+@dataclass
+class ScaledToZero(ColdStart):
+    """An endpoint that sleeps and wakes when it is asked: 503 meanwhile; a request with `X-Scale-Up-Timeout: n` is held for n seconds."""
+
+    def rule(self, now: float, patience: float, model: str) -> "Ruling | None":
+        self.ready = now + self.seconds if self.ready is None else self.ready
+        rest = max(0.0, self.ready - now)
+        if rest <= max(patience, 1e-6):
+            return Ruling(held=rest, note=f"fault: held {rest:.3g} s while the endpoint woke") if rest > 1e-6 else None
+        return Ruling(503, {}, {"error": "503 Service Unavailable: the endpoint is starting"}, max(patience, REFUSED_AFTER),
+                      note=f"fault: 503, endpoint waking, ready in {rest:.3g} s")
+
+
+# ---- deciding ----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Ruling:
+    """What happens to one request.
+
+    status : None lets it pass; 0: the connection `breaks` (a name in BREAKS); else this is the answer, with headers and body.
+    seconds : until the refusal is there.
+    held, latency : for one that passes: seconds it is held back, and seconds to the first byte (None as recorded).
+    drop_after, error_after : for a stream that passes: events after which it breaks, or brings an error.
+    """
+
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    body: dict | list | None = None
+    seconds: float = 0.0
+    breaks: str = ""
+    held: float = 0.0
+    latency: float | None = None
+    drop_after: int | None = None
+    error_after: int | None = None
+    note: str = ""
+
+
+class Trouble:
+    """What goes wrong, decided one request after the other. The settings are those of `outage`."""
+
+    def __init__(self, rate_limit=None, cold_start=None, errors=None, drop_stream_after=None, error_in_stream_after=None,
+                 latency=None, seed: int = 0):
+        limits = rate_limit if isinstance(rate_limit, list) else [rate_limit] if rate_limit else []
+        self.limits = [FixedWindow(*limit) if isinstance(limit, tuple) else replace(limit) for limit in limits]
+        self.cold_start = ColdStart(cold_start) if isinstance(cold_start, (int, float)) else replace(cold_start) if cold_start else None
+        self.always = self.shares = None
+        self.script: list = []
+        if isinstance(errors, float):
+            errors = {status: errors / len(SERVER_ERRORS) for status in SERVER_ERRORS}
+        if isinstance(errors, Mapping):
+            self.shares = [(share, fault(name), name) for name, share in errors.items()]
+            if not 0 <= sum(errors.values()) <= 1 + 1e-9 or min(errors.values(), default=0) < 0:
+                raise ValueError(f"the shares of errors must add up to 1 at most, got {errors}")
+        elif isinstance(errors, (list, tuple)):
+            self.script = [(None, name) if name is None else (fault(name), name) for name in errors]
+        elif errors is not None:
+            self.always = (fault(errors), errors)
+        self.drops, self.stream_errors = _in_turn(drop_stream_after), _in_turn(error_in_stream_after)
+        self.latency = (latency, latency) if isinstance(latency, (int, float)) else latency
+        self._random = random.Random(seed)
+        self._lock = threading.Lock()
+
+    def rule(self, now: float, clock_time: float, *, stream: bool = False, patience: float = 0.0, model: str = "") -> Ruling:
+        """Decide about one request.
+
+        now : seconds on any clock that does not go back; clock_time : the date that the server tells, seconds since 1970.
+        stream : is it a stream that was asked for? patience : its X-Scale-Up-Timeout, seconds. model : for the messages.
+        """
+        with self._lock:
+            ruling = self._rule(now, stream, patience, model)
+            refused = ruling.status == 429 and any(limit.look(now)[0] < 1 for limit in self.limits)
+            ruling.headers = {"date": formatdate(math.floor(clock_time + 1e-6), usegmt=True),
+                              **limit_headers(self.limits, now, refused, clock_time), **ruling.headers}
+            if ruling.status:
+                ruling.headers.setdefault("content-type", "application/json")
+                ruling.headers.setdefault("x-request-id", self._request_id(int(clock_time)))
+            return ruling
+
+    def _rule(self, now: float, stream: bool, patience: float, model: str) -> Ruling:
+        planned = self.script.pop(0) if self.script else self.always
+        if planned and planned[0]:
+            return _as_ruling(*planned)
+        states = [limit.look(now) for limit in self.limits]
+        if empty := [reset for left, reset in states if left < 1]:
+            return Ruling(429, {}, {"error": "Too Many Requests"}, REFUSED_AFTER,
+                          note=f"fault: 429, window empty, {max(empty):.3g} s to reset")
+        for limit in self.limits:
+            limit.take(now)
+        ruling = self.cold_start.rule(now, patience, model) if self.cold_start else None
+        if ruling and ruling.status:
+            return ruling
+        if self.shares:
+            draw = self._random.random()
+            for share, chosen, name in self.shares:
+                if (draw := draw - share) < 0:
+                    return _as_ruling(chosen, name)
+        ruling = ruling or Ruling()
+        if self.latency:
+            ruling.latency = round(self._random.uniform(*self.latency), 6)
+        if stream:
+            ruling.drop_after = self.drops.pop(0) if self.drops else None
+            ruling.error_after = self.stream_errors.pop(0) if self.stream_errors else None
+        return ruling
+
+    def _request_id(self, at: int) -> str:
+        """An id in the form of the real ones. By chance 1 in 50 of those contains 429 or 503; here only "unlucky_id" does."""
+        while True:
+            name = f"Root=1-{at:08x}-{self._random.getrandbits(96):024x}"
+            if "429" not in name and "503" not in name:
+                return name
+
+
+class _Each(list):
+    """One value for every request, again and again."""
+
+    def pop(self, _=0):
+        return self[0]
+
+
+def _in_turn(after) -> list:
+    return [] if after is None else list(after) if isinstance(after, (list, tuple)) else _Each([after])
+
+
+def _as_ruling(chosen: Fault, name) -> Ruling:
+    note = f"fault: {chosen.status or name}" + (f", {name}" if isinstance(name, str) and chosen.status else "")
+    seconds = {"connect": 0.0, "timeout": NEVER}.get(chosen.breaks, REFUSED_AFTER)
+    return Ruling(chosen.status, dict(chosen.headers), chosen.body, seconds, chosen.breaks, note=note)
+
+
+# ---- carrying it out ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One request on the timeline: when it was sent (seconds since the outage began), how long it took, who sent it."""
+
+    at: float
+    seconds: float
+    worker: int
+    status: int
+    note: str
+
+
+def outage(rate_limit=None, cold_start=None, errors=None, drop_stream_after=None, *, error_in_stream_after=None,
+           latency=None, seed: int = 0, speed: float | None = None, hub: bool = False) -> "Outage":
+    """Trouble for every request inside the `with`; outside nothing has changed.
+
+    rate_limit : a FixedWindow or TokenBucket; (20, 300) is short for FixedWindow(20, 300); a list for several at once.
+    cold_start : seconds until the model is loaded; or ColdStart(25, estimated_time=20), or ScaledToZero(40).
+    errors : 0.05 answers 5 % with 500, 502, 503 or 504; {"reset": 0.02, 503: 0.1} gives each its share;
+        "bad_token" (a name in FAULTS) or 503 answers every request so; a list, the first requests in turn, None passes.
+    drop_stream_after : events after which a stream breaks: 3 breaks every stream, [3, 0] the first two.
+    error_in_stream_after : the same, but the stream brings an error as an event.
+    latency : seconds to the first byte of an answer; (0.2, 0.8) draws between the two; None as recorded.
+    seed : the same seed gives the same trouble.
+    speed : None for virtual time (waiting takes no time); 60 runs real time 60 times as fast.
+    hub : also trouble the look-ups at huggingface.co.
+
+    A request that is refused uses up no recorded answer, and the same request gets the same answer each time.
+    Raises RuntimeError if nothing answers requests yet, or another outage is on; ValueError for settings that make no sense.
+    """
+    trouble = Trouble(rate_limit, cold_start, errors, drop_stream_after, error_in_stream_after, latency, seed)
+    return Outage(trouble, VirtualClock() if speed is None else ScaledClock(speed), hub)
+
+
+class Outage:
+    """What `with outage(...) as lab` gives. `lab.log`: its requests. `lab.clock`: its time. `lab.timeline()`: for a figure."""
+
+    def __init__(self, trouble: Trouble, clock: VirtualClock | ScaledClock, hub: bool = False):
+        self.trouble, self.clock, self.hub = trouble, clock, hub
+        self.log = Log()
+        self._moments: list[tuple[Entry, float, int]] = []
+        self._workers: dict = {}
+        self._answers: dict[tuple, tuple[wire.Answer, str]] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> "Outage":
+        self.inner = wire.current()
+        if self.inner is None:
+            raise RuntimeError('nothing answers requests yet: run `session = start("…")` first, then `with outage(…)`')
+        self.clock.__enter__()
+        wire.install(self)
+        return self
+
+    def __exit__(self, *error) -> None:
+        wire.remove(self)
+        self.clock.__exit__(*error)
+
+    def timeline(self) -> list[Moment]:
+        """One Moment for each request, in the order of sending."""
+        return [Moment(at, entry.seconds or 0.0, worker, entry.status or 0, entry.note) for entry, at, worker in self._moments]
+
+    # ---- a request (called by helpers.wire) ----
+
+    def __call__(self, request: httpx2.Request) -> wire.Answer | wire.Forward:
+        if request.url.host == "huggingface.co" and not self.hub:
+            return self.inner(request)
+        self.clock.join()
+        now = self.clock.time()
+        body = _json(request.content)
+        ruling = self.trouble.rule(now, EPOCH + now, stream=bool(body.get("stream")), model=str(body.get("model", "")),
+                                   patience=_number(request.headers.get("x-scale-up-timeout")))
+        with self._lock:
+            entry, plan = self._answer(request, ruling)
+            entry.at = datetime.fromtimestamp(EPOCH + now, timezone.utc)
+            entry.note = "; ".join(filter(None, [ruling.note, entry.note]))
+            if isinstance(plan, wire.Answer):
+                entry.answer = plan = self._in_time(plan, request, entry)
+                entry.seconds = plan.chunks[-1][0] if plan.chunks else plan.headers_at
+            self.log.entries.append(entry)
+            self._moments.append((entry, now, self._workers.setdefault(_who(), len(self._workers))))
+        return plan
+
+    def _answer(self, request: httpx2.Request, ruling: Ruling) -> tuple[Entry, wire.Answer | wire.Forward]:
+        """What comes back, and its row in the session's log."""
+        log = getattr(self.inner, "log", None)
+        rows = [] if log is None else log.entries
+        entry = Entry(len(self.log if log is None else rows) + 1, request.method, str(request.url), request.content, getattr(self.inner, "mode", "replay"),
+                      answered_by="the fault lab")
+        if ruling.status is not None:
+            rows.append(entry)
+            return entry, _refusal(ruling)
+        if earlier := self._earlier(rows, entry):
+            rows.append(entry)
+            plan, entry.answered_by = earlier
+        else:
+            count = len(rows)
+            plan = self.inner(request)
+            entry = rows[count] if len(rows) > count else entry
+            if isinstance(plan, wire.Forward):
+                return entry, self._outside(plan)
+            if log is not None and plan.status == 200:
+                self._answers[key(entry.method, entry.url, entry.content)] = plan, entry.answered_by
+        return entry, _troubled(plan, ruling, entry)
+
+    def _earlier(self, rows: list[Entry], new: Entry) -> tuple[wire.Answer, str] | None:
+        """What the same request was answered before, in this outage or in the session: a new attempt gets it again."""
+        asked = key(new.method, new.url, new.content)
+        if asked not in self._answers:
+            for row in reversed(rows):
+                if row.status == 200 and not row.note and row.answer.chunks and key(row.method, row.url, row.content) == asked:
+                    self._answers[asked] = row.answer, row.answered_by
+                    break
+        return self._answers.get(asked)
+
+    def _outside(self, plan: wire.Forward) -> wire.Forward:
+        """A request that goes on to a real server takes real time: until it is answered, its sender is outside of the clock."""
+        done = plan.done
+
+        def back(answer: wire.Answer) -> None:
+            self.clock.join()
+            done(answer)
+
+        self.clock.leave()
+        return replace(plan, done=back)
+
+    def _in_time(self, plan: wire.Answer, request: httpx2.Request, entry: Entry) -> wire.Answer:
+        """The client's own time limit ends a wait that is too long, as it would on a real connection."""
+        plan = replace(plan, pace=1.0, delivered=[])
+        first = plan.chunks[0][0] if len(plan.chunks) == 1 else plan.headers_at
+        limit = (request.extensions.get("timeout") or {}).get("read")
+        if limit is not None and first > limit:
+            entry.note = "; ".join(filter(None, [entry.note, f"the client gave up after {limit:g} s"]))
+            return wire.Answer(0, {}, [], limit, httpx2.ReadTimeout("The read operation timed out"))
+        return plan
+
+
+def _refusal(ruling: Ruling) -> wire.Answer:
+    if ruling.status:
+        return wire.Answer(ruling.status, ruling.headers, [(ruling.seconds, json.dumps(ruling.body).encode())], ruling.seconds)
+    return wire.Answer(0, {}, [], ruling.seconds, copy(BREAKS[ruling.breaks]))
+
+
+def _troubled(plan: wire.Answer, ruling: Ruling, entry: Entry) -> wire.Answer:
+    """A recorded answer as it comes through: later, with the limits' headers, or only in part."""
+    if not plan.status:
+        return plan
+    chunks, first = plan.chunks, plan.chunks[0][0] if plan.chunks else plan.headers_at
+    shift = ruling.held + (0.0 if ruling.latency is None else ruling.latency - first)
+    chunks = [(round(seconds + shift, 6), chunk) for seconds, chunk in chunks]
+    plan = replace(plan, headers={**plan.headers, **ruling.headers}, chunks=chunks, headers_at=max(0.0, min(plan.headers_at + shift, first + shift)))
+    after = ruling.drop_after if ruling.drop_after is not None else ruling.error_after
+    if after is None or plan.status != 200:
+        return plan
+    kept = _events(chunks)[:after]
+    last = kept[-1][0] if kept else plan.headers_at
+    if ruling.drop_after is not None:
+        entry.note = f"fault: stream broke after {len(kept)} events"
+        return replace(plan, chunks=kept, breaks=copy(BREAKS["stream"]))
+    entry.note = f"fault: error event after {len(kept)} events"
+    return replace(plan, chunks=[*kept, (last, f"data: {json.dumps(IN_STREAM)}\n\n".encode())])
+
+
+def _events(chunks: list[tuple[float, bytes]]) -> list[tuple[float, bytes]]:
+    """A stream's chunks, cut so that each holds one server-sent event."""
+    events, rest = [], b""
+    for seconds, chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n\n")
+        events += [(seconds, event + b"\n\n") for event in whole]
+    return events + ([(chunks[-1][0], rest)] if rest else [])
+
+
+def _json(content: bytes) -> dict:
+    try:
+        body = json.loads(content)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _number(text: str | None) -> float:
+    try:
+        return max(0.0, float(text or 0))
+    except ValueError:
+        return 0.0
+
+
+def _who():
+    """The task or thread that sends this request."""
+    import asyncio
+
+    try:
+        return asyncio.current_task() or threading.current_thread()
+    except RuntimeError:
+        return threading.current_thread()
