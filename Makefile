@@ -58,24 +58,27 @@ clean:
 $(PY):
 	@test -n "$(PYTHON)" || { echo "This needs Python 3.11 to 3.14 and found none. On Debian or Ubuntu: sudo apt-get install python3 python3-venv"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv module is missing. On Debian or Ubuntu: sudo apt-get install $$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"; exit 1; }
-	$(PYTHON) -m venv --clear $(VENV)
+	@echo "Building $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv --clear $(VENV)
 
 $(UV_SET): $(PY)
-	$(PY) -m pip install -q --require-hashes -r locks/uv.txt
-	touch $@
+	@$(PY) -m pip install -q --require-hashes -r locks/uv.txt
+	@touch $@
 
 # The test set holds the learner's set with the same pins: whoever has the first has the second.
 $(LAB_SET): $(UV_SET)
 	$(call install,locks/lab.txt)
-	touch $@
+	@touch $@
 
 $(TEST_SET): $(UV_SET)
 	$(call install,locks/test.txt)
-	touch $@ $(LAB_SET)
+	@touch $@ $(LAB_SET)
 
+# The last line switches off JupyterLab's question about news, which asks the network and covers the lesson.
 define install
-rm -f $(VENV)/.lab-* $(VENV)/.test-*
-$(UV) pip install -q --python $(PY) -r $(1)
-$(UV) pip install -q --python $(PY) --no-deps -e .
-$(VENV)/bin/jupyter labextension disable --level=sys_prefix @jupyterlab/apputils-extension:announcements
+@echo "Installing $(1) into $(VENV) (once; a minute or two)"
+@rm -f $(VENV)/.lab-* $(VENV)/.test-*
+@$(UV) pip install -q --python $(PY) -r $(1)
+@$(UV) pip install -q --python $(PY) --no-deps -e .
+@$(VENV)/bin/jupyter labextension disable --level=sys_prefix @jupyterlab/apputils-extension:announcements 2>/dev/null
 endef
