@@ -4,7 +4,8 @@
     ScaledClock(60)     time runs 60 times as fast
 
 Inside `with clock:` the standard library tells this time: `time.sleep`, `time.monotonic`, `time.perf_counter`,
-`time.time`, and every timer of asyncio. So clients and libraries that never heard of the lab wait in it too.
+`time.time`, waits with a time limit (events, conditions, queues, results), and every timer of asyncio. So clients and
+libraries that never heard of the lab wait in it too. Code that took the functions out of `time` before does not.
 Only the code inside the `with`, and the threads and tasks it starts, live in it: Jupyter's own threads and tasks do
 not. Sleeping in virtual time costs nothing, and threads take turns in it, so the same work ends the same way each time.
 """
@@ -29,7 +30,8 @@ _running: "Clock | None" = None
 _Loop = asyncio.base_events.BaseEventLoop
 _SimpleQueue = queue.SimpleQueue
 _real = {"sleep": time.sleep, "monotonic": time.monotonic, "perf_counter": time.perf_counter, "time": time.time}
-_thread_start, _loop_time, _loop_call_at = threading.Thread.start, _Loop.time, _Loop.call_at
+_thread_start, _condition_wait = threading.Thread.start, threading.Condition.wait
+_loop_time, _loop_call_at = _Loop.time, _Loop.call_at
 
 
 class Clock:
@@ -70,7 +72,9 @@ class Clock:
         time.sleep = _sleep
         for name in self._bases:
             setattr(time, name, _tells(name))
-        threading.Thread.start, _Loop.time, _Loop.call_at = _start_thread, _time_of_loop, _call_at
+        threading._time = queue.time = time.monotonic
+        threading.Thread.start, threading.Condition.wait = _start_thread, _wait
+        _Loop.time, _Loop.call_at = _time_of_loop, _call_at
         return self
 
     def __exit__(self, *error):
@@ -78,7 +82,9 @@ class Clock:
         _running, self.open = None, False
         for name, function in _real.items():
             setattr(time, name, function)
-        threading.Thread.start, _Loop.time, _Loop.call_at = _thread_start, _loop_time, _loop_call_at
+        threading._time = queue.time = time.monotonic
+        threading.Thread.start, threading.Condition.wait = _thread_start, _condition_wait
+        _Loop.time, _Loop.call_at = _loop_time, _loop_call_at
         try:
             _inside.reset(self._token)
         except ValueError:              # left in another task than it was entered in
@@ -117,9 +123,32 @@ class ScaledClock(Clock):
         thread.run = inside
         _thread_start(thread)
 
+    def _wait_on(self, condition, timeout: float) -> bool:
+        return _condition_wait(condition, timeout / self.speed)
+
     def _call_at(self, loop, when, callback, args, context):
         delay = max(0.0, when - loop.time()) / self.speed
         return _loop_call_at(loop, _real["monotonic"]() + delay, callback, *args, context=context)
+
+
+class _Alarm:
+    """What wakes one thread: out of a sleep, or out of a wait for a condition that has a time limit."""
+
+    def __init__(self, condition: threading.Condition | None = None):
+        self.lock, self.condition, self.rang, self.over = threading.Lock(), condition, False, False
+        self.lock.acquire()
+
+    def cancelled(self) -> bool:
+        return self.over
+
+    def ring(self) -> None:
+        if self.condition is not None:
+            try:
+                self.condition._waiters.remove(self.lock)
+            except ValueError:
+                return                                                  # it was notified just now
+        self.rang = True
+        self.lock.release()
 
 
 class VirtualClock(Clock):
@@ -175,30 +204,52 @@ class VirtualClock(Clock):
         heapq.heappush(self._alarms, (when, next(self._numbers), what, whose))
 
     def _sleep_at(self, when: float) -> None:
-        thread, alarm = threading.current_thread(), threading.Event()
+        thread, alarm = threading.current_thread(), _Alarm()
         with self._lock:
             self._set_alarm(when, alarm, thread)
             self._working.discard(thread)
         self._look()
         self._wait(alarm)
 
-    def _wait(self, alarm: threading.Event) -> None:
-        alarm.wait()
+    def _wait(self, alarm: _Alarm) -> None:
+        try:
+            alarm.lock.acquire()
+        finally:
+            alarm.over = True
         if not self.open:
             raise RuntimeError("the outage ended while this thread was still waiting in it; wait for your threads inside the `with`")
+
+    def _wait_on(self, condition: threading.Condition, timeout: float) -> bool:
+        """threading.Condition.wait with a time limit, in this time."""
+        alarm = _Alarm(condition)
+        condition._waiters.append(alarm.lock)
+        with self._lock:
+            self._set_alarm(self._after(timeout), alarm, threading.current_thread())
+        saved = condition._release_save()
+        try:
+            self._look(resting=threading.current_thread())
+            alarm.lock.acquire()
+        finally:
+            alarm.over = True
+            if alarm.lock in condition._waiters:                        # interrupted
+                condition._waiters.remove(alarm.lock)
+            condition._acquire_restore(saved)
+        return not alarm.rang
 
     def _look(self, resting: threading.Thread | None = None) -> None:
         """If everything inside waits, move the clock and wake one. `resting` is known to wait."""
         with self._lock:
             while self._alarms and all(thread is resting or self._at_rest(thread) for thread in tuple(self._working)):
                 when, _, what, whose = heapq.heappop(self._alarms)
-                if isinstance(what, asyncio.TimerHandle) and (what.cancelled() or whose.is_closed()):
+                if what.cancelled():
                     continue
                 self._now = max(self._now, when)
-                if isinstance(what, threading.Event):
+                if isinstance(what, _Alarm):
                     self._working.add(whose)
-                    what.set()
+                    what.ring()
                     return
+                if whose.is_closed():
+                    continue
                 whose.call_soon_threadsafe(self._ring, whose, what, context=contextvars.Context())
                 if self._thread_of(whose) in self._working:
                     return                  # else its thread is asleep in time.sleep: the loop hears of it afterwards
@@ -213,14 +264,16 @@ class VirtualClock(Clock):
         queue.SimpleQueue = _SimpleQueue
         with self._lock:
             left, self._alarms = self._alarms, []
-        for _, _, what, whose in left:
-            if isinstance(what, threading.Event):
-                what.set()
-            elif not what.cancelled() and not whose.is_closed():
+        for _, _, what, whose in left:                                  # whoever is still in here must not stay for ever
+            if what.cancelled():
+                continue
+            if isinstance(what, _Alarm):
+                what.ring()
+            elif not whose.is_closed():
                 whose.call_soon_threadsafe(what._run)
 
     def _start_thread(self, thread: threading.Thread) -> None:
-        run, alarm, starter = thread.run, threading.Event(), threading.current_thread()
+        run, alarm, starter = thread.run, _Alarm(), threading.current_thread()
 
         def inside():
             _inside.set(self)
@@ -267,9 +320,12 @@ class VirtualClock(Clock):
             self._working.discard(thread)
             return True
         code = frame.f_code
-        if code is threading.Condition.wait.__code__:                   # also Event, Queue, Future.result, Barrier
+        if code is _condition_wait.__code__:                            # also Event, Queue, Future.result, Barrier
             waiter = frame.f_locals.get("waiter")
             return waiter is not None and waiter in frame.f_locals["self"]._waiters
+        if code is VirtualClock._wait_on.__code__:
+            alarm = frame.f_locals.get("alarm")
+            return alarm is not None and alarm.lock in alarm.condition._waiters
         if code.co_filename == threading.__file__ and code.co_name in ("join", "_wait_for_tstate_lock"):
             return frame.f_locals["self"] not in self._finished
         if code.co_filename in _WHERE_LOOPS_WAIT:
@@ -338,6 +394,13 @@ def _tells(name: str):
         return clock._bases[name] + clock.time() if clock else _real[name]()
 
     return read
+
+
+def _wait(condition: threading.Condition, timeout: float | None = None) -> bool:
+    clock = _here()
+    if clock is None or timeout is None or timeout <= 0 or not condition._is_owned():
+        return _condition_wait(condition, timeout)
+    return clock._wait_on(condition, timeout)
 
 
 def _start_thread(thread: threading.Thread) -> None:
