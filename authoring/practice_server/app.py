@@ -18,10 +18,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Host, Route, Router
 
-from . import endpoints, errors, hub, router
+from . import endpoints, errors, hf_inference, hub, providers, router
 from . import weights as registry
 from .catalogue import Catalogue
+from .embeddings import Embedder
 from .llm import ChatModel
+from .ner import EntityRecognizer
 
 # What the makers of the chat models advise; used where a request does not say otherwise.
 CHAT_DEFAULTS = {
@@ -36,6 +38,9 @@ class Practice:
 
     catalogue: Catalogue
     chat: ChatModel
+    embedder: Embedder
+    recognizer: EntityRecognizer
+    pictures: providers.Pictures
     endpoints: endpoints.ControlPlane
     rate_limit: hub.RateLimit
 
@@ -54,6 +59,9 @@ def create_app(weights: str = "smollm2", speed: float = 20.0, clock: endpoints.C
     practice = Practice(
         catalogue=catalogue,
         chat=ChatModel(registry.REGISTRY[weights], CHAT_DEFAULTS[weights]),
+        embedder=Embedder(),
+        recognizer=EntityRecognizer(),
+        pictures=providers.Pictures(),
         endpoints=endpoints.ControlPlane(clock or endpoints.Clock(speed), catalogue),
         rate_limit=hub.RateLimit(),
     )
@@ -71,7 +79,7 @@ def create_app(weights: str = "smollm2", speed: float = 20.0, clock: endpoints.C
 def load_all(app: Starlette) -> list[str]:
     """Load every model now, so that no request waits for it. Returns one message for each that can't be had."""
     practice, problems = app.state.practice, []
-    for model in (practice.chat,):
+    for model in (practice.chat, practice.embedder, practice.recognizer):
         try:
             model.load()
         except (registry.WeightsMissing, registry.WeightsDamaged) as error:
@@ -104,6 +112,19 @@ def _routes() -> list:
           for provider, path in router.CHAT_PATHS.items()),
         *(Route(f"/{provider}/{router.CHAT_PATHS[provider]}/completions", partial(router.provider_text, provider=provider), methods=["POST"])
           for provider in router.TEXT_PROVIDERS),
+        *(Route(f"/{provider}/{path}/embeddings", partial(providers.embeddings, provider=provider), methods=["POST"])
+          for provider, path in providers.EMBEDDING_PATHS.items()),
+        *(Route(f"/{provider}/v1/images/generations", partial(providers.images, provider=provider), methods=["POST"])
+          for provider in providers.IMAGE_PROVIDERS),
+        Route("/fal-ai/{name:path}", providers.fal, methods=["POST"]),
+        Route("/replicate/v1/models/{name:path}/predictions", providers.replicate, methods=["POST"]),
+        Route("/replicate/v1/predictions", providers.replicate, methods=["POST"]),
+        Route("/files/{name}", providers.picture),
+        Route("/hf-inference/models/{name:path}/v1/chat/completions", hf_inference.chat, methods=["POST"]),
+        Route("/hf-inference/models/{name:path}/v1/completions", hf_inference.text, methods=["POST"]),
+        Route("/hf-inference/models/{name:path}/pipeline/{task}", hf_inference.by_task, methods=["POST"]),
+        Route("/hf-inference/models/{name:path}", hf_inference.by_model, methods=["POST"]),
+        Route("/hf-inference/pipeline/{task}/{name:path}", hf_inference.by_task, methods=["POST"]),
         *control,
         Route("/api/v1/catalog/list", endpoints.list_catalog),
         Route("/api/v1/catalog/model/{wanted:path}/deploy", endpoints.deploy_from_catalog, methods=["POST"]),
