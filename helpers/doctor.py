@@ -198,9 +198,9 @@ def examine(live: bool = False) -> list[Check]:
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     python = _as_typed(sys.executable)
     installed = {_normal(d.metadata["Name"]): d.version for d in importlib.metadata.distributions() if d.metadata["Name"]}
-    if sys.version_info[:2] < OLDEST:
-        return [python_version(sys.version_info[:2])]
     checks = [python_version(sys.version_info[:2]), _packages(installed, python)]
+    if not checks[1].ok and not _in_environment():
+        return checks                                       # the system's own Python: nothing is to be installed there
     if "jupyter-client" in installed:
         checks.append(kernel(_kernel_argv(), sys.executable, python))
     checks.append(widgets(installed.get("ipywidgets"), _front_end(), installed.get("jupyterlab"), python))
@@ -217,9 +217,17 @@ def examine(live: bool = False) -> list[Check]:
 
 
 def _packages(installed: dict[str, str], python: str) -> Check:
+    found = _compare(installed, python) if "packaging" in installed else None
+    if found is None or not (found.ok or _in_environment()):
+        return Check("packages", False, f"{python} lacks what the course needs; the course's own Python lies in .venv",
+                     "make lab, which builds it; then: make doctor   (without make: see CONTRIBUTING.md)")
+    return found
+
+
+def _compare(installed: dict[str, str], python: str) -> Check:
+    """Against the lock where the course installs its own packages, else against pyproject.toml, else against the wheel."""
     lock = COURSE / "locks" / "lab.txt"
-    brings_its_own = (Path(sys.prefix) / "conda-meta").exists() or importlib.util.find_spec("google") and importlib.util.find_spec("google.colab")
-    if lock.exists() and not brings_its_own:
+    if lock.exists() and _in_environment() and not _brings_its_own():
         return packages_as_locked(lock.read_text(encoding="utf-8"), installed, python)
     if (COURSE / "pyproject.toml").exists():
         import tomllib
@@ -230,6 +238,16 @@ def _packages(installed: dict[str, str], python: str) -> Check:
         return packages_in_range(importlib.metadata.requires(DISTRIBUTION) or [], installed, python)
     except importlib.metadata.PackageNotFoundError:
         return Check("packages", False, f"{DISTRIBUTION} is not installed", "run the notebook's first cell, which installs it")
+
+
+def _brings_its_own() -> bool:
+    """Conda, Binder and Colab have versions of their own; there the ranges of pyproject.toml count, not the lock."""
+    return (Path(sys.prefix) / "conda-meta").exists() or bool(importlib.util.find_spec("google") and importlib.util.find_spec("google.colab"))
+
+
+def _in_environment() -> bool:
+    """True in a virtual or conda environment and on Colab, False for the system's own Python."""
+    return sys.prefix != sys.base_prefix or _brings_its_own()
 
 
 def _kernel_argv() -> list[str] | None:

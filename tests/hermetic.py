@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+KEEP = ("COURSE_WEIGHTS",)  # where the practice models lie: a place, not a setting
+
 
 def pytest_configure(config):
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -19,6 +21,7 @@ def pytest_configure(config):
     scratch = tempfile.TemporaryDirectory(prefix="course-tests-", ignore_cleanup_errors=True)
     config.add_cleanup(scratch.cleanup)
     clean = clean_environment(Path(scratch.name))
+    clean |= {name: os.environ[name] for name in KEEP if name in os.environ}
     os.environ.clear()
     os.environ.update(clean)
 
