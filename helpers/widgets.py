@@ -18,10 +18,11 @@ def show_widget(widget, text: str) -> None:
 
 
 def explore(function: Callable, /, **controls: Iterable) -> None:
-    """Show `function(**values)` under one slider (or menu) for each control, and again whenever one is moved.
+    """Show `function(**values)` under one slider (or menu, or text box) for each control, and again whenever one is moved.
 
     function : gets the controls' values as keywords; returns text, or a Matplotlib figure with an `alt` attribute.
     controls : for each keyword the values to choose from, in order: numbers make a slider, texts a menu.
+        A single text instead makes a box to type in, which is read on Enter.
 
     A mistake in `function` is shown in its place and nothing is lost.
     """
@@ -29,12 +30,18 @@ def explore(function: Callable, /, **controls: Iterable) -> None:
 
     made = {}
     for name, values in controls.items():
-        options, label = [(str(value), value) for value in values], name.replace("_", " ")
+        label = name.replace("_", " ")
+        if isinstance(values, str):
+            made[name] = widgets.Text(value=values, description=label, continuous_update=False, style={"description_width": "initial"},
+                                      layout=widgets.Layout(width="90%"))
+            continue
+        options = [(str(value), value) for value in values]
         if not options:
             raise ValueError(f"explore(): {name} has no values to choose from")
         numbers = all(isinstance(value, (int, float)) for _, value in options)
         kind = widgets.SelectionSlider if numbers else widgets.Dropdown
-        made[name] = kind(options=options, value=options[0][1], description=label, style={"description_width": "initial"})
+        made[name] = kind(options=options, value=options[0][1], description=label, style={"description_width": "initial"},
+                          layout=widgets.Layout() if numbers else widgets.Layout(width="max-content"))
     result = widgets.HTML()
 
     def refresh(_=None) -> None:
@@ -44,7 +51,7 @@ def explore(function: Callable, /, **controls: Iterable) -> None:
         control.observe(refresh, names="value")
     refresh()
     first = {name: control.value for name, control in made.items()}
-    lines = [f"{name}: {' | '.join(str(value) for value in controls[name])}" for name in made]
+    lines = [f"{name}: {'any text' if isinstance(values, str) else ' | '.join(map(str, values))}" for name, values in controls.items()]
     shown = _call(function, first)
     text = shown if isinstance(shown, str) else getattr(shown, "alt", "(a figure)")
     settings = ", ".join(f"{name}={value!r}" for name, value in first.items())
