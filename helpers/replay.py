@@ -134,13 +134,16 @@ def _leaves(value, name: str = "") -> dict:
 
 
 def _gap(one, other) -> float:
-    """How far two values of a field are apart, from 0 to 1: numbers by their ratio, texts by the words they share."""
+    """How far two values of a field are apart, from 0 to 1: numbers by their ratio, texts by the words they share.
+
+    A field that one of them lacks counts half: it matters less than quite another text.
+    """
     if isinstance(one, (int, float)) and isinstance(other, (int, float)):
         return abs(one - other) / (abs(one) + abs(other) or 1)
     if isinstance(one, str) and isinstance(other, str):
         words, others = set(re.findall(r"\w+", one)), set(re.findall(r"\w+", other))
         return 1 - len(words & others) / (len(words | others) or 1)
-    return 1.0
+    return 0.5
 
 
 def _short(value) -> str:

@@ -153,7 +153,9 @@ def _is_whole(plan: Answer) -> bool:
 
 def _whole(plan: Answer) -> httpx2.Response:
     plan.delivered.append(plan.chunks[0])
-    return httpx2.Response(plan.status, headers=plan.headers, content=plan.chunks[0][1])
+    body = plan.chunks[0][1]
+    headers = {"content-length": str(len(body)), **plan.headers}
+    return httpx2.Response(plan.status, headers=headers, stream=httpx2.ByteStream(body))
 
 
 def _sleep_until(plan: Answer, moment: float, started: float) -> None:

@@ -1,0 +1,361 @@
+"""The wire: who is intercepted and who is not, answers in time, and requests sent on over a real socket."""
+
+import asyncio
+import ssl
+import time
+
+import httpx2
+import pytest
+import standin
+
+from helpers import wire
+from helpers.wire import Answer, Forward
+
+CERTIFICATES = ssl.create_default_context()         # loaded once: every client without it takes 30 ms
+SYNC, ASYNC = httpx2.HTTPTransport.handle_request, httpx2.AsyncHTTPTransport.handle_async_request
+URL = "https://router.huggingface.co/v1/chat/completions"
+
+
+@pytest.fixture
+def handled():
+    """`handled(handler)` installs a handler for the length of the test."""
+    installed = []
+
+    def install(handler):
+        wire.install(handler)
+        installed.append(handler)
+
+    yield install
+    for handler in installed:
+        wire.remove(handler)
+    assert httpx2.HTTPTransport.handle_request is SYNC and httpx2.AsyncHTTPTransport.handle_async_request is ASYNC
+
+
+@pytest.fixture(scope="module")
+def service():
+    app = standin.create_app()
+    with standin.serve(app) as port:
+        yield port, app
+
+
+def hello(request=None, **changes):
+    return Answer(**({"status": 200, "headers": {"content-type": "text/plain"}, "chunks": [(0.0, b"hello")]} | changes))
+
+
+@pytest.mark.parametrize("host, intercepted", [
+    ("huggingface.co", True), ("router.huggingface.co", True), ("api.endpoints.huggingface.cloud", True),
+    ("x1.us-east-1.aws.endpoints.huggingface.cloud", True), ("api-inference.huggingface.co", True), ("v3b.fal.media", True),
+    ("pypi.org", False), ("huggingface.co.evil.example", False), ("nothuggingface.co", False), ("127.0.0.1", False),
+    ("evilendpoints.huggingface.cloud", False), ("api.together.xyz", False),
+])
+def test_whose_requests_are_intercepted(host, intercepted):
+    assert wire.is_service(host) is intercepted
+
+
+def test_installed_and_removed_leaves_httpx2_exactly_as_it_was():
+    one, two = hello, lambda request: hello(request, status=201)
+    client = httpx2.Client(verify=CERTIFICATES)                            # made before
+    wire.install(one)
+    wire.install(two)
+    assert client.get(URL).status_code == 201           # the last installed answers
+    assert wire.current() is two
+    wire.remove(two)
+    assert client.get(URL).text == "hello"
+    wire.remove(lambda request: None)                   # never installed
+    wire.remove(one)
+    wire.remove(one)
+    assert wire.current() is None
+    assert httpx2.HTTPTransport.handle_request is SYNC
+    assert httpx2.AsyncHTTPTransport.handle_async_request is ASYNC
+
+
+def test_what_somebody_else_had_put_there_comes_back():
+    def theirs(self, request):
+        return httpx2.Response(418)
+
+    httpx2.HTTPTransport.handle_request = theirs
+    try:
+        wire.install(hello)
+        assert httpx2.get("http://127.0.0.1:9/").status_code == 418     # not the service's: theirs
+        wire.remove(hello)
+        assert httpx2.HTTPTransport.handle_request is theirs
+    finally:
+        httpx2.HTTPTransport.handle_request = SYNC
+
+
+def test_other_hosts_are_untouched(handled, service):
+    port, app = service
+    asked = []
+    handled(lambda request: asked.append(request) or hello())
+    assert httpx2.get(f"http://127.0.0.1:{port}/health").json() == {"status": "ok"}
+    assert httpx2.Client(transport=httpx2.MockTransport(lambda request: httpx2.Response(204))).get(URL).status_code == 204
+
+    async def ask():
+        async with httpx2.AsyncClient(verify=CERTIFICATES) as client:
+            return await client.get(f"http://127.0.0.1:{port}/health")
+
+    assert asyncio.run(ask()).status_code == 200
+    assert asked == []
+
+
+def test_the_handler_sees_the_whole_request(handled):
+    seen = []
+    handled(lambda request: seen.append((request.method, str(request.url), request.content)) or hello())
+
+    def pieces():
+        yield b"one "
+        yield b"two"
+
+    httpx2.post(URL + "?a=1", content=pieces())
+    assert seen == [("POST", URL + "?a=1", b"one two")]
+
+
+STREAM = [(0.05, b"a"), (0.10, b"b"), (0.20, b"c")]
+
+
+def test_pieces_arrive_when_they_did_sync(handled):
+    handled(lambda request: hello(chunks=STREAM, headers_at=0.04))
+    client = httpx2.Client(verify=CERTIFICATES)
+    started, arrived = time.perf_counter(), []
+    with client.stream("GET", URL) as response:
+        headers_at = time.perf_counter() - started
+        for _ in response.iter_raw():
+            arrived.append(time.perf_counter() - started)
+            time.sleep(0.02)                            # a slow reader does not shift what comes later
+    assert abs(headers_at - 0.04) < 0.02
+    assert [abs(at - meant) < 0.02 for at, (meant, _) in zip(arrived, STREAM)] == [True] * 3, arrived
+
+
+def test_pieces_arrive_when_they_did_async_and_side_by_side(handled):
+    handled(lambda request: hello(chunks=STREAM, headers_at=0.04))
+
+    async def read(client):
+        started, arrived = time.perf_counter(), []
+        async with client.stream("GET", URL) as response:
+            async for _ in response.aiter_raw():
+                arrived.append(time.perf_counter() - started)
+        return arrived
+
+    async def main():
+        async with httpx2.AsyncClient(verify=CERTIFICATES) as client:
+            started = time.perf_counter()
+            return await asyncio.gather(*[read(client) for _ in range(5)]), time.perf_counter() - started
+
+    reads, took = asyncio.run(main())
+    for arrived in reads:
+        assert [abs(at - meant) < 0.02 for at, (meant, _) in zip(arrived, STREAM)] == [True] * 3, arrived
+    assert took < 0.4                                   # five at once, not one after the other
+
+
+def test_no_waiting_at_pace_0(handled):
+    handled(lambda request: hello(chunks=[(100.0, b"a"), (200.0, b"b")], headers_at=50.0, pace=0.0))
+    started = time.perf_counter()
+    assert httpx2.get(URL).content == b"ab"
+    assert time.perf_counter() - started < 2
+
+
+def test_a_slow_whole_answer_waits_too(handled):
+    handled(lambda request: hello(chunks=[(0.1, b"late")]))
+    started = time.perf_counter()
+    httpx2.get(URL)
+    assert 0.1 <= time.perf_counter() - started < 0.4
+
+
+def test_delivered_is_what_the_client_took(handled):
+    answer = hello(chunks=[(0.0, b"a"), (0.0, b"b"), (0.0, b"c")])
+    handled(lambda request: answer)
+    with httpx2.stream("GET", URL) as response:
+        assert next(response.iter_raw()) == b"a"
+    assert answer.delivered == [(0.0, b"a")]
+
+
+def test_a_connection_that_never_was_and_one_that_breaks(handled):
+    lost = httpx2.ReadError("connection reset")
+    answers = [Answer(0, {}, [], breaks=httpx2.ConnectError("refused")), hello(breaks=lost)] * 2
+    handled(lambda request: answers.pop(0))
+    with pytest.raises(httpx2.ConnectError, match="refused") as error:
+        httpx2.get(URL)
+    assert str(error.value.request.url) == URL
+    with httpx2.stream("GET", URL) as response:
+        pieces = response.iter_raw()
+        assert next(pieces) == b"hello"
+        with pytest.raises(httpx2.ReadError):
+            next(pieces)
+
+    async def both():
+        async with httpx2.AsyncClient(verify=CERTIFICATES) as client:
+            with pytest.raises(httpx2.ConnectError):
+                await client.get(URL)
+            with pytest.raises(httpx2.ReadError):
+                await client.get(URL)
+
+    asyncio.run(both())
+
+
+# ---- sent on over a real socket ----------------------------------------------------------------------------------
+
+
+def sent_on(port, notes, **how):
+    """A handler that sends every request to the stand-in and puts what came back into `notes`."""
+    def handler(request):
+        url = request.url.copy_with(scheme="http", host="127.0.0.1", port=port)
+        copy = httpx2.Request(request.method, url, headers=request.headers, stream=request.stream, extensions=request.extensions)
+        return Forward(copy, notes.append, **how)
+    return handler
+
+
+def ask(said, stream=False):
+    return {"model": "m", "messages": [{"role": "user", "content": said}], "stream": stream}
+
+
+def post(client_kind, said, stream=False, take=None):
+    """POST one chat request with a sync or an async client; returns (status, headers, pieces that were read)."""
+    def sync():
+        with httpx2.Client(verify=CERTIFICATES) as client, client.stream("POST", URL, json=ask(said, stream)) as response:
+            pieces = []
+            for piece in response.iter_raw():
+                pieces.append(piece)
+                if take and len(pieces) == take:
+                    break
+            return response.status_code, response.headers, pieces
+
+    async def asynchronous():
+        async with httpx2.AsyncClient(verify=CERTIFICATES) as client, client.stream("POST", URL, json=ask(said, stream)) as response:
+            pieces = []
+            async for piece in response.aiter_raw():
+                pieces.append(piece)
+                if take and len(pieces) == take:
+                    break
+            return response.status_code, response.headers, pieces
+
+    return sync() if client_kind == "sync" else asyncio.run(asynchronous())
+
+
+both_kinds = pytest.mark.parametrize("kind", ["sync", "async"])
+straight_or_not = pytest.mark.parametrize("how", [{}, {"direct": True}, {"drain": True}, {"drain": True, "direct": True}],
+                                          ids=["plain", "direct", "drain", "drain-direct"])
+
+
+@both_kinds
+@straight_or_not
+def test_forward_is_transparent(handled, service, kind, how):
+    notes = []
+    handled(sent_on(service[0], notes, **how))
+    status, headers, pieces = post(kind, "hello")
+    assert status == 200 and headers["x-answered-by"] == "stand-in/model"
+    assert b"You said: hello" in b"".join(pieces)
+    [answer] = notes
+    assert (answer.status, answer.breaks) == (200, None)
+    assert b"".join(chunk for _, chunk in answer.chunks) == b"".join(pieces)
+    assert 0 < answer.headers_at <= answer.chunks[0][0]
+
+
+@both_kinds
+@pytest.mark.parametrize("drain", [False, True])
+def test_forward_notes_when_each_piece_came(handled, service, kind, drain):
+    notes = []
+    handled(sent_on(service[0], notes, drain=drain))
+    started = time.perf_counter()
+    post(kind, "slow", stream=True)
+    took = time.perf_counter() - started
+    [answer] = notes
+    moments = [moment for moment, _ in answer.chunks]
+    gaps = [later - earlier for earlier, later in zip(moments, moments[1:])]
+    assert len(moments) == len(standin.WORDS) + 2
+    assert all(0.03 < gap < 0.15 for gap in gaps), gaps
+    assert moments[-1] <= took < moments[-1] + 0.5      # drained first, then handed on without waiting again
+
+
+@both_kinds
+def test_a_stream_closed_early_is_noted_as_far_as_it_was_read(handled, service, kind):
+    notes = []
+    handled(sent_on(service[0], notes))
+    post(kind, "slow", stream=True, take=2)
+    assert len(notes) == 1 and 2 <= len(notes[0].chunks) <= 3       # httpx2 may hold one piece more
+
+
+@both_kinds
+def test_a_stream_closed_early_is_drained_for_a_recording(handled, service, kind):
+    notes = []
+    handled(sent_on(service[0], notes, drain=True))
+    post(kind, "hello", stream=True, take=1)
+    [answer] = notes
+    assert answer.chunks[-1][1].endswith(b"data: [DONE]\n\n")
+    assert b"[DONE]" not in b"".join(chunk for _, chunk in answer.delivered)
+
+
+def test_a_stream_nobody_reads_or_closes_is_still_drained(handled, service):
+    notes = []
+    handled(sent_on(service[0], notes, drain=True))
+    client = httpx2.Client(verify=CERTIFICATES)
+    unread = client.send(client.build_request("POST", URL, json=ask("hello", True)), stream=True)
+    assert len(notes) == 1 and b"[DONE]" in notes[0].chunks[-1][1] and not unread.is_closed
+
+
+@both_kinds
+@pytest.mark.parametrize("drain", [False, True])
+def test_gzip_is_unpacked_for_notes_and_client_alike(handled, service, kind, drain):
+    notes = []
+    handled(sent_on(service[0], notes, drain=drain))
+    _, headers, pieces = post(kind, "gzip please")
+    assert b"You said: gzip please" in b"".join(pieces)
+    assert "content-encoding" not in headers
+    assert b"You said: gzip please" in notes[0].chunks[0][1]
+
+
+@both_kinds
+@straight_or_not
+def test_an_answer_that_says_500_is_an_answer(handled, service, kind, how):
+    notes = []
+    handled(sent_on(service[0], notes, **how))
+    assert post(kind, "fail")[0] == 500
+    assert notes[0].status == 500 and notes[0].breaks is None
+
+
+@both_kinds
+@straight_or_not
+def test_nobody_there(handled, kind, how):
+    notes = []
+    handled(sent_on(9, notes, **how))
+    with pytest.raises(httpx2.ConnectError):
+        post(kind, "hello")
+    assert [(note.status, type(note.breaks)) for note in notes] == [(0, httpx2.ConnectError)]
+
+
+@both_kinds
+@straight_or_not
+def test_a_connection_lost_in_the_middle(handled, service, kind, how):
+    notes = []
+    handled(sent_on(service[0], notes, **how))
+    with pytest.raises(httpx2.RemoteProtocolError):
+        post(kind, "break", stream=True)
+    [answer] = notes
+    assert answer.status == 200 and len(answer.chunks) == 1 and isinstance(answer.breaks, httpx2.RemoteProtocolError)
+
+
+def test_direct_ignores_the_environments_proxies(handled, service, monkeypatch):
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    notes = []
+    handled(sent_on(service[0], notes, direct=True))
+    assert post("sync", "hello")[0] == post("async", "hello")[0] == 200
+    wire.remove(wire.current())
+    handled(sent_on(service[0], notes))                 # and without it the proxy is asked
+    with pytest.raises(httpx2.HTTPError):
+        post("sync", "hello")
+
+
+def test_cancelled_while_it_waits(handled, service):
+    notes = []
+    handled(sent_on(service[0], notes))
+
+    async def main():
+        async with httpx2.AsyncClient(verify=CERTIFICATES) as client:
+            task = asyncio.create_task(client.post(URL, json=ask("slow", True)))
+            await asyncio.sleep(0.1)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(main())
+    assert len(notes) == 1
