@@ -226,8 +226,8 @@ def check_ask_or_cure(ask_or_cure) -> str:
 QUIZ = Quiz("What happens when…", [
     Question("An answer comes back with finish_reason \"length\". What do you know?", [
         Choice("The model had said all it wanted", "That would be \"stop\". \"length\" says that max_tokens ended it."),
-        Choice("max_tokens cut it off", "the limit you set ended the answer, wherever it was. Raise max_tokens, or ask for something shorter.", right=True),
         Choice("The service shortened it to a summary", "Nobody shortens anything: the model writes token after token, and at the limit it is stopped."),
+        Choice("max_tokens cut it off", "the limit you set ended the answer, wherever it was. Raise max_tokens, or ask for something shorter.", right=True),
         Choice("The question was too long", "A question that does not fit is refused with an error. finish_reason is about the answer."),
     ]),
     Question("No token anywhere on the machine. You run InferenceClient().chat_completion(…). What do you meet?", [
@@ -237,16 +237,16 @@ QUIZ = Quiz("What happens when…", [
         Choice("A 402, payment required", "A 402 means that a known account has used up its credits. Here nobody even knows which account it is."),
     ]),
     Question("client = InferenceClient(model=\"org/A\"), then client.chat_completion(messages, model=\"org/B\"). Who answers?", [
-        Choice("org/B: the call is more specific", "Most people expect this, and for other tasks it is so. In chat_completion the client's own model wins, without a word."),
         Choice("org/A: the client's model wins", "for chat the client's model goes into the request. Name the model in one place, best in the call.", right=True),
+        Choice("org/B: the call is more specific", "Most people expect this, and for other tasks it is so. In chat_completion the client's own model wins, without a word."),
         Choice("Nobody: two models are an error", "It would be kinder, but no error is raised. The log shows which model was asked."),
         Choice("Whichever is cheaper", "Prices choose a provider, and only if you ask with the suffix :cheapest. They never choose the model."),
     ]),
     Question("What does models.chat + \":cheapest\" change?", [
         Choice("It asks a smaller model", "The model stays the same. The suffix chooses among the providers that serve it."),
-        Choice("It chooses the provider with the lowest price for that model", "same model, another machine behind it. The default, :fastest, chooses by speed.", right=True),
         Choice("It shortens the answer", "How long the answer may be is max_tokens. The suffix is about who runs the model."),
         Choice("It makes the call free", "Somebody still runs the model and is paid for it. The suffix finds the lowest price, not none."),
+        Choice("It chooses the provider with the lowest price for that model", "same model, another machine behind it. The default, :fastest, chooses by speed.", right=True),
     ]),
     Question("max_tokens cut the answer in the middle of a sentence. What do you pay?", [
         Choice("Nothing, since the answer is not usable", "The work was done. Every token that was written is on the bill, also those of half a sentence."),

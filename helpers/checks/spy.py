@@ -291,6 +291,8 @@ def _lookup(host: str, path: str) -> tuple:
         return picture(), 200
     if path == "/v1/models":
         return {"object": "list", "data": [{"id": row.id, "object": "model", "providers": []} for row in models if row.task == "chat-completion"]}, 200
+    if path == "/api/tasks":
+        return {}, 200
     model = models.for_id(unquote(path.removeprefix("/api/models/")))
     if model is None:
         return {"error": "Not Found"}, 404

@@ -1,0 +1,106 @@
+"""The widgets of an exercise card. What they show and do is Card's (helpers/exercises.py); here is only how it looks.
+
+Written for what ipywidgets 7.7 and 8.1 share. Verdicts begin with a word, so nothing is said by colour alone.
+"""
+
+import html
+import re
+
+import ipywidgets as widgets
+
+from helpers.checks import Verdict
+
+RIGHT, NOT_YET = "#0072B2", "#D55E00"       # blue and vermillion: told apart by everybody
+
+
+def as_html(text: str) -> str:
+    """The text with `code` in a code font."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
+
+
+def verdict_html(verdict: Verdict | None) -> str:
+    """A verdict that a screen reader reads out when it changes."""
+    if verdict is None:
+        return "<div role='status' aria-live='polite'></div>"
+    label, colour = ("Right", RIGHT) if verdict.ok else ("Not yet", NOT_YET)
+    return (f"<div role='status' aria-live='polite' style='border-left: 4px solid {colour}; padding: 2px 8px; line-height: 1.5'>"
+            f"<b>{label}:</b> {as_html(verdict.message)}</div>")
+
+
+def heading(card, number: int) -> widgets.HTML:
+    done = " (done)" if card.done(number) else ""
+    return widgets.HTML(f"<b>{as_html(card.title(number))}</b>{done}")
+
+
+def framed(children: list) -> widgets.VBox:
+    return widgets.VBox(children, layout=widgets.Layout(border="1px solid #888", padding="8px 12px", margin="4px 0", width="auto"))
+
+
+class TaskView:
+    """Heading, verdict, Check, and a button that opens one hint after the other."""
+
+    def __init__(self, card, number: int, verdict: Verdict | None = None):
+        self.card, self.number, self.shown = card, number, verdict
+        self.title, self.verdict, self.hints = heading(card, number), widgets.HTML(), widgets.HTML()
+        self.check = widgets.Button(description="Check", tooltip="Check the function as it is now", button_style="primary")
+        self.hint = widgets.Button(layout=widgets.Layout(width="auto"))
+        self.check.on_click(self._check)
+        self.hint.on_click(self._hint)
+        self.widget = framed([self.title, self.verdict, widgets.HBox([self.check, self.hint]), self.hints])
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show what the card knows now."""
+        self.title.value = heading(self.card, self.number).value
+        self.verdict.value = verdict_html(self.shown)
+        opened, count = self.card.hints_open(self.number), len(self.card.tasks[self.number - 1].hints)
+        self.hint.description = f"Show hint {len(opened) + 1} of {count}" if len(opened) < count else "All hints are shown"
+        self.hint.disabled = len(opened) == count
+        self.hints.value = "".join(f"<p style='margin: 4px 0; line-height: 1.5'><b>Hint {i}:</b> {as_html(text)}</p>" for i, text in enumerate(opened, 1))
+
+    def _check(self, _button) -> None:
+        self.check.disabled, self.check.description = True, "Checking…"
+        try:
+            self.shown = self.card.check(self.number)
+            self.refresh()
+        finally:
+            self.check.disabled, self.check.description = False, "Check"
+
+    def _hint(self, _button) -> None:
+        self.card.open_hint(self.number)
+        self.refresh()
+
+
+class QuizView:
+    """Each question with its choices; choosing one shows why it is right, or why it is not."""
+
+    def __init__(self, card, number: int):
+        self.card, self.number = card, number
+        self.title, self.choices, self.verdicts = heading(card, number), [], []
+        children = [self.title]
+        for i, question in enumerate(card.tasks[number - 1].questions, 1):
+            options = [(f"{letter}) {choice.text}", letter) for letter, choice in zip("abcdefgh", question.choices)]
+            buttons = widgets.RadioButtons(options=options, value=card.answers(number).get(str(i)), description=f"Answer {i}:",
+                                           layout=widgets.Layout(width="auto", max_width="100%"))
+            buttons.observe(lambda change, i=i: self._choose(i, change["new"]), names="value")
+            verdict = widgets.HTML()
+            self.choices.append(buttons)
+            self.verdicts.append(verdict)
+            children += [widgets.HTML(f"<div style='line-height: 1.5; margin-top: 6px'>{i}. {as_html(question.text)}</div>"), buttons, verdict]
+        self.widget = framed(children)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show what the card knows now."""
+        self.title.value = heading(self.card, self.number).value
+        answers = self.card.answers(self.number)
+        for i, (question, buttons, verdict) in enumerate(zip(self.card.tasks[self.number - 1].questions, self.choices, self.verdicts), 1):
+            letter = answers.get(str(i))
+            verdict.value = verdict_html(question.judge(letter) if letter else None)
+            if letter and buttons.value != letter:
+                buttons.value = letter
+
+    def _choose(self, question: int, letter: str | None) -> None:
+        if letter is not None:
+            self.card.choose(self.number, question, letter)
+            self.refresh()
