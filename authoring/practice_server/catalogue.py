@@ -47,6 +47,7 @@ class Catalogue:
     def __init__(self, file: Path = HERE / "catalogue.toml", course: Path = COURSE_REGISTRY):
         table = tomllib.loads(file.read_text(encoding="utf-8"))
         self.speeds, self.prices = table["speeds"], table["prices"]
+        self.sizes, self.unsaid, self.lacking = table["sizes"], table["unsaid"], table["lacking"]
         self.renamed, self.recommended = table["renamed"], table["recommended"]
         self.models = {name: _model(name, row) for name, row in table["models"].items()}
         if course.exists():

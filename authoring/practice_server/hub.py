@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from . import errors
-from .catalogue import CHAT_TASK, Catalogue, Model
+from .catalogue import CHAT_TASK, Catalogue, Model, Served
 from .incoming import ORG, USER, bearer, signed_in
 
 LIMIT, WINDOW = 1000, 300           # the Hub's bucket for its API: requests in a window of so many seconds
@@ -135,17 +135,20 @@ async def chat_models(request: Request) -> Response:
     created = int(datetime(2025, 1, 1, tzinfo=UTC).timestamp())
     data = []
     for model in catalogue.chat_models():
-        providers = []
-        for served in model.providers:
-            if served.task != CHAT_TASK:
-                continue
-            speed, latency = catalogue.speeds.get(served.provider, (40, 1.5))
-            price = catalogue.prices.get(served.provider, (0.1, 0.5))
-            providers.append({
-                "provider": served.provider, "status": served.status, "context_length": model.context,
-                "pricing": {"input": price[0], "output": price[1]}, "is_free": price == [0.0, 0.0],
-                "supports_tools": True, "supports_structured_output": True,
-                "first_token_latency_ms": latency * 1000, "throughput": speed, "is_model_author": False})
+        providers = [_offer(catalogue, model, served) for served in model.providers if served.task == CHAT_TASK]
         data.append({"id": model.id, "object": "model", "created": created, "owned_by": model.id.split("/")[0],
                      "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]}, "providers": providers})
     return JSONResponse({"object": "list", "data": data})
+
+
+def _offer(catalogue: Catalogue, model: Model, served: Served) -> dict:
+    """One provider's entry for a model. As in reality, a provider may leave out what it does not say or was not measured."""
+    speed, latency = catalogue.speeds.get(served.provider, (40, 1.5))
+    price, size = catalogue.prices.get(served.provider, (0.1, 0.5)), catalogue.sizes.get(model.id, 1)
+    lacking = catalogue.lacking.get(served.provider, ())
+    entry = {"provider": served.provider, "status": served.status, "context_length": model.context,
+             "pricing": {"input": round(price[0] * size, 4), "output": round(price[1] * size, 4)}, "is_free": price == [0.0, 0.0],
+             "supports_tools": "supports_tools" not in lacking,
+             "supports_structured_output": "supports_structured_output" not in lacking,
+             "first_token_latency_ms": round(latency * 1000), "throughput": round(speed / size, 1), "is_model_author": False}
+    return {name: value for name, value in entry.items() if name not in catalogue.unsaid.get(served.provider, ())}
