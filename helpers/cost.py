@@ -21,7 +21,7 @@ def say_cost(recording: Recording) -> str:
     missing = f"{unknown} call{'' if unknown == 1 else 's'} of unknown price" if unknown else ""
     if not known:
         return missing or "free"
-    amount = "less than $0.0001" if total < 0.0001 else f"about ${total:.4f}" if total < 1 else f"about ${total:.2f}"
+    amount = "less than $0.0001" if total < 0.0001 else f"about ${total:.{4 if total < 0.01 else 2}f}"
     return f"{amount} of credits" + (f" and {missing}" if missing else "")
 
 

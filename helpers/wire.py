@@ -172,13 +172,13 @@ async def _async_sleep_until(plan: Answer, moment: float, started: float) -> Non
 
 
 class _Played(httpx2.SyncByteStream):
-    """An answer in pieces, each at its moment."""
+    """An answer in pieces, each at its moment, once: openai reads a stream again after [DONE] to be sure that it is over."""
 
     def __init__(self, plan: Answer, started: float):
-        self.plan, self.started = plan, started
+        self.plan, self.started, self.pieces = plan, started, iter(plan.chunks)
 
     def __iter__(self):
-        for moment, chunk in self.plan.chunks:
+        for moment, chunk in self.pieces:
             _sleep_until(self.plan, moment, self.started)
             self.plan.delivered.append((moment, chunk))
             yield chunk
@@ -188,7 +188,7 @@ class _Played(httpx2.SyncByteStream):
 
 class _AsyncPlayed(_Played, httpx2.AsyncByteStream):
     async def __aiter__(self):
-        for moment, chunk in self.plan.chunks:
+        for moment, chunk in self.pieces:
             await _async_sleep_until(self.plan, moment, self.started)
             self.plan.delivered.append((moment, chunk))
             yield chunk
@@ -260,10 +260,14 @@ class _Tee(httpx2.SyncByteStream):
 
     def __init__(self, plan: Forward, response: httpx2.Response, started: float, own=None):
         self.plan, self.response, self.started, self.own, self.told = plan, response, started, own, False
+        self.pieces = self.unpacked()
         headers = response.headers.copy()
         if headers.pop("content-encoding", None):
             headers.pop("content-length", None)
         self.answer = Answer(response.status_code, headers, [], time.perf_counter() - started)
+
+    def unpacked(self):
+        return self.response.iter_bytes()
 
     def note(self, chunk: bytes) -> bytes:
         pair = (time.perf_counter() - self.started, chunk)
@@ -278,7 +282,7 @@ class _Tee(httpx2.SyncByteStream):
 
     def __iter__(self):
         try:
-            for chunk in self.response.iter_bytes():
+            for chunk in self.pieces:
                 yield self.note(chunk)
         except Exception as error:
             self.answer.breaks = error
@@ -294,9 +298,12 @@ class _Tee(httpx2.SyncByteStream):
 
 
 class _AsyncTee(_Tee, httpx2.AsyncByteStream):
+    def unpacked(self):
+        return self.response.aiter_bytes()
+
     async def __aiter__(self):
         try:
-            async for chunk in self.response.aiter_bytes():
+            async for chunk in self.pieces:
                 yield self.note(chunk)
         except Exception as error:
             self.answer.breaks = error

@@ -169,6 +169,32 @@ def test_delivered_is_what_the_client_took(handled):
     assert answer.delivered == [(0.0, b"a")]
 
 
+def test_a_stream_that_is_read_again_goes_on_where_it_was(handled, service):
+    """openai reads what is left after [DONE], by iterating once more over the response's stream."""
+    answer, notes = hello(chunks=[(0.0, b"a"), (0.0, b"b")]), []
+    handled(lambda request: answer)
+    handled(sent_on(service[0], notes))
+
+    async def twice(text, take):
+        async with httpx2.AsyncClient(verify=CERTIFICATES) as client:
+            async with client.stream("POST", URL, json=ask(text, True)) as response:
+                first = [piece async for piece, _ in zip_async(response.stream, range(take))]
+                return first, [piece async for piece in response.stream]
+
+    async def zip_async(pieces, numbers):
+        iterator = aiter(pieces)
+        for number in numbers:
+            yield await anext(iterator), number
+
+    first, rest = asyncio.run(twice("hello", 2))
+    assert len(first) == 2 and rest[-1].endswith(b"[DONE]\n\n")
+    assert notes[0].breaks is None and b"".join(chunk for _, chunk in notes[0].chunks) == b"".join(first + rest)
+    wire.remove(wire.current())
+    assert asyncio.run(twice("x", 2)) == ([b"a", b"b"], []) and len(answer.delivered) == 2
+    answer.delivered.clear()
+    assert asyncio.run(twice("x", 1)) == ([b"a"], [b"b"])
+
+
 def test_a_connection_that_never_was_and_one_that_breaks(handled):
     lost = httpx2.ReadError("connection reset")
     answers = [Answer(0, {}, [], breaks=httpx2.ConnectError("refused")), hello(breaks=lost)] * 2
