@@ -22,7 +22,7 @@ ARGS ?=
 .PHONY: lab test record exercises site practice bench lock doctor clean
 
 lab: $(LAB_SET)
-	$(VENV)/bin/jupyter lab $(AS_ROOT) $(LAB_ARGS) notebooks/01_first_call.ipynb
+	$(VENV)/bin/jupyter lab --LabApp.default_url=/lab/tree/notebooks/01_first_call.ipynb $(AS_ROOT) $(LAB_ARGS)
 
 test: $(TEST_SET)
 	$(PY) -m pytest -n $(JOBS) --dist loadscope $(ARGS)
