@@ -11,6 +11,7 @@ from helpers.models import models
 
 SUBJECTS = ["refund", "invoice", "password", "upload", "language", "profile", "backup", "discount"]
 RETURN_IT = "Your function returns nothing (None). Did you forget `return`?"
+NOT_SIMILARITY = "You called `sentence_similarity`, which sends back similarities and no vectors. Use `client.feature_extraction(…)`."
 
 
 def texts_about(count: int) -> list[str]:
@@ -21,7 +22,7 @@ def texts_about(count: int) -> list[str]:
 def embeddings(service: Spy) -> list:
     """The `inputs` of each request, in order, after looking at the kind of request."""
     for entry in service.sent:
-        expect("sentence-similarity" not in entry.path, "You called `sentence_similarity`, which sends back similarities and no vectors. Use `client.feature_extraction(…)`.")
+        expect("sentence-similarity" not in entry.path, NOT_SIMILARITY)
         expect(entry.path.endswith("/feature-extraction"), f"The request went to `{entry.path}`, which is not an embedding. Use `client.feature_extraction(…)`.")
         expect(models.embedding in entry.path, f"The request asked another model: `{entry.path}`. Pass `model=models.embedding`; vectors of two models cannot be compared.")
     return [entry.json.get("inputs") for entry in service.sent]
@@ -44,7 +45,8 @@ def run(function, service: Spy, *arguments):
     """Call the learner's function; a missing model becomes a message about the missing model."""
     try:
         return service.call(function, InferenceClient(provider="hf-inference"), *arguments)
-    except Raised:
+    except Raised as raised:
+        expect("sentence-similarity" not in str(raised.error), NOT_SIMILARITY)
         expect(all(entry.path != "/api/tasks" for entry in service.lookups),
                "The request named no model, so the library looked for the one that the Hub recommends for this task. Pass `model=models.embedding`.")
         raise
@@ -230,9 +232,9 @@ QUIZ = Quiz("Vectors in practice", [
         Choice("Only the threshold has to be chosen again.", "That too, but first everything has to be embedded again."),
     ]),
     Question("For one text you get an array of shape (1, 9, 768). What happened?", [
-        Choice("The text was cut into nine chunks.", "No server does that by itself."),
+        Choice("The text was cut into nine chunks.", "No server does that by itself: cutting a text is your part."),
         Choice("The model returned one row for each token.", "It was not made for whole texts. Take a model that was, or average over the tokens as a makeshift.", right=True),
-        Choice("Nine providers answered.", "One request has one answer, from one provider."),
+        Choice("Nine providers answered.", "One request has one answer, from the one provider that was chosen."),
         Choice("The batch held nine texts.", "The first axis is the batch, and it is 1; the nine are tokens."),
     ]),
 ])
