@@ -160,6 +160,7 @@ class Spy:
     headers : the request headers of each row of `sent`, without the token.
     said : the texts given as answers, in order. slept : the seconds the function wanted to wait, in order.
     printed : what the function printed. token : the token that clients find while the spy is there.
+    leaked : was that token in a URL or a body (the logs themselves never hold one).
     """
 
     def __init__(self, script: tuple[Step, ...] = (), limit: int = 40, seconds: float = 5.0):
@@ -169,6 +170,7 @@ class Spy:
         self.said: list[str] = []
         self.slept: list[float] = []
         self.printed = ""
+        self.leaked = False
         self.token = f"hf_{random.getrandbits(160):040x}"
         self._lock = threading.Lock()
 
@@ -176,6 +178,7 @@ class Spy:
 
     def __call__(self, request: httpx2.Request) -> Answer:
         with self._lock:
+            self.leaked |= self.token.encode() in request.content or self.token in str(request.url)
             log = self.lookups if request.method == "GET" else self.sent
             entry = Entry(len(log) + 1, request.method, str(request.url), request.content, "check", answered_by="spy", seconds=0.0)
             log.entries.append(entry)
