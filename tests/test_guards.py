@@ -1,10 +1,12 @@
 """Every guard passes over the course as it stands, and refuses an example of what it is there to refuse."""
 
-import importlib.util
 import json
+import shutil
 
+import nbformat
 import nbformat.v4 as nb4
 import pytest
+from authoring import derive
 from guards import FOLDERS, LESSONS, ROOT, code, execution, notebooks, prose, read, reading, secrets, tracked
 from helpers.models import models
 from helpers.replay import FOLDER, Recording, SecretFound, write
@@ -90,12 +92,8 @@ def test_every_recording_belongs_to_a_notebook():
     assert {path.stem for path in FOLDER.glob("*.json")} <= {path.stem for path in ALL}
 
 
-@pytest.mark.skipif(importlib.util.find_spec("authoring.derive") is None, reason="there is no authoring.derive yet")
 def test_deriving_the_exercises_changes_nothing():
-    from authoring import derive
-
-    for path in notebooks("solutions"):
-        assert derive.changes(path) == [], "run `make exercises`"
+    assert derive.differences() == [], "run `make exercises`"
 
 
 # ---- each guard refuses a bad example ----------------------------------------------------------------------------
@@ -284,7 +282,7 @@ def test_calls_agree():
     ("Ask openai/gpt-oss-120b.", "model id"), ("Llama-3.1-8B answers.", "model id"), ("`meta-llama/Llama-9-8B`", "does not know"), ("Done \U0001f389", "emoji"),
     ("![A powerful picture](x.png)", "filler"), ("> It is easy.", "filler"), ("| a |\n|---|\n| $3 |", "a price"), ("<b>Simply</b>", "filler")])  # fmt: skip
 def test_prose(text, word):
-    good = f"Send it, read `usage`, adjust. `{next(iter(KNOWN))}` is one model; `$HF_TOKEN` a variable.\n\n```python\nprint('simply $3 openai/gpt-oss-120b')\n```"
+    good = f"Send it, read `usage`, adjust; what you just saw is not $0.00. `{next(iter(KNOWN))}` is one model; `$HF_TOKEN` a variable.\n\n```python\nprint('simply $3 openai/gpt-oss-120b')\n```"
     assert prose.lint(good, KNOWN) == []
     assert refused(lambda made: prose.prose(made, KNOWN), notebook(prose_cell(text)), "cell 1", word)
 
@@ -306,6 +304,21 @@ def test_imports(source):
 def test_canonical(source):
     assert code.canonical(notebook("OpenAI(base_url='https://router.huggingface.co/v1', api_key=get_token())", "InferenceClient(base_url=endpoint.url)")) == []
     assert refused(code.canonical, notebook(source), "cell 1")
+
+
+def test_an_exercise_edited_by_hand_is_found(tmp_path):
+    for folder in ("exercises", "solutions"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns(".*"))
+    assert derive.differences(tmp_path) == []
+    edited = sorted((tmp_path / "exercises").glob("*.ipynb"))[0]
+    exercise = read(edited)
+    exercise.cells[0].source += "\nOne more line."
+    nbformat.write(exercise, edited)
+    assert refused(derive.differences, tmp_path, edited.name, "cell 1")
+    edited.unlink()
+    assert refused(derive.differences, tmp_path, edited.name, "missing")
+    shutil.copy(ROOT / "exercises" / edited.name, tmp_path / "exercises" / "99_alone.ipynb")
+    assert refused(derive.differences, tmp_path, "99_alone", "there is no solutions/99_alone")
 
 
 PLANTS = {

@@ -7,11 +7,11 @@ from guards import code_cells, markdown_cells, syntax, tokens
 
 # Words that praise instead of saying, or that tell a stuck reader the fault is theirs.
 FILLER = re.compile(
-    r"\b(simply|simple|just|easy|easily|effortless(ly)?|obvious(ly)?|trivial(ly)?|powerful|seamless(ly)?|robust|leverag(e|es|ing)|cutting[- ]edge"
+    r"\b(simply|simple|(?<!\byou )(?<!\bhas )(?<!\bhave )(?<!\bwas )(?<!\bwere )just(?! (before|after|as|above|below|under|over|once)\b)|easy|easily|effortless(ly)?|obvious(ly)?|trivial(ly)?|powerful|seamless(ly)?|robust|leverag(e|es|ing)|cutting[- ]edge"
     r"|state[- ]of[- ]the[- ]art|game[- ]chang(er|ing)|revolutionary|unleash|supercharge|blazing(ly)?|delve|dive in(to)?|deep dive"
     r"|exciting|awesome|amazing|incredibl[ey]|magical(ly)?|as you can see|it is worth noting|note that|needless to say|congratulations|well done"
     r"|in today's world|let's|we will now|in this section)\b", re.I)
-PRICE = re.compile(r"[$€£]\s?\d|\b\d[\d.,]*\s?(usd|eur|dollars?|cents?|euros?)\b", re.I)
+PRICE = re.compile(r"[$€£]\s?(?=[\d.,]*[1-9])\d|\b\d[\d.,]*\s?(usd|eur|dollars?|cents?|euros?)\b", re.I)
 EMOJI = re.compile("[\U0001f300-\U0001faff\u2600-\u26ff\u2705\u274c\u2728\ufe0f]")
 # A model: a well-known owner and a name, or a name with its size or version.
 OWNERS = ("openai|meta-llama|mistralai|Qwen|google|deepseek-ai|zai-org|BAAI|facebook|FacebookAI|distilbert|dslim|ProsusAI|cardiffnlp|MoritzLaurer"
