@@ -1,6 +1,7 @@
 """python -m authoring.practice_server [--port 8750] [--weights smollm2|qwen] [--speed 20]"""
 
 import argparse
+import socket
 import sys
 import time
 
@@ -24,6 +25,14 @@ def main() -> int:
         parser.error(f"--port must be 1 to 65535, got {arguments.port}")
     if arguments.speed <= 0:
         parser.error(f"--speed must be greater than 0, got {arguments.speed:g}")
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, sys.platform != "win32")
+    try:
+        listener.bind(("127.0.0.1", arguments.port))        # before the models are loaded: a taken port is said at once
+    except OSError as error:
+        print(f"port {arguments.port} of 127.0.0.1 can't be had ({error.strerror}); is a practice server running already? "
+              f"Another port: --port {arguments.port + 1}", file=sys.stderr)
+        return 1
     app = create_app(arguments.weights, arguments.speed)
     started = time.perf_counter()
     problems = load_all(app)
@@ -31,8 +40,9 @@ def main() -> int:
         print(f"\nwarning: {problem}\nIts routes will answer 503 until then.\n", file=sys.stderr)
     print(f"practice server: http://127.0.0.1:{arguments.port}, chat by {app.state.practice.chat.weights.title}, "
           f"models loaded in {time.perf_counter() - started:.1f} s. Stop it with Ctrl+C.", flush=True)
-    uvicorn.run(app, host="127.0.0.1", port=arguments.port, log_level="info" if arguments.log else "warning",
-                access_log=arguments.log, timeout_keep_alive=30, timeout_graceful_shutdown=5)
+    config = uvicorn.Config(app, log_level="info" if arguments.log else "warning", access_log=arguments.log,
+                            timeout_keep_alive=30, timeout_graceful_shutdown=5)
+    uvicorn.Server(config).run(sockets=[listener])
     return 0
 
 

@@ -116,6 +116,7 @@ def _routes() -> list:
           for provider, path in providers.EMBEDDING_PATHS.items()),
         *(Route(f"/{provider}/v1/images/generations", partial(providers.images, provider=provider), methods=["POST"])
           for provider in providers.IMAGE_PROVIDERS),
+        Route("/fal-ai/{name:path}/requests/{number:path}", providers.fal_queue),
         Route("/fal-ai/{name:path}", providers.fal, methods=["POST"]),
         Route("/replicate/v1/models/{name:path}/predictions", providers.replicate, methods=["POST"]),
         Route("/replicate/v1/predictions", providers.replicate, methods=["POST"]),

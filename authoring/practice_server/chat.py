@@ -152,7 +152,7 @@ class Answer:
             response_format = {"type": "json_schema", "json_schema": {"schema": tools.schema(self.allowed)}}
         self.watch_for_calls = bool(offered) and choice != "none"
         self.request = {"messages": messages,
-                        **sampling(body, model, messages, offered, body.get("tool_choice"), response_format)}
+                        **sampling(body, model, messages, offered, choice, response_format)}
         if response_format:
             self.request["response_format"] = response_format
         if self.watch_for_calls:

@@ -75,16 +75,18 @@ class Card:
         said = [f"seed {self.seed}", f"{self.width} x {self.height}"]
         said += [f"{self.steps} steps"] if self.steps else []
         said += [f"guidance {self.guidance:g}"] if self.guidance is not None else []
-        small = max(7, min(self.width, self.height) // 26)
-        columns = max(10, int((self.width - 2 * small) / (small * 0.56)))
-        lines = textwrap.wrap(f"prompt: {self.prompt}", columns, max_lines=5, placeholder=" …") or ["prompt:"]
+        small = max(6, min(self.width, self.height) // 26)
+        columns = max(10, int((self.width - 2 * small) / (small * 0.52)))
+        lines = textwrap.wrap(", ".join(said), columns)     # first, for a picture so small that not all of it fits
+        lines += textwrap.wrap(f"prompt: {self.prompt}", columns, max_lines=5, placeholder=" …") or ["prompt:"]
         lines += textwrap.wrap(f"negative prompt: {self.negative}", columns, max_lines=2, placeholder=" …") if self.negative else []
-        lines += textwrap.wrap(", ".join(said), columns)
         lines += textwrap.wrap("A test card: no model made this picture.", columns)
-        big, font = ImageFont.load_default(small * 2), ImageFont.load_default(small)
-        height = small * 2.6 + len(lines) * small * 1.4
-        top = max(0, (self.height - height - small) / 2)
-        draw.rectangle((small / 2, top, self.width - small / 2, top + height + small), (20, 20, 24))
-        draw.text((small, top + small / 2), "PRACTICE IMAGE", (255, 220, 90), big)
+        font, title = ImageFont.load_default(small), ImageFont.load_default(small * 2)
+        if (length := title.getlength("PRACTICE IMAGE")) > self.width - 2 * small:
+            title = ImageFont.load_default(small * 2 * (self.width - 2 * small) / length)
+        height = small * 3.6 + len(lines) * small * 1.4
+        top = max(0, (self.height - height) / 2)
+        draw.rectangle((small / 2, top, self.width - small / 2, top + height), (20, 20, 24))
+        draw.text((small, top + small / 2), "PRACTICE IMAGE", (255, 220, 90), title)
         for n, line in enumerate(lines):
             draw.text((small, top + small * 3.1 + n * small * 1.4), line, (255, 255, 255), font)

@@ -97,17 +97,34 @@ async def images(request: Request, provider: str) -> Response:
 
 
 async def fal(request: Request) -> Response:
-    """POST /fal-ai/{model}: a link to the picture."""
+    """POST /fal-ai/{model}: a link to the picture. With `?_subdomain=queue`, a place in the queue instead."""
     may_call(request)
     body = await read_json(request)
-    _served(request, "fal-ai", request.path_params["name"], "text-to-image")
-    started = time.perf_counter()
+    name = request.path_params["name"]
+    _served(request, "fal-ai", name, "text-to-image")
     card = Card.read(fields.text(body, "prompt"), body)
-    return JSONResponse({
-        "images": [{"url": _link(request, card, "v3.fal.media"), "width": card.width, "height": card.height,
-                    "content_type": "image/png"}],
-        "timings": {"inference": round(time.perf_counter() - started, 3)}, "seed": card.seed, "has_nsfw_concepts": [False],
-        "prompt": card.prompt}, headers={"x-inference-provider": "fal-ai"})
+    if request.query_params.get("_subdomain") != "queue":
+        return JSONResponse(_fal_result(request, card), headers={"x-inference-provider": "fal-ai"})
+    number = request.app.state.practice.pictures.keep(card).removesuffix(".png")
+    place = f"https://queue.fal.run/{'/'.join(name.split('/')[:2])}/requests/{number}"
+    return JSONResponse({"status": "IN_QUEUE", "request_id": number, "response_url": place, "status_url": f"{place}/status",
+                         "cancel_url": f"{place}/cancel", "queue_position": 0}, headers={"x-inference-provider": "fal-ai"})
+
+
+async def fal_queue(request: Request) -> Response:
+    """GET /fal-ai/{model}/requests/{number} and …/status: what became of a request in the queue. Cards are done at once."""
+    may_call(request)
+    number, _, status = request.path_params["number"].partition("/")
+    card = request.app.state.practice.pictures.get(number + ".png")
+    if card is None or status not in ("", "status"):
+        raise errors.not_found()
+    return JSONResponse({"status": "COMPLETED", "request_id": number} if status else _fal_result(request, card))
+
+
+def _fal_result(request: Request, card: Card) -> dict:
+    return {"images": [{"url": _link(request, card, "v3.fal.media"), "width": card.width, "height": card.height,
+                        "content_type": "image/png"}],
+            "timings": {}, "seed": card.seed, "has_nsfw_concepts": [False], "prompt": card.prompt}
 
 
 async def replicate(request: Request) -> Response:

@@ -150,7 +150,7 @@ async def text_classification(request: Request, body: dict, model: Model) -> Res
 async def zero_shot(request: Request, body: dict, model: Model) -> Response:
     """A list of {label, score}, best first. A string of labels is split at its commas, as the service does."""
     embedder = request.app.state.practice.embedder
-    texts, many = texts_in(body)
+    texts, _ = texts_in(body)
     parameters = fields.obj(body, "parameters", error=problem)
     labels = parameters.get("candidate_labels")
     if isinstance(labels, str):
@@ -177,7 +177,7 @@ async def zero_shot(request: Request, body: dict, model: Model) -> Response:
         return rows
 
     rows = await asyncio.to_thread(work)
-    return JSONResponse(rows if many else rows[0], headers=who(embedder))
+    return JSONResponse(rows if len(rows) > 1 else rows[0], headers=who(embedder))     # a list of one counts as one text
 
 
 async def token_classification(request: Request, body: dict, model: Model) -> Response:
