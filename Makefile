@@ -19,7 +19,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 JOBS ?= 2
 ARGS ?=
 
-.PHONY: lab test record exercises site practice bench lock doctor clean
+.PHONY: lab test record exercises practice bench lock doctor clean
 
 lab: $(LAB_SET)
 	$(VENV)/bin/jupyter lab --LabApp.default_url=/lab/tree/notebooks/01_first_call.ipynb $(AS_ROOT) $(LAB_ARGS)
@@ -27,17 +27,15 @@ lab: $(LAB_SET)
 test: $(TEST_SET)
 	$(PY) -m pytest -n $(JOBS) --dist loadscope $(ARGS)
 
-doctor: $(LAB_SET)
-	$(PY) -m helpers.doctor $(ARGS)
+# Installs nothing: it looks at what is there.
+doctor:
+	@$(if $(wildcard $(PY)),$(PY),$(PYTHON)) -m helpers.doctor $(ARGS)
 
 record: $(TEST_SET)
 	$(PY) -m authoring.record $(ARGS)
 
 exercises: $(TEST_SET)
 	$(PY) -m authoring.derive $(ARGS)
-
-site: $(TEST_SET)
-	$(PY) -m authoring.site $(ARGS)
 
 practice: $(TEST_SET)
 	$(PY) -m authoring.practice_server $(ARGS)
@@ -53,7 +51,7 @@ lock: $(UV_SET)
 	echo uv | $(COMPILE) -c locks/test.txt - -o locks/uv.txt
 
 clean:
-	rm -rf $(VENV) .pytest_cache _site
+	rm -rf $(VENV) .pytest_cache
 
 $(PY):
 	@test -n "$(PYTHON)" || { echo "This needs Python 3.11 to 3.14 and found none. On Debian or Ubuntu: sudo apt-get install python3 python3-venv"; exit 1; }

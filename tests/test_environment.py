@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,8 @@ def test_lock_has_hashes_and_no_addresses(lock):
 
 # ---- every supported Python on every platform --------------------------------------------------------------------
 
+NO_INDEX = re.compile(r"error sending request|dns error|failed to fetch|Connect", re.I)
+
 
 def uv(*arguments, cwd, python, platform):
     """Run uv for another Python and platform. Nothing is installed and no Python is fetched."""
@@ -85,7 +88,7 @@ def uv(*arguments, cwd, python, platform):
     # macOS 14 is the oldest that Apple still mends.
     environment = os.environ | {"MACOSX_DEPLOYMENT_TARGET": "14.0"}
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
-    if done.returncode and re.search(r"error sending request|dns error|failed to fetch|Connect", done.stderr, re.I):
+    if done.returncode and NO_INDEX.search(done.stderr):
         done = subprocess.run([*command, "--offline"], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
         if done.returncode:
             pytest.skip("no package index can be reached from here")
@@ -111,6 +114,20 @@ def test_locked_versions_have_wheels(python, platform, tmp_path):
     resolved = uv("locked.in", cwd=tmp_path, python=python, platform=platform)
     found = {normal(name): version for name, version in re.findall(r"^([\w.-]+)==(\S+)", resolved, re.MULTILINE)}
     assert found == pins("test", python, platform), "the lock lacks, or has too much, for this platform: make lock"
+
+
+def test_the_wheel_carries_all_that_a_notebook_needs(tmp_path):
+    """Colab installs the wheel and has no other file of the course."""
+    command = [sys.executable, "-m", "uv", "build", "-q", "--wheel", "--out-dir", str(tmp_path), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    if done.returncode and NO_INDEX.search(done.stderr):
+        pytest.skip("no package index can be reached from here")
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    carried = set(zipfile.ZipFile(wheel).namelist())
+    listed = subprocess.run(["git", "ls-files", "helpers"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+    assert {"helpers/__init__.py", "helpers/models.toml"} <= set(listed) <= carried
+    assert not [name for name in carried if name.split("/")[0] in ("authoring", "tests", "notebooks")]
 
 
 # ---- conda and Binder --------------------------------------------------------------------------------------------
@@ -183,13 +200,19 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)[1].split()
 
 
+def runs(module):
+    """Can it be run by `python -m`?"""
+    found = importlib.util.find_spec(module)
+    return found and (not found.submodule_search_locations or importlib.util.find_spec(f"{module}.__main__"))
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_make_target_runs_something_that_exists(target):
     rule = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)
     assert rule, f"no rule for {target}"
     assert len(rule[1].splitlines()) <= 3
     for module in re.findall(r"-m (\w[\w.]*)", rule[1]):
-        assert importlib.util.find_spec(module), f"make {target} runs {module}, which does not exist"
+        assert runs(module), f"make {target} runs {module}, which does not exist"
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
@@ -198,7 +221,7 @@ def test_pages_name_only_commands_that_exist(page):
     named = re.findall(r"\bmake ([a-z]\w+)", re.sub(r"(?m)^[^`]*$", "", "\n".join(re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL))))
     assert set(named) <= set(TARGETS)
     for module in re.findall(r"python -m ((?:helpers|authoring)\.\w+)", text):
-        assert importlib.util.find_spec(module), f"{page} names {module}"
+        assert runs(module), f"{page} names {module}"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="make is not part of Windows")
