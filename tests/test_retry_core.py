@@ -1,0 +1,450 @@
+"""The deciding half of helpers.retry: errors, headers, gate and budget. In virtual time: nothing here sleeps."""
+
+import ast
+import math
+import random
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import httpx2
+import openai
+import pytest
+from huggingface_hub import errors as hub
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from authoring.bench.retry.simulate import Simulation
+from authoring.bench.retry.world import Rules, Service, least_seconds
+from helpers import retry
+from helpers.retry import NotSent, RateGate, RetryBudget, RetryPolicy, Ticket, Verdict, backoff, classify
+
+URL = "https://router.huggingface.co/v1/chat/completions"
+
+
+def response(status, headers=None, body=None):
+    return httpx2.Response(status, headers=headers, json=body or {}, request=httpx2.Request("POST", URL))
+
+
+def hf_error(status, headers=None, body=None, text="boom"):
+    return hub.HfHubHTTPError(text, response=response(status, headers, body))
+
+
+def openai_error(status, headers=None, body=None):
+    return openai.OpenAI(api_key="k", max_retries=0)._make_status_error("boom", body=body, response=response(status, headers, body))
+
+
+def caused(error, cause):
+    error.__cause__ = cause
+    return error
+
+
+# ---------------------------------------------------------------- classify
+
+
+@pytest.mark.parametrize("make", [hf_error, openai_error])
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529, 599])
+def test_worth_another_try(make, status):
+    verdict = classify(make(status))
+    assert verdict.status == status
+    assert verdict.kind == ("throttled" if status == 429 else "transient")
+
+
+@pytest.mark.parametrize("make", [hf_error, openai_error])
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 409, 410, 413, 418, 422, 501, 505])
+def test_never_tried_again(make, status):
+    assert classify(make(status)).kind == "fatal"
+
+
+REQUEST = httpx2.Request("POST", URL)
+BY_TYPE = [
+    ("timeout", httpx2.ReadTimeout("t")), ("timeout", httpx.ReadTimeout("t")), ("timeout", httpx2.WriteTimeout("t")),
+    ("transient", httpx2.ConnectTimeout("t")), ("transient", httpx.PoolTimeout("t")),
+    ("transient", httpx2.ConnectError("c")), ("transient", httpx.ConnectError("c")), ("transient", httpx2.ReadError("r")),
+    ("transient", httpx.RemoteProtocolError("r")), ("transient", httpx2.RemoteProtocolError("r")),
+    ("transient", ConnectionResetError()), ("transient", BrokenPipeError()), ("timeout", TimeoutError()),
+    ("timeout", caused(hub.InferenceTimeoutError("t"), httpx2.ReadTimeout("t"))),
+    ("transient", caused(hub.InferenceTimeoutError("t"), httpx2.ConnectTimeout("t"))),
+    ("timeout", openai.APITimeoutError(request=REQUEST)), ("transient", openai.APIConnectionError(request=REQUEST)),
+    ("transient", caused(openai.APIConnectionError(request=REQUEST), httpx2.ConnectError("c"))),
+    ("throttled", hub.OverloadedError("Model is overloaded")),
+    ("fatal", hub.OfflineModeIsEnabled("offline")), ("fatal", hub.ValidationError("no")), ("fatal", hub.GenerationError("no")),
+    ("fatal", httpx2.UnsupportedProtocol("ftp")), ("fatal", httpx2.LocalProtocolError("l")), ("fatal", httpx2.InvalidURL("i")),
+    ("fatal", caused(openai.APIConnectionError(request=REQUEST), httpx2.UnsupportedProtocol("ftp"))),
+    ("fatal", FileNotFoundError("f")), ("fatal", ValueError("429 rate limit, 503 loading")), ("fatal", KeyError("timeout")),
+    ("fatal", NotSent("later")), ("fatal", hf_error(401, text="Request ID: Root=1-67dd4b42-429503; model is loading")),
+]
+
+
+@pytest.mark.parametrize("kind, error", BY_TYPE, ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value)
+def test_by_type_and_never_by_text(kind, error):
+    assert classify(error).kind == kind
+
+
+def test_a_bad_certificate_is_not_a_connection_problem():
+    import ssl
+
+    error = caused(httpx2.ConnectError("c"), ssl.SSLCertVerificationError("self-signed"))
+    assert classify(error).kind == "fatal"
+    assert classify(httpx2.ConnectError("c")).kind == "transient"
+
+
+def test_names_of_other_libraries_are_not_taken_for_network_errors():
+    import tarfile
+
+    assert classify(tarfile.ReadError("not a tar")).kind == "fatal"
+
+
+def test_the_response_is_found_through_the_cause():
+    error = caused(hub.OverloadedError("Model is overloaded"), hf_error(429, {"Retry-After": "7"}))
+    assert classify(error)[:3] == ("throttled", 429, 7.0)
+
+
+@pytest.mark.parametrize("code", sorted(retry.NO_MONEY))
+def test_an_empty_account_is_not_a_rate_limit(code):
+    assert classify(openai_error(429, body={"error": {"code": code, "message": "m"}})).kind == "fatal"
+    assert classify(hf_error(429, body={"error": {"type": code, "message": "m"}})).kind == "fatal"
+    assert classify(hf_error(429, body={"error": {"code": "rate_limit_exceeded"}})).kind == "throttled"
+
+
+def test_the_server_may_forbid_a_retry():
+    assert classify(hf_error(503, {"x-should-retry": "false"})).kind == "fatal"
+    assert classify(hf_error(503, {"x-should-retry": "true"})).kind == "transient"
+
+
+@pytest.mark.parametrize("body, kind, estimate", [
+    ({"error": "loading", "estimated_time": 3.5}, "loading", 3.5), ({"error": "loading"}, "transient", None),
+    ({"estimated_time": "soon"}, "transient", None), ({"estimated_time": -1}, "transient", None), (None, "transient", None),
+])
+def test_a_cold_start_says_how_long(body, kind, estimate):
+    assert (classify(hf_error(503, body=body)).kind, classify(hf_error(503, body=body)).estimate) == (kind, estimate)
+    assert classify(hf_error(500, body={"estimated_time": 9})).kind == "transient"
+
+
+def test_a_body_that_is_no_json_object_is_no_problem():
+    for content in (b"<html>", b"[1]", b""):
+        answer = httpx2.Response(503, content=content, request=REQUEST)
+        assert classify(hub.HfHubHTTPError("m", response=answer)).kind == "transient"
+
+
+def test_a_limit_with_requests_left_was_not_the_reason():
+    verdict = classify(hf_error(429, {"RateLimit": '"api";r=12;t=200'}))
+    assert (verdict.kind, verdict.wait) == ("throttled", None)
+    assert classify(hf_error(429, {"RateLimit": '"api";r=0;t=200'})).wait == 200
+    assert classify(hf_error(429, {"RateLimit": '"api";r=0;t=20', "Retry-After": "25"})).wait == 25, "never less than asked"
+
+
+# ---------------------------------------------------------------- headers
+
+
+DATE = "Tue, 01 Sep 2026 10:00:00 GMT"
+
+
+@pytest.mark.parametrize("headers, seconds", [
+    ({"Retry-After": "30"}, 30), ({"retry-after": "1.5"}, 1.5), ({"Retry-After": "0"}, 0), ({}, None),
+    ({"retry-after-ms": "850", "Retry-After": "1"}, 0.85), ({"retry-after-ms": "x", "Retry-After": "2"}, 2),
+    ({"Retry-After": "Tue, 01 Sep 2026 10:00:29 GMT", "Date": DATE}, 29),
+    ({"Retry-After": "Tuesday, 01-Sep-26 10:00:29 GMT", "Date": DATE}, 29), ({"Retry-After": "Tue Sep  1 10:00:29 2026", "Date": DATE}, 29),
+    ({"Retry-After": "Tue, 01 Sep 2026 09:00:00 GMT", "Date": DATE}, 0), ({"Retry-After": "-3"}, None),
+    ({"Retry-After": "nan"}, None), ({"Retry-After": "soon"}, None), ({"Retry-After": ""}, None), ({"Retry-After": "1e999"}, math.inf),
+])
+def test_retry_after(headers, seconds):
+    assert retry.parse_retry_after(headers) == seconds
+    assert retry.parse_retry_after(httpx2.Headers(headers)) == seconds
+
+
+def test_a_date_without_a_date_header_is_compared_with_our_clock(monkeypatch):
+    monkeypatch.setattr(retry.time, "time", lambda: 1788256800.0)  # 2026-09-01 10:00:00 UTC
+    assert retry.parse_retry_after({"Retry-After": "Tue, 01 Sep 2026 10:00:29 GMT"}) == 29
+
+
+@pytest.mark.parametrize("ratelimit, policy, limit", [
+    ('"api";r=0;t=55', '"fixed window";"api";q=500;w=300', (0, 55, 500, 300)),
+    ('"api";t=55;r=0', '"api";q=500;w=300', (0, 55, 500, 300)),
+    ('"day-limit";r=3;t=9', None, (3, 9, None, None)), ("api;r=3;t=9", "api;q=5;w=60", (3, 9, 5, 60)),
+    ('"burst";r=5;t=1, "daily";r=0;t=900', '"burst";q=10;w=1, "daily";q=500;w=86400', (0, 900, 500, 86400)),
+    ('"daily";r=0;t=900,"burst";r=0;t=1', None, (0, 900, None, None)),
+    ('"burst";r=5;t=1, "daily";r=3;t=900', None, (3, 900, None, None)),
+    ('"a,b;c";r=1;t=2', '"a,b;c";q=7;w=8', (1, 2, 7, 8)), ('"api" ; r=1 ; t=2 ; pk=:cHsdsRa894==:', None, (1, 2, None, None)),
+    ('"api";r=4', None, (4, None, None, None)), ("limit=10, remaining=1", None, None), ("", None, None), (None, None, None),
+    ('"api";r=x;t=y', None, None), ('"api', None, None),
+])
+def test_ratelimit(ratelimit, policy, limit):
+    headers = {name: value for name, value in (("RateLimit", ratelimit), ("RateLimit-Policy", policy)) if value is not None}
+    assert retry.parse_ratelimit(headers) == (None if limit is None else retry.Limit(*limit))
+
+
+@given(st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms", "ratelimit", "ratelimit-policy", "date"]),
+                       st.text(st.characters(codec="latin-1", exclude_categories=["Cc"])) | st.sampled_from(['"a";r=0;t=1', "3", DATE])))
+@settings(max_examples=300, derandomize=True)
+def test_no_header_makes_it_stumble(headers):
+    wait, limit = retry.parse_retry_after(headers), retry.parse_ratelimit(headers)
+    assert wait is None or wait >= 0
+    assert limit is None or limit.remaining >= 0
+
+
+# ---------------------------------------------------------------- backoff, budget
+
+
+def test_full_jitter_doubles_its_range_up_to_the_cap():
+    draws = {n: [backoff(n, uniform=random.Random(n).uniform) for _ in range(1)] for n in range(1, 2000, 37)}
+    assert all(0 <= draw <= 20 for (draw,) in draws.values())
+    widest = [backoff(n, uniform=lambda low, high: high) for n in range(1, 9)]
+    assert widest == [0.5, 1, 2, 4, 8, 16, 20, 20]
+
+
+def test_the_budget_pays_until_it_is_empty_and_successes_fill_it():
+    budget = RetryBudget(capacity=3, refill=0.5)
+    assert [budget.take(), budget.take(2), budget.take()] == [True, True, False]
+    budget.ok()
+    assert not budget.take()
+    for _ in range(20):
+        budget.ok()
+    assert budget.tokens == 3
+
+
+# ---------------------------------------------------------------- the gate, by hand
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def gate(**settings):
+    clock = Clock()
+    return RateGate(clock=clock, uniform=lambda low, high: low, **settings), clock
+
+
+def asked(seconds, limit=None):
+    return Verdict("throttled", 429, seconds, limit=limit)
+
+
+def test_first_come_first_served_and_a_refused_call_keeps_its_place():
+    door, clock = gate(max_concurrency=1)
+    first, second, third = Ticket(), Ticket(), Ticket()
+    assert door.reserve(first) == 0
+    assert [door.reserve(second), door.reserve(third)] == [math.inf, math.inf]
+    door.throttled(first, asked(5))
+    door.release(first)
+    assert [door.reserve(t) for t in (third, second, first)] == [5, 5, 5]
+    clock.now = 5.0
+    assert [door.reserve(t) for t in (third, second, first)] == [math.inf, math.inf, 0]
+    door.release(first)
+    clock.now = 5.1
+    assert [door.reserve(t) for t in (third, second)] == [math.inf, 0]
+
+
+def test_whoever_gives_up_leaves_the_line_and_wakes_the_next():
+    door, _ = gate(max_concurrency=1)
+    woken = []
+    first, second, third = Ticket(), Ticket(), Ticket(wake=lambda: woken.append(3))
+    for ticket in (first, second, third):
+        door.reserve(ticket)
+    door.release(second)
+    door.release(first)
+    assert woken and door.reserve(third) == 0
+    door.release(third), door.release(third)
+    assert (door.flying, door.line) == (0, [])
+
+
+def test_an_answer_that_was_overtaken_does_not_close_the_new_window():
+    door, clock = gate(max_concurrency=2)
+    slow, quick = Ticket(), Ticket()
+    for _ in range(3):
+        door.reserve(quick), door.ok(quick), door.release(quick)
+    door.reserve(slow), door.reserve(quick)
+    door.throttled(quick, asked(2, retry.Limit(0, 2, 20, 2)))
+    door.release(quick)
+    clock.now = 2.0
+    assert door.reserve(quick) == 0
+    slow.limit = retry.Limit(0, 1, 20, 2)  # it says: nothing left, but it speaks of the old window
+    door.ok(slow), door.release(slow)
+    clock.now = 2.1
+    assert door.reserve(slow) == 0
+
+
+def test_the_hint_that_says_zero_proves_that_the_server_rounds_down():
+    door, clock = gate()
+    ticket = Ticket()
+    door.reserve(ticket)
+    door.throttled(ticket, asked(1)), door.release(ticket)
+    assert door.opens == 1
+    clock.now = 1.0
+    door.reserve(ticket)
+    door.throttled(ticket, asked(0)), door.release(ticket)
+    assert door.opens == 2
+    clock.now = 2.0
+    door.reserve(ticket)
+    door.throttled(ticket, asked(3)), door.release(ticket)
+    assert door.opens == 6
+
+
+def test_without_a_hint_one_request_goes_first():
+    door, clock = gate()
+    tickets = [Ticket() for _ in range(4)]
+    assert [door.reserve(t) for t in tickets] == [0, 0, 0, 0]
+    for ticket in tickets:
+        door.throttled(ticket, asked(None)), door.release(ticket)
+    assert door.opens == 0.25, "one shared pause, although four were refused"
+    clock.now = 0.25
+    assert [door.reserve(t) for t in tickets] == [0, math.inf, math.inf, math.inf]
+    door.ok(tickets[0]), door.release(tickets[0])
+    clock.now = 0.3
+    assert door.reserve(tickets[1]) == 0
+
+
+def test_an_estimate_is_waited_for_once_then_probed():
+    door, clock = gate()
+    ticket, opens = Ticket(), []
+    for _ in range(4):
+        assert door.reserve(ticket) == 0
+        door.throttled(ticket, Verdict("loading", 503, estimate=20.0)), door.release(ticket)
+        opens.append(door.opens)
+        clock.now = door.opens
+    assert opens == [20, 25, 30, 35]
+    assert door.reserve(ticket) == 0
+    door.throttled(ticket, Verdict("loading", 503, estimate=8.0)), door.release(ticket)
+    assert door.opens == 43, "a smaller estimate is news"
+
+
+# ---------------------------------------------------------------- named scenarios, as in the benchmark
+
+PHASES = [0.07, 0.31, 0.44, 0.62, 0.85]
+SCENARIOS = {
+    # name: (rules, calls, workers, watched, most requests a call, most seconds / least possible)
+    "20 in 2 s": (Rules(quota=20), 200, 8, False, 1.03, 1.05),
+    "20 in 2 s, watched": (Rules(quota=20), 200, 8, True, 1.00, 1.05),
+    "80 in 15 s": (Rules(quota=80, window=15), 240, 8, False, 1.05, 1.05),
+    "the Hub's window": (Rules(quota=500, window=300), 600, 8, False, 1.015, 1.01),
+    "the Hub's window, watched": (Rules(quota=500, window=300), 600, 8, True, 1.00, 1.01),
+    "overload": (Rules(quota=10), 120, 16, False, 1.12, 1.05),
+    "Retry-After alone": (Rules(quota=20, say="retry-after"), 200, 8, False, 1.10, 1.05),
+    "an HTTP date": (Rules(quota=20, say="date"), 200, 8, False, 1.10, 1.15),
+    "milliseconds": (Rules(quota=20, say="ms"), 200, 8, False, 1.10, 1.05),
+    "no header": (Rules(quota=20, say="nothing"), 200, 8, False, 1.15, 1.10),
+    "rounds down": (Rules(quota=20, rounding="down"), 200, 8, False, 1.10, 1.10),
+    "windows begin with a request": (Rules(quota=20, kind="first"), 200, 8, False, 1.10, 1.10),
+    "bucket": (Rules(quota=20, kind="bucket"), 200, 8, False, 1.25, 1.10),
+    "cold start": (Rules(cold=25.0, estimate=20.0), 50, 8, False, 1.20, 1.06),
+    "all at once": (Rules(quota=20), 200, 200, False, 1.05, 1.05),
+}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_scenario(name):
+    rules, calls, workers, watched, requests, seconds = SCENARIOS[name]
+    rows = []
+    for seed, phase in enumerate(PHASES):
+        here = Rules(**vars(rules) | {"phase": phase * rules.window, "seed": seed})
+        result = Simulation(here, lambda clock, uniform: RetryPolicy(clock=clock, uniform=uniform),
+                            calls=calls, workers=workers, watch=watched, seed=seed).run()
+        assert result.answered == calls and not result.early
+        rows.append((len(result.sent) / calls, result.wall / least_seconds(here, calls, min(workers, 8))))
+    assert statistics.median(row[0] for row in rows) <= requests + 1e-9
+    assert statistics.median(row[1] for row in rows) <= seconds
+
+
+def test_one_failure_in_twenty():
+    result = simulate(Rules(errors=0.05, seed=1), calls=200)
+    assert result.answered == 200 and len(result.sent) <= 1.08 * 200 + 4
+    assert max(result.seconds) <= 2
+
+
+@pytest.mark.parametrize("calls", [40, 200])
+def test_an_outage_costs_ten_requests_more_than_calls(calls):
+    result = simulate(Rules(down=True), calls=calls)
+    assert len(result.failed) == calls and len(result.sent) <= calls + 10
+    assert result.wall <= 5
+    assert all(error.response.status_code == 503 for error in result.failed), "the original exception"
+
+
+def test_an_endpoint_that_wakes_up_is_waited_for_if_we_say_so():
+    rules = Rules(cold=200.0, estimate=None)
+    assert simulate(rules, calls=10).answered == 0, "without a hint a 503 is an outage"
+    result = simulate(rules, calls=10, wait_for_model=True)
+    assert result.answered == 10 and 200 <= result.wall <= 225 and len(result.sent) < 40
+
+
+def simulate(rules, calls=50, workers=8, watch=False, seed=0, **settings):
+    return Simulation(rules, lambda clock, uniform: RetryPolicy(clock=clock, uniform=uniform, **settings),
+                      calls=calls, workers=workers, watch=watch, seed=seed).run()
+
+
+# ---------------------------------------------------------------- any server, any numbers
+
+servers = st.builds(
+    Rules, quota=st.integers(1, 60), window=st.sampled_from([0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0]), phase=st.floats(0, 300),
+    kind=st.sampled_from(["fixed", "first", "bucket"]), say=st.sampled_from(["all", "ratelimit", "retry-after", "date", "ms", "nothing"]),
+    rounding=st.sampled_from(["up", "down"]), cold=st.sampled_from([0.0, 0.0, 3.0, 25.0, 170.0]),
+    estimate=st.sampled_from([0.5, 20.0, 60.0]), errors=st.sampled_from([0.0, 0.0, 0.02, 0.05]),
+    latency=st.sampled_from([0.005, 0.02, 0.3, 4.0]), seed=st.integers(0, 9999))
+networks = st.sampled_from([0.0005, 0.002, 0.05, 0.2])
+
+
+@given(servers, st.integers(1, 150), st.integers(1, 40), st.booleans(), networks, st.integers(0, 9999))
+@settings(max_examples=300, derandomize=True, deadline=None)
+def test_whatever_the_server_all_calls_succeed_and_nobody_comes_too_early(rules, calls, workers, watch, network, seed):
+    result = Simulation(rules, lambda clock, uniform: RetryPolicy(clock=clock, uniform=uniform, timeout=1e6),
+                        calls=calls, workers=workers, watch=watch, network=network, seed=seed).run()
+    assert result.early == []
+    assert all("the retry budget" in error.__notes__[-1] for error in result.failed) and (rules.errors or not result.failed)
+    assert result.answered + len(result.failed) == calls
+    assert result.under_way <= 8
+    failures = sum(status in (0, 502, 503) for _, status in result.sent)
+    assert len(result.sent) <= calls + failures + 19 * calls
+
+
+@given(servers, st.integers(1, 60), st.integers(1, 20), st.floats(0.05, 90), st.integers(1, 4), networks, st.integers(0, 9999))
+@settings(max_examples=200, derandomize=True, deadline=None)
+def test_no_call_outlives_its_deadline_or_its_attempts(rules, calls, workers, timeout, attempts, network, seed):
+    result = Simulation(rules, lambda clock, uniform: RetryPolicy(clock=clock, uniform=uniform, timeout=timeout, attempts=attempts),
+                        calls=calls, workers=workers, network=network, seed=seed).run()
+    request = rules.latency + 4 * network  # the last one may be under way at the deadline
+    assert all(seconds <= timeout + request for seconds in result.seconds + result.ended)
+    assert result.answered + len(result.failed) == calls and result.early == []
+    broken = sum(status in (0, 502) for _, status in result.sent)
+    assert broken <= attempts * calls
+    for error in result.failed:
+        assert isinstance(error, NotSent) or error.__notes__[-1].startswith("gave up after")
+
+
+# ---------------------------------------------------------------- the simulation itself can fail
+
+
+def test_the_simulated_server_counts_as_it_says():
+    service = Service(Rules(quota=2, window=10.0, phase=4.0))
+    assert [service.arrive(t).status for t in (0.0, 1.0, 2.5, 4.0, 5.0, 6.0, 14.0)] == [200, 200, 429, 200, 200, 429, 200]
+    refused = Service(Rules(quota=1, window=10.0, phase=4.0))
+    refused.arrive(0.0)
+    reply = refused.arrive(1.5)
+    assert (reply.headers["Retry-After"], reply.asked) == ("3", 3) and reply.headers["RateLimit"] == '"api";r=0;t=3'
+
+
+def test_the_simulation_notices_somebody_who_comes_too_early(monkeypatch):
+    monkeypatch.setattr(RateGate, "_close", lambda self, seconds, *_: setattr(self, "opens", self.clock() + 0.3 * seconds))
+    assert simulate(Rules(quota=5), calls=20).early
+
+
+# ---------------------------------------------------------------- the file
+
+
+def test_it_stands_alone_and_loads_nothing_heavy():
+    path = Path(retry.__file__)
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    top = [a.name for n in tree.body if isinstance(n, ast.Import) for a in n.names]
+    top += [n.module for n in tree.body if isinstance(n, ast.ImportFrom)]
+    assert set(top) <= set(sys.stdlib_module_names) and not {"asyncio", "email", "inspect"} & set(top)
+    code = f"import sys, runpy; runpy.run_path({str(path)!r}); print('asyncio' in sys.modules, 'email.utils' in sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=30)
+    assert done.stdout.split() == ["False", "False"], done.stderr
+
+
+def test_bad_settings_are_refused_with_a_reason():
+    for settings_, words in (({"attempts": 0}, "at least 1"), ({"timeout": 0}, "more than 0"), ({"max_concurrency": 0}, "could ever start")):
+        with pytest.raises(ValueError, match=words):
+            RetryPolicy(**settings_)
