@@ -1,0 +1,147 @@
+"""Figures that everybody can read: one palette safe for colour-blind people, and alt text that states the finding.
+
+    figure = bars(["one", "two"], [3, 5], ylabel="calls")
+    show(figure, alt="Two takes 5 calls, one only 3.", data={"strategy": ["one", "two"], "calls": [3, 5]})
+
+Matplotlib is imported only when the first figure is drawn. Where it cannot be had, show() gives the numbers as a table
+and the alt text instead, and the notebook goes on.
+"""
+
+import base64
+import html
+import io
+import re
+from collections.abc import Mapping, Sequence
+
+# Okabe and Ito, "Color Universal Design", 2008: told apart with every kind of colour vision, and in grey.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
+EMPTY_ALT = re.compile(r"(an? |the )?(bar |line )?(figure|plot|chart|graph|image|heatmap|timeline|diagram)\b.{0,25}", re.IGNORECASE)
+
+
+def new_figure(width: float = 7.0, height: float = 3.0, columns: int = 1):
+    """(figure, axes) in the course's style, sizes in inches; axes is a list where `columns` > 1. (None, None) without Matplotlib."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        return None, None
+    with plt.rc_context({"axes.prop_cycle": plt.cycler(color=PALETTE), "axes.spines.top": False, "axes.spines.right": False,
+                         "font.size": 10, "figure.dpi": 110}):
+        figure, axes = plt.subplots(1, columns, figsize=(width, height), layout="constrained")
+    plt.close(figure)                       # shown by show(), once, and not by the end of the cell
+    return figure, list(axes) if columns > 1 else axes
+
+
+def show(figure, alt: str, data: Mapping[str, Sequence] | None = None) -> None:
+    """Display a figure with its alt text.
+
+    figure : what a function of this module (or new_figure) returned.
+    alt : the finding in a sentence, for people who do not see the picture: "Waits double until 8 s", not "A line plot".
+    data : {column: values}, the numbers behind it; shown as a table where Matplotlib cannot be had.
+
+    Raises ValueError if `alt` is empty or only names the kind of picture.
+    """
+    alt = " ".join((alt or "").split())
+    if len(alt) < 20 or EMPTY_ALT.fullmatch(alt):
+        raise ValueError(f"alt text must state what the figure shows, in a sentence; {alt!r} does not")
+    from IPython.display import display
+
+    if figure is None:
+        display({"text/plain": alt, "text/html": table(data or {}) + f"<p>{html.escape(alt)}</p>"}, raw=True)
+        return
+    picture = as_png(figure)
+    tag = f"<img alt='{html.escape(alt, quote=True)}' style='max-width:100%' src='data:image/png;base64,{picture}'>"
+    display({"text/plain": alt, "text/html": tag, "image/png": picture}, metadata={"image/png": {"alt": alt}}, raw=True)
+
+
+def as_png(figure) -> str:
+    """The figure as PNG in base64, without the date and version that would change it from run to run."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def table(data: Mapping[str, Sequence]) -> str:
+    """{column: values} as an HTML table."""
+    head = "".join(f"<th scope='col'>{html.escape(str(name))}</th>" for name in data)
+    rows = "".join("<tr>" + "".join(f"<td>{html.escape(str(value))}</td>" for value in row) + "</tr>" for row in zip(*data.values()))
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def bars(labels: Sequence[str], values: Sequence[float], xlabel: str = "", ylabel: str = "", horizontal: bool = False):
+    """One bar a label, each with its value written on it."""
+    figure, axes = new_figure(height=max(2.2, 0.4 * len(labels)) if horizontal else 3.0)
+    if figure is None:
+        return None
+    drawn = axes.barh(labels, values) if horizontal else axes.bar(labels, values, width=0.6)
+    if horizontal:
+        axes.invert_yaxis()                 # the first label on top, as it is read
+    axes.bar_label(drawn, fmt=lambda value: f"{value:.3g}", padding=2)
+    axes.margins(**{"x" if horizontal else "y": 0.12})
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    return figure
+
+
+def lines(x: Sequence[float], series: Mapping[str, Sequence[float]], xlabel: str = "", ylabel: str = "",
+          mark: Mapping[str, float] | None = None):
+    """Lines over a shared x, named at their ends' legend; `mark` draws named vertical lines, such as a break-even."""
+    figure, axes = new_figure(height=3.4)
+    if figure is None:
+        return None
+    for (name, values), style in zip(series.items(), ("-", "--", "-.", ":") * 2):
+        axes.plot(x, values, style, label=name, linewidth=2)
+    for name, at in (mark or {}).items():
+        axes.axvline(at, color="#666666", linewidth=1)
+        axes.annotate(name, (at, 0.98), xycoords=("data", "axes fraction"), xytext=(4, 0), textcoords="offset points", va="top", color="#444444")
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    if len(series) > 1:
+        axes.legend(frameon=False)
+    return figure
+
+
+def heatmap(matrix, labels: Sequence[str], columns: Sequence[str] | None = None, low: float | None = None, high: float | None = None):
+    """A matrix (rows x columns) with every value written in its cell; `low` and `high` fix the ends of the colour scale."""
+    columns = labels if columns is None else columns
+    figure, axes = new_figure(width=2.5 + 0.8 * len(columns), height=1.2 + 0.55 * len(labels))
+    if figure is None:
+        return None
+    picture = axes.imshow(matrix, cmap="cividis", vmin=low, vmax=high, aspect="auto")
+    axes.set_xticks(range(len(columns)), columns, rotation=30, ha="right")
+    axes.set_yticks(range(len(labels)), labels)
+    middle = sum(picture.get_clim()) / 2
+    for i, row in enumerate(matrix):
+        for j, value in enumerate(row):
+            axes.text(j, i, f"{value:.2f}" if isinstance(value, float) or hasattr(value, "dtype") and value.dtype.kind == "f" else str(value),
+                      ha="center", va="center", color="black" if value > middle else "white")
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def timeline(moments: Mapping[str, Sequence[float]], xlabel: str = "seconds since the request was sent"):
+    """One row a name, one tick for each moment (in seconds): when the pieces of a stream arrived."""
+    figure, axes = new_figure(height=1.2 + 0.5 * len(moments))
+    if figure is None:
+        return None
+    axes.eventplot(list(moments.values()), lineoffsets=range(len(moments)), linelengths=0.6, colors=[PALETTE[i % 8] for i in range(len(moments))])
+    axes.set_yticks(range(len(moments)), list(moments))
+    axes.invert_yaxis()
+    axes.set_xlim(left=0)
+    axes.set_xlabel(xlabel)
+    return figure
+
+
+def waits(spans: Mapping[str, Sequence[tuple[float, float, str]]], xlabel: str = "seconds"):
+    """One row a name, one block for each (start, end, kind) in seconds: what each strategy did when, coloured by kind."""
+    figure, axes = new_figure(height=1.4 + 0.4 * len(spans))
+    if figure is None:
+        return None
+    kinds = list(dict.fromkeys(kind for row in spans.values() for _, _, kind in row))
+    for i, row in enumerate(spans.values()):
+        for k, kind in enumerate(kinds):
+            blocks = [(start, end - start) for start, end, each in row if each == kind]
+            axes.broken_barh(blocks, (i - 0.35, 0.7), facecolors=PALETTE[k % 8], hatch=("", "///", "...", "xxx")[k % 4], edgecolor="white",
+                             label=kind if i == 0 or not any(kind == each for earlier in list(spans.values())[:i] for _, _, each in earlier) else None)
+    axes.set_yticks(range(len(spans)), list(spans))
+    axes.invert_yaxis()
+    axes.set_xlabel(xlabel)
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=len(kinds))
+    return figure
