@@ -135,13 +135,15 @@ def waits(spans: Mapping[str, Sequence[tuple[float, float, str]]], xlabel: str =
     if figure is None:
         return None
     kinds = list(dict.fromkeys(kind for row in spans.values() for _, _, kind in row))
+    hatches = ("", "///", "...", "xxx")
     for i, row in enumerate(spans.values()):
-        for k, kind in enumerate(kinds):
-            blocks = [(start, end - start) for start, end, each in row if each == kind]
-            axes.broken_barh(blocks, (i - 0.35, 0.7), facecolors=PALETTE[k % 8], hatch=("", "///", "...", "xxx")[k % 4], edgecolor="white",
-                             label=kind if i == 0 or not any(kind == each for earlier in list(spans.values())[:i] for _, _, each in earlier) else None)
+        for start, end, kind in row:
+            k = kinds.index(kind)
+            axes.broken_barh([(start, end - start)], (i - 0.35, 0.7), facecolors=PALETTE[k % 8], hatch=hatches[k % 4], edgecolor="white")
+    for k, kind in enumerate(kinds):        # one entry a kind, drawn outside the picture
+        axes.broken_barh([(0, 0)], (0, 0), facecolors=PALETTE[k % 8], hatch=hatches[k % 4], edgecolor="white", label=kind)
     axes.set_yticks(range(len(spans)), list(spans))
     axes.invert_yaxis()
     axes.set_xlabel(xlabel)
-    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=len(kinds))
+    figure.legend(frameon=False, loc="outside upper center", ncols=len(kinds))
     return figure
