@@ -72,21 +72,25 @@ class TaskView:
 
 
 class QuizView:
-    """Each question with its choices; choosing one shows why it is right, or why it is not."""
+    """Each question with a button for every choice; choosing one shows why it is right, or why it is not.
+
+    Buttons, not RadioButtons: JupyterLab takes the arrow keys for itself, so those could not be used without a mouse.
+    """
 
     def __init__(self, card, number: int):
         self.card, self.number = card, number
         self.title, self.choices, self.verdicts = heading(card, number), [], []
         children = [self.title]
         for i, question in enumerate(card.tasks[number - 1].questions, 1):
-            options = [(f"{letter}) {choice.text}", letter) for letter, choice in zip("abcdefgh", question.choices)]
-            buttons = widgets.RadioButtons(options=options, value=card.answers(number).get(str(i)), description=f"Answer {i}:",
-                                           layout=widgets.Layout(width="auto", max_width="100%"))
-            buttons.observe(lambda change, i=i: self._choose(i, change["new"]), names="value")
+            buttons = {letter: widgets.Button(layout=widgets.Layout(width="auto", align_self="flex-start", margin="2px 0"))
+                       for letter, _ in zip("abcdefgh", question.choices)}
+            for letter, button in buttons.items():
+                button.on_click(lambda _button, i=i, letter=letter: self._choose(i, letter))
             verdict = widgets.HTML()
             self.choices.append(buttons)
             self.verdicts.append(verdict)
-            children += [widgets.HTML(f"<div style='line-height: 1.5; margin-top: 6px'>{i}. {as_html(question.text)}</div>"), buttons, verdict]
+            text = widgets.HTML(f"<div style='line-height: 1.5; margin-top: 8px'>{i}. {as_html(question.text)}</div>")
+            children += [text, widgets.VBox(list(buttons.values())), verdict]
         self.widget = framed(children)
         self.refresh()
 
@@ -95,12 +99,12 @@ class QuizView:
         self.title.value = heading(self.card, self.number).value
         answers = self.card.answers(self.number)
         for i, (question, buttons, verdict) in enumerate(zip(self.card.tasks[self.number - 1].questions, self.choices, self.verdicts), 1):
-            letter = answers.get(str(i))
-            verdict.value = verdict_html(question.judge(letter) if letter else None)
-            if letter and buttons.value != letter:
-                buttons.value = letter
+            chosen = answers.get(str(i))
+            for (letter, button), choice in zip(buttons.items(), question.choices):
+                button.description = f"{letter}) {choice.text}" + (" (your answer)" if letter == chosen else "")
+                button.button_style = "info" if letter == chosen else ""
+            verdict.value = verdict_html(question.judge(chosen) if chosen else None)
 
-    def _choose(self, question: int, letter: str | None) -> None:
-        if letter is not None:
-            self.card.choose(self.number, question, letter)
-            self.refresh()
+    def _choose(self, question: int, letter: str) -> None:
+        self.card.choose(self.number, question, letter)
+        self.refresh()

@@ -204,8 +204,9 @@ def test_check_and_hint_buttons(card, file):
 
 def test_check_looks_at_the_function_as_it_is_now(card, monkeypatch):
     from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
 
-    shell = InteractiveShell.instance()
+    shell = InteractiveShell.instance(config=Config(HistoryManager={"enabled": False}))
     try:
         shell.run_cell("def double(x): return x * x")
         view = TaskView(card, 1)
@@ -220,12 +221,14 @@ def test_check_looks_at_the_function_as_it_is_now(card, monkeypatch):
 
 def test_quiz_buttons_and_their_plain_way_show_the_same(card, capsys):
     card._views[2] = view = QuizView(card, 2)
-    assert [buttons.value for buttons in view.choices] == [None, None], "nothing is chosen for you"
-    view.choices[0].value = "a"
+    assert not any(button.button_style for buttons in view.choices for button in buttons.values()), "nothing is chosen for you"
+    view.choices[0]["a"].click()
+    assert view.choices[0]["a"].description == "a) 3 (your answer)"
     assert "<b>Not yet:</b> One short." in view.verdicts[0].value
     card.answer(2, question=1, choice="b")
-    assert view.choices[0].value == "b" and "<b>Right:</b>" in view.verdicts[0].value
-    view.choices[1].value = "a"
+    assert [button.description for button in view.choices[0].values()] == ["a) 3", "b) 4 (your answer)"]
+    assert "<b>Right:</b>" in view.verdicts[0].value
+    view.choices[1]["a"].click()
     assert "(done)" in view.title.value
 
 
