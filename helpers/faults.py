@@ -264,8 +264,13 @@ class Trouble:
     def __init__(self, rate_limit=None, cold_start=None, errors=None, drop_stream_after=None, error_in_stream_after=None,
                  latency=None, seed: int = 0):
         limits = rate_limit if isinstance(rate_limit, list) else [rate_limit] if rate_limit else []
-        self.limits = [FixedWindow(*limit) if isinstance(limit, tuple) else replace(limit) for limit in limits]
-        self.cold_start = ColdStart(cold_start) if isinstance(cold_start, (int, float)) else replace(cold_start) if cold_start else None
+        self.limits = [FixedWindow(*limit) if isinstance(limit, tuple) else limit for limit in limits]
+        self.cold_start = ColdStart(cold_start) if isinstance(cold_start, (int, float)) else cold_start
+        if not all(isinstance(limit, (FixedWindow, TokenBucket)) for limit in self.limits):
+            raise ValueError(f"rate_limit must be a FixedWindow, a TokenBucket, (quota, seconds) or a list of those, got {rate_limit!r}")
+        if not isinstance(self.cold_start, (ColdStart, type(None))):
+            raise ValueError(f"cold_start must be seconds, a ColdStart or a ScaledToZero, got {cold_start!r}")
+        self.limits, self.cold_start = [replace(limit) for limit in self.limits], self.cold_start and replace(self.cold_start)
         self.always = self.shares = None
         self.script: list = []
         if isinstance(errors, float):
@@ -280,6 +285,8 @@ class Trouble:
             self.always = (fault(errors), errors)
         self.drops, self.stream_errors = _in_turn(drop_stream_after), _in_turn(error_in_stream_after)
         self.latency = (latency, latency) if isinstance(latency, (int, float)) else latency
+        if self.latency and not 0 <= self.latency[0] <= self.latency[1]:
+            raise ValueError(f"latency must be seconds, or (shortest, longest), got {latency!r}")
         self._random = random.Random(seed)
         self._lock = threading.Lock()
 
@@ -341,7 +348,10 @@ class _Each(list):
 
 
 def _in_turn(after) -> list:
-    return [] if after is None else list(after) if isinstance(after, (list, tuple)) else _Each([after])
+    turns = [] if after is None else list(after) if isinstance(after, (list, tuple)) else _Each([after])
+    if any(events is not None and events < 0 for events in turns):
+        raise ValueError(f"a stream can break after 0 or more events, got {after!r}")
+    return turns
 
 
 def _as_ruling(chosen: Fault, name) -> Ruling:
