@@ -253,9 +253,11 @@ def test_workflow_is_well_formed(path):
 def test_the_workflows_are_there_and_cover_oldest_and_newest():
     made = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in WORKFLOWS}
     assert {"test", "latest", "canary"} <= set(made)
-    matrix = made["test"]["jobs"]["test"]["strategy"]["matrix"]
-    assert {system.split("-")[0] for system in matrix["os"]} == {"ubuntu", "macos", "windows"}
-    assert matrix["python"] == [PYTHONS[0], PYTHONS[-1]]
+    jobs = made["test"]["jobs"]
+    assert jobs["linux"]["runs-on"].startswith("ubuntu") and jobs["linux"]["container"].startswith("python:${{ matrix.python }}")
+    assert {system.split("-")[0] for system in jobs["desktop"]["strategy"]["matrix"]["os"]} == {"macos", "windows"}
+    for job in jobs.values():
+        assert job["strategy"]["matrix"]["python"] == [PYTHONS[0], PYTHONS[-1]]
     assert "schedule" in made["latest"][True] and "schedule" in made["canary"][True]
     assert made["canary"]["permissions"]["issues"] == "write" and "secrets.HF_TOKEN" in (ROOT / ".github/workflows/canary.yml").read_text(encoding="utf-8")
 
