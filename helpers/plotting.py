@@ -116,6 +116,27 @@ def heatmap(matrix, labels: Sequence[str], columns: Sequence[str] | None = None,
     return figure
 
 
+def scatter(x: Sequence[float], y: Sequence[float], labels: Sequence[str] = (), groups: Sequence[str] = (), xlabel: str = "", ylabel: str = ""):
+    """One point for each pair of x and y, with its label beside it; points of one group share a colour and a shape."""
+    figure, axes = new_figure(height=4.2)
+    if figure is None:
+        return None
+    groups = list(groups) or [""] * len(x)
+    for name, colour, shape in zip(dict.fromkeys(groups), PALETTE, "osD^vPX*"):
+        mine = [i for i, group in enumerate(groups) if group == name]
+        axes.scatter([x[i] for i in mine], [y[i] for i in mine], color=colour, marker=shape, label=name, s=45, zorder=2)
+    wide, tall = max(x) - min(x), max(y) - min(y)
+    for i, label in enumerate(labels):
+        # The lower one of two close points has its label below, or the two would be written over each other.
+        crowded = any(j != i and abs(x[j] - x[i]) < 0.2 * wide and 0 <= y[j] - y[i] < 0.05 * tall for j in range(len(x)))
+        axes.annotate(label, (x[i], y[i]), xytext=(5, -12 if crowded else 4), textcoords="offset points", fontsize=8, color="#444444")
+    axes.margins(0.12)
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    if any(groups):
+        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=len(set(groups)))
+    return figure
+
+
 def timeline(moments: Mapping[str, Sequence[float]], xlabel: str = "seconds since the request was sent"):
     """One row a name, one tick for each moment (in seconds): when the pieces of a stream arrived."""
     figure, axes = new_figure(height=1.2 + 0.5 * len(moments))
