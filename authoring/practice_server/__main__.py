@@ -1,4 +1,4 @@
-"""python -m authoring.practice_server [--port 8750] [--weights smollm2|qwen] [--speed 20]"""
+"""python -m authoring.practice_server [--port 8750] [--weights smollm2|qwen] [--speed 20] [--threads 1]"""
 
 import argparse
 import socket
@@ -19,10 +19,14 @@ def main() -> int:
                         help="the chat model; qwen is the one of the shipped recordings (default: %(default)s)")
     parser.add_argument("--speed", type=float, default=20.0,
                         help="how many times as fast as in reality endpoints start and fall asleep (default: %(default)g)")
+    parser.add_argument("--threads", type=int, default=1,
+                        help="threads of the chat model; more are faster only on a machine with nothing else to do (default: %(default)s)")
     parser.add_argument("--log", action="store_true", help="print one line a request")
     arguments = parser.parse_args()
     if not 0 < arguments.port < 65536:
         parser.error(f"--port must be 1 to 65535, got {arguments.port}")
+    if arguments.threads < 1:
+        parser.error(f"--threads must be at least 1, got {arguments.threads}")
     if arguments.speed <= 0:
         parser.error(f"--speed must be greater than 0, got {arguments.speed:g}")
     listener = socket.socket()
@@ -33,7 +37,7 @@ def main() -> int:
         print(f"port {arguments.port} of 127.0.0.1 can't be had ({error.strerror}); is a practice server running already? "
               f"Another port: --port {arguments.port + 1}", file=sys.stderr)
         return 1
-    app = create_app(arguments.weights, arguments.speed)
+    app = create_app(arguments.weights, arguments.speed, arguments.threads)
     started = time.perf_counter()
     problems = load_all(app)
     for problem in problems:

@@ -45,20 +45,24 @@ class Practice:
     rate_limit: hub.RateLimit
 
 
-def create_app(weights: str = "smollm2", speed: float = 20.0, clock: endpoints.Clock | None = None) -> Starlette:
+def create_app(weights: str = "smollm2", speed: float = 20.0, threads: int = 1,
+               clock: endpoints.Clock | None = None) -> Starlette:
     """The practice server as an ASGI application. Models are loaded on first use; `load_all` loads them at once.
 
     weights : the chat weights, "smollm2" or "qwen".
+    threads : how many threads the chat model computes with.
     speed : how many times as fast as in reality endpoints start and fall asleep; `clock` replaces that clock (for tests).
     """
     if weights not in CHAT_DEFAULTS:
         raise ValueError(f"no chat weights called {weights!r}; there are: {', '.join(CHAT_DEFAULTS)}")
+    if threads < 1:
+        raise ValueError(f"threads must be at least 1, got {threads}")
     if speed <= 0:
         raise ValueError(f"speed must be greater than 0, got {speed}")
     catalogue = Catalogue()
     practice = Practice(
         catalogue=catalogue,
-        chat=ChatModel(registry.REGISTRY[weights], CHAT_DEFAULTS[weights]),
+        chat=ChatModel(registry.REGISTRY[weights], CHAT_DEFAULTS[weights], threads),
         embedder=Embedder(),
         recognizer=EntityRecognizer(),
         pictures=providers.Pictures(),

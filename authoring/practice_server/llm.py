@@ -28,10 +28,12 @@ class ChatModel:
 
     weights : a row of the registry whose first file is a GGUF.
     defaults : sampling parameters for requests that give none, in llama.cpp's names.
+    threads : one is enough for models this small. More are faster on an idle machine, but llama.cpp's threads wait for
+        each other in busy loops: on a machine that has other work, two of them were measured to be 10 times slower than one.
     """
 
-    def __init__(self, weights: registry.Weights, defaults: dict):
-        self.weights, self.defaults = weights, defaults
+    def __init__(self, weights: registry.Weights, defaults: dict, threads: int = 1):
+        self.weights, self.defaults, self.threads = weights, defaults, threads
         self._server = None
         self._jobs: queue.Queue = queue.Queue(QUEUE)
         self._thread: threading.Thread | None = None
@@ -47,7 +49,7 @@ class ChatModel:
         """Check and load the weights now. Raises WeightsMissing or WeightsDamaged."""
         with self._lock:
             if self._server is None:
-                self._server = _open(registry.find(self.weights)[0])
+                self._server = _open(registry.find(self.weights)[0], self.threads)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="chat model", daemon=True)
                 self._thread.start()
@@ -117,13 +119,14 @@ def _client_error(code) -> int:
     return code if isinstance(code, int) and 400 <= code < 500 else 400
 
 
-def _open(path: Path):
+def _open(path: Path, threads: int):
     import xllamacpp
 
     params = xllamacpp.CommonParams()
     params.model.path = str(path)
     params.n_ctx = CONTEXT
     params.n_parallel = 1
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     params.warmup = False
     params.cache_prompt = False
     params.cache_ram_mib = 0
