@@ -14,7 +14,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from datetime import datetime, timezone
 from urllib.parse import urlsplit
 
@@ -70,6 +70,7 @@ class Entry:
     answered_by : the model (or service) that really answered.
     note : what the course did to this request (a miss, an injected fault), empty otherwise.
     at : when the request was sent, in UTC.
+    clean : that URL and body are known to hold no token, so that nobody needs to look.
     """
 
     number: int
@@ -82,9 +83,11 @@ class Entry:
     answered_by: str = ""
     note: str = ""
     at: datetime = field(default_factory=lambda: datetime.now(timezone.utc), repr=False)
+    clean: InitVar[bool] = False
 
-    def __post_init__(self):
-        self.url, self.content = masked(self.url.encode()).decode(), masked(self.content)
+    def __post_init__(self, clean: bool):
+        if not clean:
+            self.url, self.content = masked(self.url.encode()).decode(), masked(self.content)
 
     @property
     def host(self) -> str:

@@ -163,13 +163,15 @@ class Session:
     # ---- a request (called by helpers.wire) ----
 
     def __call__(self, request: httpx2.Request) -> wire.Answer | wire.Forward:
+        method, url, content = request.method, str(request.url), request.content
+        clean = self._mode == "replay" and self.recording.holds(method, url, content)
         with self._lock:
-            entry = Entry(len(self.log) + 1, request.method, str(request.url), request.content, self._mode)
+            entry = Entry(len(self.log) + 1, method, url, content, self._mode, clean=clean)
             self.log.entries.append(entry)
         if self._mode == "replay":
-            return self._replay(entry, request.content)
+            return self._replay(entry, content)
         if self._recorder:
-            refuse_secrets(f"The request to {entry.host}", str(request.url), request.content.decode("utf-8", "replace"))
+            refuse_secrets(f"The request to {entry.host}", url, content.decode("utf-8", "replace"))
         return wire.Forward(self._address(request), lambda answer: self._done(entry, request, answer),
                             drain=self._recorder is not None, direct=self._mode == "practice")
 

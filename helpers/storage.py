@@ -37,13 +37,18 @@ def refuse_secrets(where: str, *texts: str) -> None:
                               "Take it out of the notebook, and revoke it if it is real.")
 
 
+def compact(value) -> bytes:
+    """A JSON value as the clients and the service send it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
 def chunks(kept: dict, path: Path) -> list[tuple[float, bytes]]:
     """The body of a recorded answer in the pieces in which it came: [(seconds, bytes), …]. `path` is the recording's."""
     if "stream" in kept:
         return [(seconds, text.encode() if isinstance(text, str) else base64.b64decode(text["base64"]))
                 for seconds, text in kept["stream"]]
     if "json" in kept:
-        body = json.dumps(kept["json"], ensure_ascii=False, separators=(",", ":")).encode()
+        body = compact(kept["json"])
     elif "file" in kept:
         body = (path.with_suffix("") / kept["file"]).read_bytes()
     else:
