@@ -28,7 +28,8 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-PERSONAL = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "OPENAI_API_KEY", "HF_ENDPOINT", "HF_HUB_OFFLINE", "MPLBACKEND")
+PERSONAL = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "OPENAI_API_KEY", "HF_ENDPOINT", "HF_HUB_OFFLINE", "MPLBACKEND",
+            "OPENAI_BASE_URL", "HF_INFERENCE_ENDPOINT", "HF_OIDC_RESOURCE", "HUGGINGFACE_HUB_TOKEN")
 
 
 class NotebookFailed(Exception):
