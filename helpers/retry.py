@@ -249,8 +249,8 @@ class RateGate:
         self.stated = math.inf            # the same as the server counts: the lowest number it gave in this window
         self.by_clock = True              # windows follow one another; False: each begins with its first request
         self.rounds_down = False          # it once said "0 seconds", so "1" may mean 1.9
-        self.passed, self.before = 0, 0   # requests answered in this window; in the one before the last refusal
-        self.expected = math.inf          # so many should pass at full speed; after that it feels its way
+        self.sent = self.unheard = self.passed = 0  # requests of this window: started; not yet answered; answered well
+        self.expected = math.inf          # so many went well the last time; after that many it feels its way
         self.probing = False              # closed without knowing for how long: one request goes first
         self.trouble_since = self.estimate = None
         self.guess = 0.5                  # seconds that a pause needs if the server doesn't say
@@ -276,22 +276,24 @@ class RateGate:
                 return math.inf
             if self.ends is not None and now >= self.ends:
                 self._new_window(now - (now - self.ends) % self.window if self.window else now)
-            if min(self.left, self.stated - self.flying) < 1:
-                if self.flying:  # their answers will tell
+            if min(self.left, self.stated - self.unheard) < 1:
+                if self.unheard:  # their answers will tell
                     return math.inf if self.ends is None else self.ends - now
                 if self.ends is not None:
                     self._close(self.ends - now, "quota")
                     return self.opens - now
-            if self.flying >= self._room():
+            if self.flying >= self.slots or self.unheard >= self._room():
                 return math.inf
             if now < self.next_start:
                 return self.next_start - now
             self.line.pop(0)
             self.flying += 1
+            self.sent += 1
+            self.unheard += 1
             self.left -= 1
-            if self.passed < self.slots:  # after a pause they start one after another, so that one refusal stops the rest
+            if self.sent < self.slots:  # after a pause they start one after another, so that one refusal stops the rest
                 self.next_start = now + self.spread / self.slots
-            ticket.state, ticket.era, ticket.limit = "flying", self.era, None
+            ticket.state, ticket.era, ticket.limit = "sent", self.era, None
             self._wake_first()
             return 0.0
 
@@ -299,16 +301,12 @@ class RateGate:
         """The answer (or a stream's first chunk) arrived; `ticket.limit` is what its headers said, if somebody listened."""
         with self.lock:
             now = self.clock()
-            if ticket.era != self.era:  # sent before the last pause
-                if ticket.era == self.era - 1 and self.expected < math.inf:
-                    self.before += 1
-                    self.expected = self.before
+            if not self._hear(ticket, now):
                 return
             if self.probing:
                 self.guess = max(0.5, self.opens - self.trouble_since)
             self.probing, self.trouble_since, self.estimate = False, None, None
             self.passed += 1
-            self._answered(now)
             if ticket.limit is not None:
                 self._learn(ticket.limit)
                 self.stated = min(self.stated, ticket.limit.remaining)
@@ -323,8 +321,9 @@ class RateGate:
             if asked is not None and not loading:
                 self.rounds_down = self.rounds_down or asked == 0
                 asked += self.rounds_down
-            if ticket.era != self.era:  # its fellows have closed the gate already
+            if not self._hear(ticket, now):  # its fellows have closed the gate already
                 self.opens = max(self.opens, now + (asked or 0.0))
+                self.expected -= ticket.era == self.era - 1
                 return
             if self.trouble_since is None:
                 self.trouble_since = now
@@ -338,8 +337,9 @@ class RateGate:
                 pause = min(self.LONGEST_PAUSE, self.uniform(0.5, 1.0) * pause)
             if not self.passed and self.reason == "quota":  # too early, though by the clock it was time
                 self.by_clock = False
-            self.before = self.passed
-            self._close(pause, verdict.kind, self.before if self.before or self.expected == math.inf else self.expected)
+            if self.sent > 1 or self.expected == math.inf:
+                self.expected = self.sent - 1
+            self._close(pause, verdict.kind, self.expected)
             self.probing = loading or asked is None
 
     def pause(self, seconds: float, reason: str = "paused") -> None:
@@ -352,20 +352,17 @@ class RateGate:
         with self.lock:
             if ticket.state == "waiting":
                 self.line.remove(ticket)
-            elif ticket.state == "flying":
+            elif ticket.state in ("sent", "heard"):
+                self._hear(ticket, self.clock())
                 self.flying -= 1
-                if ticket.era == self.era:
-                    self._answered(self.clock())
-            ticket.state = "idle"
+            ticket.state = None
             self._wake_first()
 
     def _room(self) -> float:
-        """How many may be under way now."""
+        """How many may be without an answer now."""
         if self.probing:
             return 1
-        if self.passed + self.flying < self.expected:
-            return self.slots
-        return min(self.slots, max(1, self.passed - self.expected))  # as many as the last time went well: now feel the way
+        return self.slots if self.sent < self.expected else max(1, self.passed - self.expected)
 
     def _close(self, seconds: float, reason: str, expected: float = math.inf) -> None:
         now = self.clock()
@@ -378,13 +375,18 @@ class RateGate:
 
     def _new_window(self, begins: float, expected: float = math.inf) -> None:
         self.era += 1
-        self.expected, self.passed, self.left, self.stated = expected, 0, self.quota or math.inf, math.inf
+        self.sent = self.unheard = self.passed = 0
+        self.expected, self.left, self.stated = expected, self.quota or math.inf, math.inf
         self.ends = begins + self.window if self.window and self.by_clock else None
 
-    def _answered(self, now: float) -> None:
-        """A window that begins with its first request has begun at the latest when that one is answered."""
-        if self.ends is None and self.window:
-            self.ends = now + self.window
+    def _hear(self, ticket: Ticket, now: float) -> bool:
+        """Count an answer; False if the request was sent before the last pause, and the answer says nothing about now."""
+        if ticket.era == self.era and ticket.state == "sent":
+            self.unheard -= 1
+            if self.ends is None and self.window:  # a window that begins with a request has begun now at the latest
+                self.ends = now + self.window
+        ticket.state = "heard"
+        return ticket.era == self.era
 
     def _learn(self, limit: Limit | None) -> None:
         if limit and limit.quota and limit.window:

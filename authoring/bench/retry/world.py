@@ -23,6 +23,7 @@ class Reply:
     """One answer, `seconds` after the request arrived. Status 0 is a connection reset.
 
     asked : seconds that a refusal told the client to wait, as whole or exact as the headers say it; None if they don't.
+    breaks_after : a stream breaks after so many chunks; None: it doesn't.
     """
 
     status: int
@@ -30,6 +31,7 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     body: dict = field(default_factory=lambda: CHAT)
     asked: float | None = None
+    breaks_after: int | None = None
 
 
 @dataclass

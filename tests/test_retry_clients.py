@@ -1,0 +1,578 @@
+"""helpers.retry at work: threads, asyncio and both clients over a real socket, in front of a service in trouble."""
+
+import asyncio
+import contextlib
+import functools
+import gc
+import inspect
+import logging
+import threading
+import time
+import warnings
+
+import httpx
+import httpx2
+import openai
+import pytest
+from huggingface_hub import AsyncInferenceClient, InferenceClient
+from huggingface_hub import errors as hub
+
+from authoring.bench.retry.server import WORDS, serve
+from authoring.bench.retry.world import Reply, Rules, Service
+from helpers import retry
+from helpers.retry import NotSent, RateGate, RetryPolicy, gather_limited
+
+MESSAGES = [{"role": "user", "content": "hello"}]
+OK = Reply(200, 0.0)
+LOADING = Reply(503, 0.0, body={"error": "Model m is currently loading", "estimated_time": 0.2})
+
+
+def refused(**headers):
+    return Reply(429, 0.0, {name.replace("_", "-"): value for name, value in headers.items()}, {"error": "slow down"})
+
+
+def broken(status, **body):
+    return Reply(status, 0.0, body=body or {"error": "trouble"})
+
+
+class Script:
+    """Answers in the given order, the last one for ever."""
+
+    def __init__(self, *replies):
+        self.replies = list(replies)
+
+    def arrive(self, now):
+        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+
+
+@pytest.fixture(scope="module")
+def server():
+    with serve({}) as running:
+        yield running
+
+
+@pytest.fixture
+def upstream(server, request):
+    """`upstream(reply, …)` puts answers behind a URL of their own and returns that; `.seen` lists what came."""
+    url, trouble = server
+
+    def put(*replies):
+        name = f"{request.node.name.split('[')[0]}-{len(trouble.services)}"
+        trouble.services[name] = replies[0] if isinstance(replies[0], Service) else Script(*replies)
+        trouble.seen[name] = put.seen = []
+        return f"{url}/{name}/v1"
+
+    return put
+
+
+def policy(**settings):
+    return RetryPolicy(**{"base": 0.02, "cap": 0.1} | settings)
+
+
+def hf(url, asynchronous=False, **settings):
+    kind = AsyncInferenceClient if asynchronous else InferenceClient
+    return kind(base_url=url, api_key="k", **{"timeout": 5} | settings).chat_completion
+
+
+def oa(url, asynchronous=False, **settings):
+    kind = openai.AsyncOpenAI if asynchronous else openai.OpenAI
+    client = kind(base_url=url, api_key="k", **{"timeout": 5, "max_retries": 0} | settings)
+    return functools.partial(client.chat.completions.create, model="m")
+
+
+CLIENTS = pytest.mark.parametrize("client", [hf, oa], ids=["InferenceClient", "OpenAI"])
+TROUBLE = {
+    "Retry-After": (refused(Retry_After="1"), 1.0), "ms": (refused(Retry_After_Ms="300"), 0.3),
+    "RateLimit": (refused(RateLimit='"api";r=0;t=1'), 1.0), "no hint": (refused(), 0.0), "500": (broken(500), 0.0),
+    "cold start": (LOADING, 0.2), "503 and a wait": (Reply(503, 0.0, {"Retry-After": "1"}), 1.0), "reset": (Reply(0, 0.0), 0.0),
+}
+
+
+@CLIENTS
+@pytest.mark.parametrize("trouble", TROUBLE)
+def test_sync(client, trouble, upstream):
+    reply, least = TROUBLE[trouble]
+    ask = client(upstream(reply, OK))
+    started = time.monotonic()
+    answer = policy().call(ask, messages=MESSAGES)
+    assert answer.choices[0].message.content == "ok"
+    assert least <= time.monotonic() - started < least + 0.9
+    assert [status for _, status in upstream.seen] == [reply.status, 200]
+
+
+@CLIENTS
+@pytest.mark.parametrize("trouble", ["ms", "500", "cold start", "reset"])
+def test_async_while_other_tasks_run(client, trouble, upstream):
+    reply, _ = TROUBLE[trouble]
+    ticks = []
+
+    async def tick():
+        while True:
+            ticks.append(time.monotonic())
+            await asyncio.sleep(0.01)
+
+    async def main():
+        ask, ticking = client(upstream(reply, refused(Retry_After_Ms="200"), OK), asynchronous=True), asyncio.ensure_future(tick())
+        try:
+            return await policy().acall(ask, messages=MESSAGES)
+        finally:
+            ticking.cancel()
+
+    answer = asyncio.run(main())
+    assert answer.choices[0].message.content == "ok" and len(upstream.seen) == 3
+    assert len(ticks) > 8
+
+
+@CLIENTS
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 410, 422])
+def test_permanent_errors_cost_one_request(client, status, upstream):
+    ask = client(upstream(broken(status, error={"message": "429 rate limit, model is loading", "code": "503"})))
+    with pytest.raises((hub.HfHubHTTPError, openai.APIStatusError)) as caught:
+        policy().call(ask, messages=MESSAGES)
+    assert caught.value.response.status_code == status and len(upstream.seen) == 1
+    assert not getattr(caught.value, "__notes__", []), "nothing was tried again, so there is no story"
+
+
+@CLIENTS
+def test_no_money_is_not_waited_for(client, upstream):
+    ask = client(upstream(broken(429, error={"message": "quota", "code": "insufficient_quota"})))
+    with pytest.raises((hub.HfHubHTTPError, openai.RateLimitError)):
+        policy().call(ask, messages=MESSAGES)
+    assert len(upstream.seen) == 1
+
+
+@CLIENTS
+def test_the_last_error_is_raised_as_it_is_with_the_story(client, upstream):
+    ask = client(upstream(refused(Retry_After_Ms="50"), broken(500)))
+    started = time.monotonic()
+    with pytest.raises((hub.HfHubHTTPError, openai.InternalServerError)) as caught:
+        policy(attempts=3).call(ask, messages=MESSAGES)
+    assert [status for _, status in upstream.seen] == [429, 500, 500, 500], "the refusal used up no attempt"
+    assert caught.value.response.status_code == 500
+    note = caught.value.__notes__[-1]
+    assert note.startswith("gave up after 4 requests") and "3 attempts failed" in note and "0.1 s (throttled, 429)" in note
+    assert time.monotonic() - started < 1, "no sleep after the last attempt"
+
+
+@CLIENTS
+def test_timeouts_and_refused_connections(client, upstream):
+    slow = client(upstream(Reply(200, 0.6), OK), timeout=0.2)
+    assert policy().call(slow, messages=MESSAGES).choices and len(upstream.seen) == 2
+    slow = client(upstream(Reply(200, 0.6), OK), timeout=0.2)
+    with pytest.raises((hub.InferenceTimeoutError, openai.APITimeoutError)):
+        policy(retry_timeouts=False).call(slow, messages=MESSAGES)
+    nobody = client("http://127.0.0.1:9/v1")
+    with pytest.raises((httpx2.ConnectError, openai.APIConnectionError)) as caught:
+        policy(attempts=2).call(nobody, messages=MESSAGES)
+    assert "gave up after 2 requests" in caught.value.__notes__[-1]
+
+
+def test_the_class_without_a_response(upstream):
+    overloaded = Reply(429, 0.0, {"retry-after-ms": "100"}, {"error": "Model is overloaded", "error_type": "overloaded"})
+    url = upstream(overloaded).replace("/v1", "/v1/chat/completions")
+    client = InferenceClient(model=url, timeout=5)
+    with pytest.raises(hub.OverloadedError) as caught:
+        policy(refusals=3).call(client.text_generation, "hello")
+    assert len(upstream.seen) == 3 and "refused 3 times" in caught.value.__notes__[-1]
+
+
+def test_offline_mode_is_not_a_connection_problem(monkeypatch, upstream):
+    import huggingface_hub.constants
+
+    url = upstream(OK)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(hub.OfflineModeIsEnabled) as caught:
+        policy().call(hf(url), messages=MESSAGES)
+    assert not hasattr(caught.value, "__notes__") and upstream.seen == []
+
+
+# ---------------------------------------------------------------- deadlines
+
+
+@CLIENTS
+@pytest.mark.parametrize("settings, words", [({"timeout": 5}, "s are left of timeout=5 s"), ({"max_wait": 20}, "max_wait is 20 s")])
+def test_a_wait_that_does_not_fit_is_not_begun(client, settings, words, upstream):
+    ask, started = client(upstream(refused(Retry_After="55"))), time.monotonic()
+    one = policy(**settings)
+    with pytest.raises((hub.HfHubHTTPError, openai.RateLimitError)) as caught:
+        one.call(ask, messages=MESSAGES)
+    assert time.monotonic() - started < 1 and len(upstream.seen) == 1
+    assert words in caught.value.__notes__[-1] and "a wait of 55" in caught.value.__notes__[-1]
+    with pytest.raises(NotSent, match="a wait of 5[45]"):
+        one.call(ask, messages=MESSAGES)
+    assert len(upstream.seen) == 1, "the others know already"
+
+
+def test_waiting_in_line_ends_at_the_deadline():
+    door = RateGate(1)
+    door.reserve(retry.Ticket())  # somebody's request that never comes back
+    one, started = RetryPolicy(gate=door, timeout=0.3), time.monotonic()
+    with pytest.raises(NotSent):
+        one.call(print)
+    assert 0.25 < time.monotonic() - started < 0.9 and door.line == []
+
+
+def test_cancelling_ends_a_wait_at_once(upstream):
+    one = policy()
+
+    async def main():
+        task = asyncio.ensure_future(one.acall(hf(upstream(refused(Retry_After="60")), asynchronous=True), messages=MESSAGES))
+        await asyncio.sleep(0.4)
+        started = time.monotonic()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return time.monotonic() - started
+
+    assert asyncio.run(main()) < 0.1
+    assert (one.gate.flying, one.gate.line) == (0, []), "its place is free again"
+
+
+def test_interrupting_the_kernel_ends_a_wait():
+    one = RetryPolicy(sleep=lambda seconds: (_ for _ in ()).throw(KeyboardInterrupt))
+    one.gate.pause(9)
+    with pytest.raises(KeyboardInterrupt):
+        one.call(print)
+    assert (one.gate.flying, one.gate.line) == (0, [])
+
+
+# ---------------------------------------------------------------- the gate, shared
+
+
+def test_threads_and_tasks_share_one_gate(upstream):
+    rules = Service(Rules(quota=10, window=1.0, phase=0.6, latency=0.01))
+    url, one = upstream(rules), policy()
+    ask, answers = hf(url), []
+
+    def work():
+        for _ in range(5):
+            answers.append(one.call(ask, messages=MESSAGES))
+
+    async def tasks():
+        ask = oa(url, asynchronous=True)
+        return await asyncio.gather(*(one.acall(ask, messages=MESSAGES) for _ in range(10)))
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    answers += asyncio.run(tasks())
+    for thread in threads:
+        thread.join(20)
+    assert len(answers) == 20 and len(upstream.seen) <= 28
+    assert (one.gate.quota, one.gate.window) == (10, 1.0)
+    assert (one.gate.flying, one.gate.line) == (0, [])
+
+
+@pytest.mark.parametrize("make", ["InferenceClient", "OpenAI", "AsyncOpenAI", "httpx2", "httpx"])
+def test_a_watched_client_is_never_refused(make, upstream):
+    url, one = upstream(Service(Rules(quota=3, window=1.0, phase=0.5, latency=0.005))), policy(max_concurrency=1)
+    if make == "InferenceClient":
+        client = one.watch(InferenceClient(base_url=url, api_key="k", timeout=5))
+        ask = functools.partial(client.chat_completion, messages=MESSAGES)
+    elif make == "OpenAI":
+        client = one.watch(openai.OpenAI(base_url=url, api_key="k", max_retries=0))
+        ask = functools.partial(client.chat.completions.create, model="m", messages=MESSAGES)
+    elif make == "AsyncOpenAI":
+        async def all_of_them():
+            client = one.watch(one.watch(openai.AsyncOpenAI(base_url=url, api_key="k", max_retries=0)))
+            for _ in range(5):
+                await one.acall(client.chat.completions.create, model="m", messages=MESSAGES)
+
+        asyncio.run(all_of_them())
+        ask = None
+    else:
+        client = one.watch({"httpx2": httpx2, "httpx": httpx}[make].Client())
+        ask = functools.partial(client.post, f"{url}/chat/completions", json={"messages": MESSAGES})
+    for _ in range(5 if ask else 0):
+        one.call(ask)
+    assert [status for _, status in upstream.seen] == [200] * 5
+    assert one.gate.quota == 3
+
+
+def test_what_cannot_be_watched_says_so():
+    with pytest.raises(TypeError, match="cannot watch AsyncInferenceClient"):
+        policy().watch(AsyncInferenceClient(api_key="k"))
+
+
+def test_gather_limited_keeps_order_and_bound(upstream):
+    under_way, most = 0, 0
+
+    async def one_call(number):
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.002)
+        under_way -= 1
+        return number
+
+    one = policy(max_concurrency=4)
+    assert asyncio.run(gather_limited(one, (functools.partial(one_call, n) for n in range(30)))) == list(range(30))
+    assert most == 4
+
+
+def test_gather_limited_stops_at_the_first_final_error():
+    begun = []
+
+    async def call(number):
+        begun.append(number)
+        await asyncio.sleep(0.01)
+        if number == 3:
+            raise ValueError("three")
+
+    with pytest.raises(ValueError, match="three"):
+        asyncio.run(gather_limited(policy(max_concurrency=2), [functools.partial(call, n) for n in range(50)]))
+    assert len(begun) < 8
+
+    async def with_a_coroutine():
+        coroutine = call(1)
+        try:
+            await gather_limited(policy(), [coroutine])
+        finally:
+            coroutine.close()
+
+    with pytest.raises(TypeError, match="cannot be started twice"):
+        asyncio.run(with_a_coroutine())
+
+
+# ---------------------------------------------------------------- streams
+
+
+def words(chunks):
+    return [chunk.choices[0].delta.content for chunk in chunks]
+
+
+STREAMS = {"before it begins": [refused(Retry_After_Ms="100"), broken(500), OK], "without a chunk": [Reply(200, 0.0, breaks_after=0), OK]}
+
+
+@CLIENTS
+@pytest.mark.parametrize("trouble", STREAMS)
+def test_a_stream_is_tried_again_until_its_first_chunk(client, trouble, upstream):
+    one = policy()
+    chunks = one.stream(client(upstream(*STREAMS[trouble])), messages=MESSAGES, stream=True)
+    assert words(chunks) == WORDS and len(upstream.seen) == len(STREAMS[trouble])
+
+    async def main():
+        ask = client(upstream(*STREAMS[trouble]), asynchronous=True)
+        return words([chunk async for chunk in one.astream(ask, messages=MESSAGES, stream=True)])
+
+    assert asyncio.run(main()) == WORDS and len(upstream.seen) == len(STREAMS[trouble])
+    assert one.gate.flying == 0
+
+
+@CLIENTS
+def test_a_stream_that_breaks_later_is_raised_with_what_had_arrived(client, upstream):
+    one, got = policy(), []
+    with pytest.raises((httpx2.RemoteProtocolError, openai.APIConnectionError)) as caught:
+        for chunk in one.stream(client(upstream(Reply(200, 0.0, breaks_after=2), OK)), messages=MESSAGES, stream=True):
+            got.append(chunk)
+    assert words(got) == words(caught.value.partial) == WORDS[:2] and len(upstream.seen) == 1
+    assert "broke after 2 chunks" in caught.value.__notes__[-1]
+
+    async def main():
+        ask = client(upstream(Reply(200, 0.0, breaks_after=2), OK), asynchronous=True)
+        return [chunk async for chunk in one.astream(ask, messages=MESSAGES, stream=True)]
+
+    with pytest.raises((httpx2.RemoteProtocolError, openai.APIConnectionError)) as caught:
+        asyncio.run(main())
+    assert words(caught.value.partial) == WORDS[:2] and one.gate.flying == 0
+
+
+@CLIENTS
+def test_a_stream_left_early_is_closed_and_gives_its_place_back(client, upstream):
+    one, url = policy(max_concurrency=1), upstream(OK)
+    for _ in range(3):
+        for chunk in one.stream(client(url), messages=MESSAGES, stream=True):
+            break
+        gc.collect()
+        assert one.gate.flying == 0
+
+    async def main():
+        async with contextlib.aclosing(one.astream(client(url, asynchronous=True), messages=MESSAGES, stream=True)) as chunks:
+            async for chunk in chunks:
+                break
+        return one.gate.flying
+
+    assert asyncio.run(main()) == 0
+
+
+def test_a_closed_stream_closes_its_source():
+    closed = []
+
+    def source():
+        try:
+            yield from "abc"
+        finally:
+            closed.append("sync")
+
+    async def asource():
+        try:
+            for letter in "abc":
+                yield letter
+        finally:
+            closed.append("async")
+
+    chunks = policy().stream(source)
+    next(chunks)
+    chunks.close()
+
+    async def main():
+        chunks = policy().astream(asource)
+        await anext(chunks)
+        await chunks.aclose()
+
+    asyncio.run(main())
+    assert closed == ["sync", "async"]
+
+
+# ---------------------------------------------------------------- the decorator
+
+
+def flaky(failures):
+    left = [failures]
+
+    def fail():
+        left[0] -= 1
+        if left[0] >= 0:
+            raise ConnectionResetError
+
+    return fail
+
+
+def test_the_decorator_keeps_the_kind_of_function():
+    one, fail = policy(), [flaky(2) for _ in range(4)]
+
+    @one
+    def function(x, max_retries=1):
+        """Says x."""
+        fail[0]()
+        return x, max_retries
+
+    @one
+    async def coroutine(x):
+        fail[1]()
+        return x
+
+    @one
+    def generator(x):
+        fail[2]()
+        yield from x
+
+    @one
+    async def agenerator(x):
+        fail[3]()
+        for y in x:
+            yield y
+
+    async def collect():
+        return await coroutine(2), [y async for y in agenerator("ab")]
+
+    assert function(1, max_retries=7) == (1, 7) and function.__name__ == "function" and function.__doc__ == "Says x."
+    assert list(generator("ab")) == ["a", "b"]
+    assert asyncio.run(collect()) == (2, ["a", "b"])
+    assert inspect.iscoroutinefunction(coroutine) and inspect.isgeneratorfunction(generator)
+    assert inspect.isasyncgenfunction(agenerator)
+
+
+def test_no_keyword_of_its_own_is_in_the_way():
+    names = ["func", "self", "timeout", "attempts", "max_retries", "policy"]
+    assert retry.call_with_retry(lambda **kw: sorted(kw), **dict.fromkeys(names)) == sorted(names)
+
+
+# ---------------------------------------------------------------- one layer
+
+
+def test_two_layers_are_noticed_before_the_call_and_after_a_failure(upstream):
+    client = openai.OpenAI(base_url=upstream(broken(500)), api_key="k", max_retries=1)
+    one = policy(attempts=1)
+    with pytest.warns(UserWarning, match=r"openai retries 1 times by itself.*OpenAI\(max_retries=0\)"), pytest.raises(openai.APIError):
+        one.call(client.chat.completions.create, model="m", messages=MESSAGES)
+
+    @one
+    def ask():
+        return client.chat.completions.create(model="m", messages=MESSAGES)
+
+    with pytest.warns(UserWarning, match=r"with_options\(max_retries=0\)"), pytest.raises(openai.InternalServerError):
+        ask()
+    with warnings.catch_warnings(), pytest.raises(openai.InternalServerError):
+        warnings.simplefilter("error")
+        one.call(client.with_options(max_retries=0).chat.completions.create, model="m", messages=MESSAGES)
+
+
+def test_a_policy_inside_a_policy_does_not_multiply(upstream):
+    ask, outer, inner = hf(upstream(broken(500))), policy(attempts=3), policy(attempts=3)
+    with pytest.raises(hub.HfHubHTTPError):
+        outer.call(inner.call, ask, messages=MESSAGES)
+    assert len(upstream.seen) == 3
+
+
+def test_the_ready_made_clients(monkeypatch):
+    assert retry.hf_client().timeout == 60 and retry.hf_client(timeout=5).timeout == 5
+    monkeypatch.setenv("HF_TOKEN", "hf_" + "x" * 30)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-somebody-else")
+    client = retry.openai_client()
+    assert (client.timeout, client.max_retries, str(client.base_url)) == (60, 0, "https://router.huggingface.co/v1/")
+    assert client.api_key.startswith("hf_")
+    assert retry.openai_client(api_key="k", base_url="http://127.0.0.1:1/v1", max_retries=3).max_retries == 3
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
+    with pytest.raises(ValueError, match="HF_TOKEN"):
+        retry.openai_client()
+
+
+# ---------------------------------------------------------------- what one sees of it
+
+
+def test_each_wait_is_one_log_line_and_one_event(upstream, caplog):
+    events = []
+    with caplog.at_level(logging.INFO, logger="helpers.retry"):
+        policy(on_wait=events.append).call(hf(upstream(refused(Retry_After="1"), OK)), messages=MESSAGES)
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "helpers.retry"]
+    assert line.startswith("throttled: waiting 1.0 s, until ") and line.endswith("after request 1 of this call")
+    assert len(line.split("until ")[1].split(",")[0]) == len("12:34:56")
+    (event,) = events
+    assert (event.kind, event.status, event.request) == ("throttled", 429, 1) and 1 <= event.seconds < 1.1
+
+
+def test_one_pause_of_many_calls_is_logged_once(caplog):
+    one = RetryPolicy()
+    one.gate.pause(0.3)
+    with caplog.at_level(logging.INFO, logger="helpers.retry"):
+        threads = [threading.Thread(target=one.call, args=(int,)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(5)
+    assert len([record for record in caplog.records if record.name == "helpers.retry"]) == 1
+
+
+def test_a_notebook_shows_long_waits_and_nothing_in_virtual_time(monkeypatch):
+    from IPython import display as module
+
+    shown = []
+
+    class Handle:
+        def update(self, text, raw):
+            shown.append(text["text/plain"])
+
+    monkeypatch.setattr(retry, "_in_notebook", lambda: True)
+    monkeypatch.setattr(module, "display", lambda *_, **__: Handle())
+    now = [0.0]
+    one = RetryPolicy(clock=lambda: now[0], sleep=lambda seconds: now.__setitem__(0, now[0] + seconds))
+    one.gate.pause(30)
+    assert one.call(int) == 0 and now[0] >= 30
+    assert shown == []
+    real = RetryPolicy()
+    real.gate.pause(2.3)
+    real.call(int)
+    assert shown[0] == "waiting for the service: 2 s" and shown[-1] == "", "it disappears when the wait is over"
+
+
+def test_the_overhead_is_small():
+    one, calls = RetryPolicy(), 3000
+    best = min(_seconds(lambda: [one.call(int) for _ in range(calls)]) for _ in range(5)) / calls
+    assert best < 60e-6, f"{best * 1e6:.1f} microseconds a call"
+
+
+def _seconds(work):
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
