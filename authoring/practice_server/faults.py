@@ -22,9 +22,9 @@ HANG = 30.0             # seconds: nothing in this course hangs for ever
 LARGEST = 10 * 2**20    # bytes of a request's body that are read to decide about it
 
 
-@dataclass(frozen=True)
+@dataclass
 class Seen:
-    """One request as the server saw it: seconds since the first one, the status it got (0: none), and what was done to it."""
+    """One request as the server saw it: seconds since the first one, the status it got (0: none yet), and what was done to it."""
 
     at: float
     status: int
@@ -51,13 +51,13 @@ class Faults:
         self._began = now if self._began is None else self._began
         ruling = self.trouble.rule(now - self._began, time.time(), stream=bool(body.get("stream")), model=str(body.get("model", "")),
                                    patience=_seconds(Headers(scope=scope).get("x-scale-up-timeout")))
-        troubled = _Send(send, receive, ruling, now, self.clock)
+        seen = Seen(now - self._began, ruling.status or 0, ruling.note)
+        self.seen.append(seen)
         if ruling.status is None:
             await asyncio.sleep(ruling.held)
-            await self.app(scope, again, troubled)
+            await self.app(scope, again, _Send(send, receive, ruling, seen, now, self.clock))
         else:
             await _refuse(ruling, receive, send)
-        self.seen.append(Seen(now - self._began, troubled.status if ruling.status is None else ruling.status, ruling.note))
 
 
 async def _read(receive) -> tuple[dict, object]:
@@ -124,16 +124,16 @@ async def _hang_up(receive, reset: bool = False) -> None:
 class _Send:
     """`send` for a request that passes: later, with the limits' headers, and for a stream only as far as it is to go."""
 
-    def __init__(self, send, receive, ruling: Ruling, began: float, clock):
-        self.send, self.receive, self.ruling, self.began, self.clock = send, receive, ruling, began, clock
-        self.status, self.events, self.over = 0, 0, False
+    def __init__(self, send, receive, ruling: Ruling, seen: Seen, began: float, clock):
+        self.send, self.receive, self.ruling, self.seen, self.began, self.clock = send, receive, ruling, seen, began, clock
+        self.events, self.over = 0, False
         self.after = ruling.drop_after if ruling.drop_after is not None else ruling.error_after
 
     async def __call__(self, message) -> None:
         if self.over:
             return                                  # the application goes on for a moment; nobody is there any more
         if message["type"] == "http.response.start":
-            self.status = message["status"]
+            self.seen.status = message["status"]
             headers = MutableHeaders(scope=message)
             for name, value in self.ruling.headers.items():
                 headers[name] = value
@@ -143,7 +143,7 @@ class _Send:
                 await self.send(message)
                 await self._end()
                 return
-        elif self.after is not None and self.status == 200:
+        elif self.after is not None and self.seen.status == 200:
             for piece in _pieces(message.get("body", b"")):
                 await self.send({"type": "http.response.body", "body": piece, "more_body": True})
                 self.events += piece.endswith(b"\n\n")
