@@ -8,6 +8,7 @@ import contextlib
 import json
 import logging
 import socket
+import sys
 import threading
 import time
 
@@ -16,6 +17,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from authoring.bench.retry.world import Rules, Service
 
 WORDS = ["Wait", " and", " try", " again", "."]
 
@@ -94,3 +97,15 @@ def make_server(app) -> uvicorn.Server:
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=75,
                             timeout_graceful_shutdown=1, backlog=512)
     return uvicorn.Server(config)
+
+
+def main(rules: str) -> None:
+    """`python -m authoring.bench.retry.server '{"name": {"quota": 20, …}, …}'`: says its port, serves until killed."""
+    services = {name: Service(Rules(**settings)) for name, settings in json.loads(rules).items()}
+    with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
+        print(listener.getsockname()[1], flush=True)
+        make_server(Trouble(services).app).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
