@@ -12,6 +12,7 @@ import asyncio
 import queue
 import secrets
 import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -67,12 +68,14 @@ class ChatModel:
             self._jobs.put_nowait(job)
         except queue.Full:
             raise ServiceError(429, {"error": "Model is overloaded", "error_type": "overloaded"}) from None
+        # A deadline by hand: a stream's first chunks and the rest are awaited in different tasks, where asyncio.timeout
+        # would cancel the wrong one.
+        deadline = time.monotonic() + REQUEST_SECONDS
         try:
-            async with asyncio.timeout(REQUEST_SECONDS):
-                while (chunk := await job.chunks.get()) is not None:
-                    if isinstance(chunk, Exception):
-                        raise chunk
-                    yield chunk
+            while (chunk := await asyncio.wait_for(job.chunks.get(), deadline - time.monotonic())) is not None:
+                if isinstance(chunk, Exception):
+                    raise chunk
+                yield chunk
         except TimeoutError:
             raise simple(504, "The request timed out before the model finished generating") from None
         finally:
