@@ -38,6 +38,13 @@ import warnings
 from typing import NamedTuple
 
 log = logging.getLogger(__name__)
+_monotonic = time.monotonic
+
+
+def _now() -> float:
+    """Seconds. Looked up in `time` each time, so that a virtual clock that replaces it there is followed."""
+    return time.monotonic()
+
 
 # ---------------------------------------------------------------- 1. What went wrong?
 
@@ -235,7 +242,7 @@ class RateGate:
     SPREAD = 0.25          # at most so many seconds (or 1 % of the window) are added so that clients don't start together
     LONGEST_PAUSE = 120.0  # seconds between two probes of a server that does not say how long
 
-    def __init__(self, max_concurrency: int = 8, *, clock=time.monotonic, uniform=random.uniform):
+    def __init__(self, max_concurrency: int = 8, *, clock=_now, uniform=random.uniform):
         if max_concurrency < 1:
             raise ValueError(f"max_concurrency must be at least 1, not {max_concurrency}: with 0 no request could ever start")
         self.slots, self.clock, self.uniform = max_concurrency, clock, uniform
@@ -328,10 +335,12 @@ class RateGate:
             if self.trouble_since is None:
                 self.trouble_since = now
             waited = now - self.trouble_since
-            if loading:
-                pause = max(self._loading(asked, verdict.estimate), waited / 10)
-            elif asked is not None:
+            if asked is not None:
                 pause = asked
+            elif loading:  # wait an estimate once; one that does not shrink is a constant: look after a quarter, then rarely
+                stuck = self.estimate is not None and verdict.estimate >= self.estimate
+                pause = max(1.0, verdict.estimate / 4, waited / 10) if stuck else verdict.estimate
+                self.estimate = verdict.estimate
             else:
                 pause = waited if waited > 2 * self.guess else waited / 2 or self.guess
                 pause = min(self.LONGEST_PAUSE, self.uniform(0.5, 1.0) * pause)
@@ -369,9 +378,8 @@ class RateGate:
         self.spread = min(self.SPREAD, 0.01 * (self.window or seconds)) / 2
         self.opens, self.reason = max(self.opens, now + seconds + self.uniform(0.0, self.spread)), reason
         self._new_window(now + seconds, expected)
-        for ticket in self.line:  # so that those whose time is up before then hear of it
-            if ticket.wake:
-                ticket.wake()
+        for ticket in list(self.line):  # so that those whose time is up before then hear of it
+            self._wake(ticket)
 
     def _new_window(self, begins: float, expected: float = math.inf) -> None:
         self.era += 1
@@ -392,16 +400,15 @@ class RateGate:
         if limit and limit.quota and limit.window:
             self.quota, self.window = limit.quota, limit.window
 
-    def _loading(self, asked: float | None, estimate: float | None) -> float:
-        """Wait an estimate once; if it turns out to be a constant, look again after a quarter of it."""
-        if asked is None:
-            stuck = self.estimate is not None and estimate >= self.estimate
-            asked, self.estimate = max(1.0, estimate / 4) if stuck else estimate, estimate
-        return asked
-
     def _wake_first(self) -> None:
-        if self.line and self.line[0].wake:
-            self.line[0].wake()
+        for ticket in self.line[:1]:
+            self._wake(ticket)
+
+    def _wake(self, ticket: Ticket) -> None:
+        try:
+            (ticket.wake or bool)()
+        except RuntimeError:  # it waited in an event loop that is closed by now
+            self.line.remove(ticket)
 
 
 # ---------------------------------------------------------------- 4. When to stop
@@ -463,13 +470,13 @@ class RetryPolicy:
     wait_for_model=False : True for an endpoint that scales to zero: a 503 that says nothing is a cold start, no outage.
     gate, budget : share them between policies; by default each policy has its own.
     on_wait : called with a `Wait` before each wait.
-    clock, sleep, uniform : for tests and simulations. With another `sleep` nothing is shown in notebooks.
+    clock, sleep, uniform : for tests and simulations. With a `sleep` of your own nothing is shown in notebooks.
     """
 
     def __init__(self, *, attempts: int = 6, refusals: int = 18, timeout: float | None = 600.0, max_wait: float = 330.0,
                  base: float = 0.5, cap: float = 20.0, max_concurrency: int = 8, retry_timeouts: bool = True,
                  wait_for_model: bool = False, gate: RateGate | None = None, budget: RetryBudget | None = None,
-                 on_wait=None, clock=time.monotonic, sleep=time.sleep, uniform=random.uniform):
+                 on_wait=None, clock=_now, sleep=None, uniform=random.uniform):
         if attempts < 1:
             raise ValueError(f"attempts must be at least 1, not {attempts}: it counts requests, and the first one is one too")
         if timeout is not None and timeout <= 0:
@@ -595,7 +602,7 @@ class RetryPolicy:
             if bell is None:  # first something to be woken with, then ask again: nothing is missed in between
                 bell = threading.Event()
                 run.ticket.wake = bell.set
-            elif self.sleep is time.sleep or seconds == math.inf:
+            elif self.sleep is None or seconds == math.inf:
                 run.show(seconds)
                 bell.wait(run.slice(seconds))
                 bell.clear()
@@ -611,7 +618,7 @@ class RetryPolicy:
             if bell is None:
                 bell, loop = asyncio.Event(), asyncio.get_running_loop()
                 run.ticket.wake = functools.partial(loop.call_soon_threadsafe, bell.set)
-            elif self.sleep is time.sleep or seconds == math.inf:
+            elif self.sleep is None or seconds == math.inf:
                 run.show(seconds)
                 try:
                     await asyncio.wait_for(bell.wait(), run.slice(seconds))
@@ -759,7 +766,8 @@ class Run:
 
 def _in_notebook() -> bool:
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    return hasattr(shell, "kernel") and threading.current_thread() is threading.main_thread()
+    mine = threading.current_thread() is threading.main_thread()
+    return hasattr(shell, "kernel") and mine and time.monotonic is _monotonic  # else time is virtual
 
 
 _current = contextvars.ContextVar("ticket", default=None)  # whose request this thread or task is sending

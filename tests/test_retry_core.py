@@ -312,6 +312,18 @@ def test_an_estimate_is_waited_for_once_then_probed():
     assert door.opens == 43, "a smaller estimate is news"
 
 
+def test_a_waiter_whose_event_loop_is_gone_does_not_block_the_line():
+    def closed():
+        raise RuntimeError("Event loop is closed")
+
+    door, _ = gate(max_concurrency=1)
+    first, dead, third = Ticket(), Ticket(wake=closed), Ticket()
+    for ticket in (first, dead, third):
+        door.reserve(ticket)
+    door.release(first)
+    assert door.reserve(third) == 0
+
+
 # ---------------------------------------------------------------- named scenarios, as in the benchmark
 
 PHASES = [0.07, 0.31, 0.44, 0.62, 0.85]
@@ -426,8 +438,13 @@ def test_the_simulated_server_counts_as_it_says():
 
 
 def test_the_simulation_notices_somebody_who_comes_too_early(monkeypatch):
-    close = RateGate._close
-    monkeypatch.setattr(RateGate, "_close", lambda self, seconds, *rest: close(self, 0.3 * seconds, *rest))
+    honest = retry._classify_response
+
+    def hasty(*args):
+        verdict = honest(*args)
+        return verdict._replace(wait=verdict.wait and 0.3 * verdict.wait)
+
+    monkeypatch.setattr(retry, "_classify_response", hasty)
     assert simulate(Rules(quota=5), calls=20).early
 
 
