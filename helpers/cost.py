@@ -1,6 +1,7 @@
 """What a recording's calls would cost on the real service: token counts and seconds times the prices of models.toml."""
 
 import json
+from urllib.parse import urlsplit
 
 from helpers.log import sse_events
 from helpers.models import Model, models
@@ -19,10 +20,11 @@ def say_cost(recording: Recording) -> str:
     known, unknown = [cost for cost in costs if cost is not None], costs.count(None)
     total = sum(known)
     missing = f"{unknown} call{'' if unknown == 1 else 's'} of unknown price" if unknown else ""
+    rented = "an endpoint of your own, paid by the minute (you are asked first)" if _rents(recording) else ""
     if not known:
-        return missing or "free"
+        return " and ".join(filter(None, [missing, rented])) or "free"
     amount = "less than $0.0001" if total < 0.0001 else f"about ${total:.{4 if total < 0.01 else 2}f}"
-    return f"{amount} of credits" + (f" and {missing}" if missing else "")
+    return " and ".join(filter(None, [f"{amount} of credits", missing, rented]))
 
 
 def _costs(recording: Recording) -> list[float | None]:
@@ -31,11 +33,22 @@ def _costs(recording: Recording) -> list[float | None]:
     for record in recording.records:
         request = record["request"]
         for kept in record["answers"]:
-            if request["method"] == "POST" and 200 <= kept["status"] < 300:
+            if request["method"] == "POST" and 200 <= kept["status"] < 300 and not _at_endpoint(request):
                 model = _model(request)
                 tokens = _tokens(request, kept, recording)
                 costs.append(model.cost(*tokens, seconds=kept["seconds"]) if model and model.price else None)
     return costs
+
+
+def _at_endpoint(request: dict) -> bool:
+    """Whether a request goes to a dedicated endpoint or its control plane: the minutes are paid, not the requests."""
+    return (urlsplit(request["url"]).hostname or "").endswith(("endpoints.huggingface.cloud", "endpoints.huggingface.co"))
+
+
+def _rents(recording: Recording) -> bool:
+    """Whether a notebook creates an endpoint."""
+    return any(record["request"]["method"] == "POST" and _at_endpoint(record["request"])
+               and urlsplit(record["request"]["url"]).path.startswith(("/v2/endpoint/", "/api/v1/catalog/")) for record in recording.records)
 
 
 def _model(request: dict) -> Model | None:

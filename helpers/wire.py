@@ -24,6 +24,7 @@ HOSTS = frozenset({
     "router.huggingface.co",             # the serverless API
     "api-inference.huggingface.co",      # its old address, switched off
     "api.endpoints.huggingface.cloud",   # control plane of the dedicated endpoints
+    "endpoints.huggingface.co",          # and its catalog of tested deployments
     "fal.media", "replicate.delivery",   # where some providers put the pictures they make
 })
 FAMILIES = (".endpoints.huggingface.cloud", ".fal.media", ".replicate.delivery")    # the endpoints; more picture hosts

@@ -622,6 +622,19 @@ def test_unknown_prices_are_said(tmp_path):
     assert start("x").banner().endswith(f"2 calls in this notebook; live: about ${chat_price(1e6, 2e6):.2f} of credits and 1 call of unknown price.")
 
 
+def test_an_endpoint_is_paid_by_the_minute(tmp_path):
+    control, own = "https://api.endpoints.huggingface.cloud/v2/endpoint/me", "https://mine.us-east-1.aws.endpoints.huggingface.cloud/v1/chat/completions"
+    create = (control, {"name": "mine", "model": {"repository": models.chat}}, answered({"name": "mine"}))
+    called = (own, {"model": models.chat}, answered(COSTLY))
+    write_calls(tmp_path, called)
+    assert start("x").banner().endswith("1 call in this notebook; live: free.")         # somebody else's endpoint, or one that runs already
+    write_calls(tmp_path, create, called)
+    assert start("x").banner().endswith("live: an endpoint of your own, paid by the minute (you are asked first).")
+    write_calls(tmp_path, create, called, (CHAT, {"model": models.chat}, answered(COSTLY)), (CHAT, {"model": "no/such"}, answered({})))
+    assert start("x").banner().endswith(f"live: about ${chat_price(1e6, 2e6):.2f} of credits and 1 call of unknown price "
+                                        "and an endpoint of your own, paid by the minute (you are asked first).")
+
+
 def test_damage_is_told_under_the_banner(recorded, capsys):
     lines = recorded.read_text().splitlines()
     recorded.write_text("\n".join(lines[:-3]))
