@@ -173,6 +173,15 @@ def test_other_routes_answer_while_the_model_works_and_a_lost_caller_stops_it(pr
     assert time.perf_counter() - started < 8, "the story that nobody waits for is still being written"
 
 
+def test_a_caller_who_gives_up_on_a_whole_answer_stops_it_too(practice, http):
+    body = ask("Write a very long story.", max_tokens=2000, temperature=1.0)
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.post(practice.url + "/v1/chat/completions", json=body, timeout=0.5, headers={"authorization": f"Bearer {TOKEN}"})
+    started = time.perf_counter()
+    assert said(http.post("/v1/chat/completions", json=ask(max_tokens=2))) is not None
+    assert time.perf_counter() - started < 8, "the story that nobody waits for is still being written"
+
+
 def test_requests_from_many_threads_get_their_own_answers(http):
     alone = [said(http.post("/v1/chat/completions", json=ask(f"Say {n}.", max_tokens=6))) for n in range(4)]
     together = [None] * 4

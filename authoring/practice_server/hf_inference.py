@@ -1,5 +1,7 @@
 """Hugging Face's own provider, hf-inference: one path a model, the task given by the model or by the path."""
 
+import time
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -45,8 +47,12 @@ async def chat(request: Request) -> Response:
     model = _model(request)
     if not model.chat:
         raise errors.not_a_chat_model(model.id)
-    return await chat_completion(request, await read_json(request), request.app.state.practice.chat,
-                                 {"x-inference-provider": PROVIDER, "x-compute-type": "cpu"})
+    body, started = await read_json(request), time.perf_counter()
+    response = await chat_completion(request, body, request.app.state.practice.chat,
+                                     {"x-inference-provider": PROVIDER, "x-compute-type": "cpu"})
+    if response.media_type != "text/event-stream":
+        response.headers["x-compute-time"] = f"{time.perf_counter() - started:.3f}"
+    return response
 
 
 async def text(request: Request) -> Response:
