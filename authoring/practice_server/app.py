@@ -72,7 +72,7 @@ def create_app(weights: str = "smollm2", speed: float = 20.0, threads: int = 1,
     app = Starlette(routes=_routes(), exception_handlers={
         errors.ServiceError: lambda request, error: error.response(),
         HTTPException: _http_error,
-        registry.WeightsMissing: _no_weights, registry.WeightsDamaged: _no_weights,
+        registry.WeightsMissing: _no_model, registry.WeightsDamaged: _no_model, ImportError: _no_model,
     })
     app.state.practice = practice
     app.add_middleware(Provenance)
@@ -86,8 +86,8 @@ def load_all(app: Starlette) -> list[str]:
     for model in (practice.chat, practice.embedder, practice.recognizer):
         try:
             model.load()
-        except (registry.WeightsMissing, registry.WeightsDamaged) as error:
-            problems.append(str(error))
+        except (registry.WeightsMissing, registry.WeightsDamaged, ImportError) as error:
+            problems.append(_why(error))
     return problems
 
 
@@ -151,8 +151,15 @@ def _http_error(request: Request, error: HTTPException) -> Response:
     return PlainTextResponse(error.detail, error.status_code, error.headers)
 
 
-def _no_weights(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, 503)
+def _why(error: Exception) -> str:
+    """Why a model can't answer, and what to do about it."""
+    if isinstance(error, ImportError):
+        return f"{error}. The models' libraries come with: pip install -e '.[practice]'"
+    return str(error)
+
+
+def _no_model(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": _why(error)}, 503)
 
 
 class ForwardedHost:
