@@ -169,16 +169,12 @@ class Entry:
         """The cells of this request in the table."""
         took = "" if self.seconds is None else f"{self.seconds:.2f}"
         status = {None: "…", 0: "broken"}.get(self.status, str(self.status))
-        who = self.answered_by + (f" ({self.note})" if self.note else "")
-        return [str(self.number), self.method, self.host, self.path, self.sent(), status, took, str(self.tokens or ""), who]
-
-    def sent(self, width: int = 40) -> str:
-        """The JSON body on one line, cut to `width` characters."""
-        body = "" if self.json is None else json.dumps(self.json, ensure_ascii=False)
-        return body if len(body) <= width else body[: width - 1] + "…"
+        who = f"{self.answered_by} ({self.note})".strip() if self.note else self.answered_by
+        return [str(self.number), self.method, self.host, self.path, status, took, str(self.tokens or ""), who]
 
 
-COLUMNS = ["#", "method", "host", "path", "JSON body", "status", "seconds", "tokens", "answered by"]
+COLUMNS = ["#", "method", "host", "path", "status", "seconds", "tokens", "answered by"]
+RIGHT = ("#", "seconds", "tokens")
 
 
 class Log:
@@ -216,17 +212,20 @@ class Log:
         return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th scope='col' style='text-align:left'>{name}</th>" for name in COLUMNS)
-        body = "".join("<tr>" + "".join(_cell(name, text, entry) for name, text in zip(COLUMNS, entry.row())) + "</tr>"
-                       for entry in self.entries)
+        """The same table for the notebook, where each row's JSON body opens when it is clicked."""
+        names = [*COLUMNS[:4], "JSON body", *COLUMNS[4:]]
+        rows = [[html.escape(cell) for cell in entry.row()] for entry in self.entries]
+        rows = [[*row[:4], _body(entry), *row[4:]] for row, entry in zip(rows, self.entries)]
+        style = [f"style='text-align:{'right' if name in RIGHT else 'left'};vertical-align:top'" for name in names]
+        head = "".join(f"<th scope='col' {how}>{name}</th>" for name, how in zip(names, style))
+        body = "".join("<tr>" + "".join(f"<td {how}>{cell}</td>" for cell, how in zip(row, style)) + "</tr>" for row in rows)
         return f"<table><caption>Requests of this session</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _cell(name: str, text: str, entry: Entry) -> str:
-    """One cell; a body too long for it opens when it is clicked."""
-    shown = html.escape(text)
-    if name == "JSON body" and text.endswith("…"):
-        whole = html.escape(json.dumps(entry.json, ensure_ascii=False, indent=1))
-        shown = f"<details><summary>{shown}</summary><pre>{whole}</pre></details>"
-    place = "right" if name in ("#", "seconds", "tokens") else "left"
-    return f"<td style='text-align:{place};vertical-align:top'>{shown}</td>"
+def _body(entry: Entry) -> str:
+    """A request's JSON body folded away under the names of its fields."""
+    if entry.json is None:
+        return ""
+    names = ", ".join(entry.json) if isinstance(entry.json, dict) else "a list"
+    whole = html.escape(json.dumps(entry.json, ensure_ascii=False, indent=1))
+    return f"<details><summary>{html.escape(names)}</summary><pre style='min-width:22em'>{whole}</pre></details>"

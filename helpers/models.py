@@ -5,7 +5,7 @@ Model ids, prices and limits change several times a month, so no lesson writes o
 """
 
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date
 from pathlib import Path
 
@@ -43,8 +43,11 @@ class Registry:
     """`models.chat` gives an id, `models["chat"]` the whole row, `list(models)` all rows."""
 
     def __init__(self, file: Path = FILE):
-        rows = tomllib.loads(file.read_text(encoding="utf-8"))
-        self._rows = {name: Model(name=name, **row) for name, row in rows.items()}
+        try:
+            rows = tomllib.loads(file.read_text(encoding="utf-8"))
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"{file.name} cannot be read: {error}") from error
+        self._rows = {name: _row(name, row, file) for name, row in rows.items()}
 
     def __getitem__(self, name: str) -> Model:
         if name not in self._rows:
@@ -79,6 +82,20 @@ class Registry:
 
         mapping = model_info(self[name].id, expand="inferenceProviderMapping").inference_provider_mapping
         return {entry.provider: entry.status for entry in mapping or []}
+
+
+def _row(name: str, row: dict, file: Path) -> Model:
+    """One table of the file as a Model; ValueError for one that lacks something or has something unknown."""
+    if not isinstance(row, dict):
+        raise ValueError(f"{file.name}: {name} is not a table; write [{name}]")
+    known = {field.name: field for field in fields(Model) if field.name != "name"}
+    if missing := [field for field in known if field != "price" and field not in row]:
+        raise ValueError(f"{file.name}: [{name}] lacks {', '.join(missing)}")
+    if unknown := [field for field in row if field not in known]:
+        raise ValueError(f"{file.name}: [{name}] has {', '.join(unknown)}, which no model has; it may have {', '.join(known)}")
+    if not isinstance(row["verified"], date):
+        raise ValueError(f"{file.name}: [{name}] has verified = {row['verified']!r}; write a date without quotes, 2026-01-31")
+    return Model(name=name, **row)
 
 
 models = Registry()

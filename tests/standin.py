@@ -92,6 +92,19 @@ def create_app() -> Starlette:
     return app
 
 
+def in_time(measure, limit: float = 0.02, tries: int = 6) -> None:
+    """Assert that `measure()`, pairs of (moment, moment it should be), stays within `limit` seconds.
+
+    A busy machine may wake a sleeper late, so it is enough that one of several tries is in time throughout.
+    """
+    late = []
+    for _ in range(tries):
+        late.append(max(abs(was - meant) for was, meant in measure()))
+        if late[-1] < limit:
+            return
+    raise AssertionError(f"always later than {limit} s: {[round(seconds, 3) for seconds in late]}")
+
+
 async def _drip(pieces: list[bytes], gap: float, breaks: bool):
     for number, piece in enumerate(pieces):
         if breaks and number == 1:

@@ -7,7 +7,10 @@ import subprocess
 import sys
 import threading
 import time
+from functools import cache
+from unittest import mock
 
+import httpcore2
 import httpx2
 import huggingface_hub
 import openai
@@ -28,6 +31,13 @@ SYNC, ASYNC = httpx2.HTTPTransport.handle_request, httpx2.AsyncHTTPTransport.han
 ROUTER = "https://router.huggingface.co/v1"
 TOKEN = "hf_" + "PlantedTokenOfNobody" + "0123456789abcd"
 WHOLE, STREAM, MISSED = "whole", "stream", "nobody recorded this"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def certificates_loaded_once():
+    """Reading the system's certificates takes 30 ms for every client that is made."""
+    with mock.patch("httpcore2.default_ssl_context", cache(httpcore2.default_ssl_context)):
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -214,32 +224,31 @@ def test_replay_answers_in_threads_and_tasks(recorded):
 @pytest.mark.parametrize("way", [hub_sync_stream, openai_async_stream], ids=lambda way: way.__name__)
 def test_a_stream_takes_as_long_as_it_took(recorded, monkeypatch, way):
     monkeypatch.setenv("COURSE_PACE", "1")
-    start("01_first_call")
-    arrived = []
-    if way is hub_sync_stream:
-        client, began = InferenceClient(), time.perf_counter()
-        for _ in client.chat_completion(messages(STREAM), model=models.chat, stream=True):
-            arrived.append(time.perf_counter() - began)
-    else:
-        async def read():
-            client = openai_client(openai.AsyncOpenAI)
-            began = time.perf_counter()
-            async for _ in await client.chat.completions.create(messages=messages(STREAM), model=models.chat, stream=True):
-                arrived.append(time.perf_counter() - began)
-        asyncio.run(read())
-    recorded_at = [moment for moment, _ in sessions._session.log.last.events]
-    # The client's own work (building the request) comes on top of the first; the gaps are the recording's.
-    gaps = [b - a for a, b in zip(arrived, arrived[1:])]
-    meant = [b - a for a, b in zip(recorded_at, recorded_at[1:])]
-    assert [round(abs(a - b), 3) for a, b in zip(gaps, meant) if abs(a - b) >= 0.02] == [] and len(arrived) == len(recorded_at)
+    session, asked = start("01_first_call"), {"messages": messages(STREAM), "model": models.chat, "stream": True}
+    hub, ai = InferenceClient(), openai_client(openai.AsyncOpenAI)
+
+    async def read(arrived):
+        async for _ in await ai.chat.completions.create(**asked):
+            arrived.append(time.perf_counter())
+
+    def measure():
+        arrived = []
+        if way is hub_sync_stream:
+            for _ in hub.chat_completion(**asked):
+                arrived.append(time.perf_counter())
+        else:
+            asyncio.run(read(arrived))
+        meant = [moment for moment, _ in session.log.last.events]
+        # Counted from the first piece: before it the client itself takes a moment to build the request.
+        return [(at - arrived[0], moment - meant[0]) for at, moment in zip(arrived, meant, strict=True)]
+
+    standin.in_time(measure)
 
 
-def test_no_waiting_at_pace_0(recorded):
+def test_no_waiting_at_pace_0(recorded, monkeypatch):
     start("01_first_call")
-    call(hub_sync, WHOLE)
-    started = time.perf_counter()
-    call(hub_sync_stream, STREAM)
-    assert time.perf_counter() - started < 0.15             # 0.45 s as recorded
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail(f"slept {seconds} s"))
+    assert call(hub_sync, WHOLE) == "yes" and call(hub_sync_stream, STREAM) == "".join(standin.WORDS)
 
 
 def test_a_stream_left_early(recorded):
@@ -491,7 +500,7 @@ def test_what_is_recorded_is_what_is_replayed(recording, way):
     assert [moment for moment, _ in new.events] == pytest.approx([moment for moment, _ in old.events], abs=0.0006)
     if "stream" in way.__name__:
         gaps = [b - a for (a, _), (b, _) in zip(new.events, new.events[1:])]
-        assert all(0.01 < gap < 0.4 for gap in gaps) and sum(gaps) > 0.15, gaps
+        assert all(gap > 0.01 for gap in gaps) and sum(gaps) > 0.15, gaps
 
 
 def test_gzip_is_recorded_unpacked(recording):

@@ -116,14 +116,17 @@ STREAM = [(0.05, b"a"), (0.10, b"b"), (0.20, b"c")]
 def test_pieces_arrive_when_they_did_sync(handled):
     handled(lambda request: hello(chunks=STREAM, headers_at=0.04))
     client = httpx2.Client(verify=CERTIFICATES)
-    started, arrived = time.perf_counter(), []
-    with client.stream("GET", URL) as response:
-        headers_at = time.perf_counter() - started
-        for _ in response.iter_raw():
+
+    def measure():
+        started, arrived = time.perf_counter(), []
+        with client.stream("GET", URL) as response:
             arrived.append(time.perf_counter() - started)
-            time.sleep(0.02)                            # a slow reader does not shift what comes later
-    assert abs(headers_at - 0.04) < 0.02
-    assert [abs(at - meant) < 0.02 for at, (meant, _) in zip(arrived, STREAM)] == [True] * 3, arrived
+            for _ in response.iter_raw():
+                arrived.append(time.perf_counter() - started)
+                time.sleep(0.02)                        # a slow reader does not shift what comes later
+        return zip(arrived, [0.04, *[meant for meant, _ in STREAM]], strict=True)
+
+    standin.in_time(measure)
 
 
 def test_pieces_arrive_when_they_did_async_and_side_by_side(handled):
@@ -136,29 +139,40 @@ def test_pieces_arrive_when_they_did_async_and_side_by_side(handled):
                 arrived.append(time.perf_counter() - started)
         return arrived
 
-    async def main():
+    async def five():
         async with httpx2.AsyncClient(verify=CERTIFICATES) as client:
-            started = time.perf_counter()
-            return await asyncio.gather(*[read(client) for _ in range(5)]), time.perf_counter() - started
+            return await asyncio.gather(*[read(client) for _ in range(5)])
 
-    reads, took = asyncio.run(main())
-    for arrived in reads:
-        assert [abs(at - meant) < 0.02 for at, (meant, _) in zip(arrived, STREAM)] == [True] * 3, arrived
-    assert took < 0.4                                   # five at once, not one after the other
+    def measure():
+        return [pair for arrived in asyncio.run(five()) for pair in zip(arrived, [meant for meant, _ in STREAM], strict=True)]
+
+    standin.in_time(measure)
 
 
-def test_no_waiting_at_pace_0(handled):
+def test_a_wrong_pace_would_be_noticed(handled):
+    handled(lambda request: hello(chunks=STREAM, pace=1.5))
+    client = httpx2.Client(verify=CERTIFICATES)
+
+    def measure():
+        started = time.perf_counter()
+        client.get(URL + "?whole")
+        return [(time.perf_counter() - started, STREAM[-1][0])]
+
+    with pytest.raises(AssertionError, match="always later"):
+        standin.in_time(measure, tries=2)
+
+
+def test_no_waiting_at_pace_0(handled, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail(f"slept {seconds} s"))
     handled(lambda request: hello(chunks=[(100.0, b"a"), (200.0, b"b")], headers_at=50.0, pace=0.0))
-    started = time.perf_counter()
     assert httpx2.get(URL).content == b"ab"
-    assert time.perf_counter() - started < 2
 
 
 def test_a_slow_whole_answer_waits_too(handled):
     handled(lambda request: hello(chunks=[(0.1, b"late")]))
     started = time.perf_counter()
     httpx2.get(URL)
-    assert 0.1 <= time.perf_counter() - started < 0.4
+    assert 0.1 <= time.perf_counter() - started
 
 
 def test_delivered_is_what_the_client_took(handled):
@@ -288,8 +302,8 @@ def test_forward_notes_when_each_piece_came(handled, service, kind, drain):
     moments = [moment for moment, _ in answer.chunks]
     gaps = [later - earlier for earlier, later in zip(moments, moments[1:])]
     assert len(moments) == len(standin.WORDS) + 2
-    assert all(0.03 < gap < 0.15 for gap in gaps), gaps
-    assert moments[-1] <= took < moments[-1] + 0.5      # drained first, then handed on without waiting again
+    assert all(gap > 0.01 for gap in gaps) and sum(gaps) > 0.15, gaps
+    assert moments[-1] <= took < moments[-1] + 0.9 * sum(gaps) + 0.2   # drained first, then handed on without waiting again
 
 
 @both_kinds
