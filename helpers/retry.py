@@ -241,6 +241,7 @@ class RateGate:
 
     SPREAD = 0.25          # at most so many seconds (or 1 % of the window) are added so that clients don't start together
     LONGEST_PAUSE = 120.0  # seconds between two probes of a server that does not say how long
+    FORGET = 60.0          # seconds without a request after which old trouble is history
 
     def __init__(self, max_concurrency: int = 8, *, clock=_now, uniform=random.uniform):
         if max_concurrency < 1:
@@ -293,6 +294,8 @@ class RateGate:
                 return math.inf
             if now < self.next_start:
                 return self.next_start - now
+            if self.trouble_since is not None and now > self.opens + self.FORGET:
+                self.trouble_since, self.estimate = now, None  # nobody asked for a while: what was then says nothing
             self.line.pop(0)
             self.flying += 1
             self.sent += 1
@@ -418,15 +421,19 @@ class RetryBudget:
     """How many retries all calls together may spend: `capacity` at first, and `refill` for each success.
 
     When a service is down, N calls send N + capacity requests in all instead of N * attempts (Google SRE book).
+    After `rest` seconds in which nobody wanted one it is full again, so that a notebook left alone starts afresh.
     """
 
-    def __init__(self, capacity: float = 10.0, refill: float = 0.1):
-        self.capacity, self.refill, self.tokens = capacity, refill, capacity
-        self.lock = threading.Lock()
+    def __init__(self, capacity: float = 10.0, refill: float = 0.1, rest: float = 300.0, *, clock=_now):
+        self.capacity, self.refill, self.rest, self.tokens, self.clock = capacity, refill, rest, capacity, clock
+        self.asked, self.lock = -math.inf, threading.Lock()
 
     def take(self, cost: float = 1.0) -> bool:
         """Pay for one retry; False if there is not enough left."""
         with self.lock:
+            before, self.asked = self.asked, self.clock()
+            if self.asked - before > self.rest:
+                self.tokens = self.capacity
             paid = self.tokens >= cost
             self.tokens -= cost if paid else 0.0
             return paid
@@ -484,7 +491,7 @@ class RetryPolicy:
         self.attempts, self.refusals, self.timeout, self.max_wait = attempts, refusals, timeout or math.inf, max_wait
         self.base, self.cap, self.retry_timeouts, self.wait_for_model = base, cap, retry_timeouts, wait_for_model
         self.gate = gate or RateGate(max_concurrency, clock=clock, uniform=uniform)
-        self.budget = budget or RetryBudget()
+        self.budget = budget or RetryBudget(clock=clock)
         self.on_wait, self.clock, self.sleep, self.uniform = on_wait, clock, sleep, uniform
 
     def call(self, func, /, *args, **kwargs):
@@ -660,17 +667,20 @@ class Run:
         Raises the last error, or NotSent if there was none, if the wait does not fit.
         """
         now = self.policy.clock()
-        seconds, kind = self.not_before - now, self.verdict and self.verdict.kind
+        seconds = self.not_before - now
         if seconds <= 0:
-            seconds, kind = self.gate.reserve(self.ticket), self.gate.reason
+            seconds = self.gate.reserve(self.ticket)
         if seconds <= 0:
             self.requests += 1
             _current.set(self.ticket)
             return 0.0
         if problem := self._does_not_fit(0.0 if seconds == math.inf else seconds, now):
-            raise self._gave_up(self.error, problem) if self.error else NotSent(f"the request was not sent: {problem}")
-        if now < max(self.gate.opens, self.not_before) and now + seconds > self.announced + 0.01:
-            self._announce(kind, seconds, now + seconds)
+            raise self._gave_up(self.error, problem) if self.error else NotSent(
+                f"the request was not sent: {problem} (another service or model needs a RetryPolicy of its own)")
+        if self.not_before <= now < self.gate.opens and self.gate.opens > self.announced + 0.05:
+            self.announced = self.gate.opens  # a late refusal may prolong a pause a little: the same pause
+            self._announce(self.gate.reason, seconds, self.gate.announced + 0.05 < self.announced)
+            self.gate.announced = max(self.announced, self.gate.announced)
         return seconds
 
     def slice(self, seconds: float) -> float:
@@ -716,6 +726,8 @@ class Run:
                 problem = f"{self.failures} attempts failed"
             elif not problem and not policy.budget.take(2 if kind == "timeout" else 1):
                 problem = "the retry budget of all calls is used up, the service seems to be down"
+            if not problem:
+                self._announce(kind, pause, speaks=True)
         self.gate.release(self.ticket)
         if problem and (partial or kind != "fatal" or self.requests > 1):  # an error raised at once needs no story
             self._gave_up(error, problem)
@@ -741,14 +753,11 @@ class Run:
                        f"{self.policy.clock() - self.started:.1f} s: {problem}; waited: {', '.join(self.story) or 'nothing'}")
         return error
 
-    def _announce(self, kind: str, seconds: float, until: float) -> None:
-        """Each wait of each call goes into its story and to `on_wait`; a pause of all is logged and shown by one of them."""
-        status = self.verdict.status if self.verdict else None
-        at = time.time() + seconds
-        self.speaks = self.not_before + 0.01 > until or self.gate.announced + 0.01 < until
-        self.announced, self.gate.announced = until, max(until, self.gate.announced)
+    def _announce(self, kind: str, seconds: float, speaks: bool) -> None:
+        """Each wait of each call goes into its story and to `on_wait`; of a pause for all, one call `speaks`."""
+        status, at, self.speaks = self.verdict.status if self.verdict else None, time.time() + seconds, speaks
         self.story.append(f"{seconds:.1f} s ({kind}{f', {status}' if status else ''})")
-        log.log(logging.INFO if self.speaks else logging.DEBUG, "%s: waiting %.1f s, until %s, after request %d of this call",
+        log.log(logging.INFO if speaks else logging.DEBUG, "%s: waiting %.1f s, until %s, after request %d of this call",
                 kind, seconds, time.strftime("%H:%M:%S", time.localtime(at)), self.requests)
         if self.policy.on_wait:
             self.policy.on_wait(Wait(kind, seconds, at, self.requests, status))
@@ -804,7 +813,11 @@ default_policy = RetryPolicy()
 
 
 def call_with_retry(func, /, *args, **kwargs):
-    """`func(*args, **kwargs)`, again if that helps, with the default policy. Every keyword goes to `func`."""
+    """`func(*args, **kwargs)`, again if that helps. Every keyword goes to `func`; the settings are `default_policy`'s.
+
+    All calls made this way share one gate and one budget. For streams, other settings or a second service, make a
+    RetryPolicy.
+    """
     return default_policy.call(func, *args, **kwargs)
 
 
@@ -849,8 +862,8 @@ def openai_client(**settings):
     import huggingface_hub
     import openai
 
-    if "base_url" not in settings and "api_key" not in settings:
-        if (token := huggingface_hub.get_token()) is None:
+    if "base_url" not in settings and "api_key" not in settings:  # openai would look for a key of OpenAI's, and send it here
+        settings["api_key"] = huggingface_hub.get_token()
+        if settings["api_key"] is None:
             raise ValueError("no Hugging Face token found: set HF_TOKEN, or run `hf auth login`")
-        settings |= {"base_url": "https://router.huggingface.co/v1", "api_key": token}
-    return openai.OpenAI(**{"timeout": 60, "max_retries": 0, "base_url": "https://router.huggingface.co/v1"} | settings)
+    return openai.OpenAI(**{"base_url": "https://router.huggingface.co/v1", "timeout": 60, "max_retries": 0} | settings)

@@ -97,7 +97,7 @@ def test_sync(client, trouble, upstream):
     started = time.monotonic()
     answer = policy().call(ask, messages=MESSAGES)
     assert answer.choices[0].message.content == "ok"
-    assert least <= time.monotonic() - started < least + 0.9
+    assert least <= time.monotonic() - started < least + 3
     assert [status for _, status in upstream.seen] == [reply.status, 200]
 
 
@@ -144,15 +144,14 @@ def test_no_money_is_not_waited_for(client, upstream):
 
 @CLIENTS
 def test_the_last_error_is_raised_as_it_is_with_the_story(client, upstream):
-    ask = client(upstream(refused(Retry_After_Ms="300"), broken(500)))
-    started = time.monotonic()
+    ask, waits = client(upstream(refused(Retry_After_Ms="300"), broken(500))), []
     with pytest.raises((hub.HfHubHTTPError, openai.InternalServerError)) as caught:
-        policy(attempts=3).call(ask, messages=MESSAGES)
+        policy(attempts=3, on_wait=waits.append).call(ask, messages=MESSAGES)
     assert [status for _, status in upstream.seen] == [429, 500, 500, 500], "the refusal used up no attempt"
     assert caught.value.response.status_code == 500
     note = caught.value.__notes__[-1]
     assert note.startswith("gave up after 4 requests") and "3 attempts failed" in note and "0.3 s (throttled, 429)" in note
-    assert time.monotonic() - started < 1, "no sleep after the last attempt"
+    assert [wait.kind for wait in waits] == ["throttled", "transient", "transient"], "no sleep after the last attempt"
 
 
 @CLIENTS
@@ -241,8 +240,8 @@ def test_interrupting_the_kernel_ends_a_wait():
 
 
 def test_threads_and_tasks_share_one_gate(upstream):
-    rules = Service(Rules(quota=10, window=1.0, phase=0.6, latency=0.01))
-    url, one = upstream(rules), policy()
+    limit = {"RateLimit": '"api";r=0;t=1', "RateLimit-Policy": '"fixed window";"api";q=100;w=1'}
+    url, one = upstream(OK, OK, OK, Reply(429, 0.0, limit), OK), policy()
     ask, answers = hf(url), []
 
     def work():
@@ -259,8 +258,11 @@ def test_threads_and_tasks_share_one_gate(upstream):
     answers += asyncio.run(tasks())
     for thread in threads:
         thread.join(20)
-    assert len(answers) == 20 and len(upstream.seen) <= 28
-    assert (one.gate.quota, one.gate.window) == (10, 1.0)
+    (refusal,) = [moment for moment, status in upstream.seen if status == 429]
+    early = [moment for moment, _ in upstream.seen if refusal < moment < refusal + 1]
+    assert len(answers) == 20 and len(upstream.seen) == 21
+    assert len(early) < 8, "only what was under way already"
+    assert (one.gate.quota, one.gate.window) == (100, 1.0)
     assert (one.gate.flying, one.gate.line) == (0, [])
 
 
@@ -531,6 +533,12 @@ def test_each_wait_is_one_log_line_and_one_event(upstream, caplog):
     assert len(line.split("until ")[1].split(",")[0]) == len("12:34:56")
     (event,) = events
     assert (event.kind, event.status, event.request) == ("throttled", 429, 1) and 1 <= event.seconds < 1.1
+
+
+def test_short_waits_are_told_too():
+    fail, waits = flaky(3), []
+    policy(base=0.0001, on_wait=waits.append).call(fail)
+    assert [(wait.kind, wait.request) for wait in waits] == [("transient", 1), ("transient", 2), ("transient", 3)]
 
 
 def test_one_pause_of_many_calls_is_logged_once(caplog):

@@ -24,6 +24,13 @@ from helpers.retry import NotSent, RateGate, RetryBudget, RetryPolicy, Ticket, V
 URL = "https://router.huggingface.co/v1/chat/completions"
 
 
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
 def response(status, headers=None, body=None):
     return httpx2.Response(status, headers=headers, json=body or {}, request=httpx2.Request("POST", URL))
 
@@ -205,14 +212,16 @@ def test_the_budget_pays_until_it_is_empty_and_successes_fill_it():
     assert budget.tokens == 3
 
 
+def test_a_quiet_while_fills_the_budget_an_outage_does_not():
+    clock = Clock()
+    budget = RetryBudget(capacity=1, rest=300, clock=clock)
+    taken = []
+    for clock.now in (0, 200, 400, 600, 901):
+        taken.append(budget.take())
+    assert taken == [True, False, False, False, True]
+
+
 # ---------------------------------------------------------------- the gate, by hand
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
 
 
 def gate(**settings):
@@ -310,6 +319,16 @@ def test_an_estimate_is_waited_for_once_then_probed():
     assert door.reserve(ticket) == 0
     door.throttled(ticket, Verdict("loading", 503, estimate=8.0)), door.release(ticket)
     assert door.opens == 43, "a smaller estimate is news"
+
+
+@pytest.mark.parametrize("verdict, pause", [(asked(None), 0.25), (Verdict("loading", 503, estimate=20.0), 20)])
+def test_old_trouble_does_not_make_new_waits_long(verdict, pause):
+    door, clock = gate()
+    ticket = Ticket()
+    for clock.now in (0.0, 7200.0):  # the first call gave up; two hours later somebody tries again
+        assert door.reserve(ticket) == 0
+        door.throttled(ticket, verdict), door.release(ticket)
+        assert door.opens == clock.now + pause
 
 
 def test_a_waiter_whose_event_loop_is_gone_does_not_block_the_line():
