@@ -99,7 +99,7 @@ HINTS = ("RateLimit", "Retry-After", "Retry-After-Date", "Retry-After-Ms")
 class FixedWindow:
     """`quota` requests in each window of `seconds`; then 429 until the next window. Refused requests do not count.
 
-    elapsed : how much of the first window is already over.
+    elapsed : how much of the first window is already over. used : how many of its requests others have used up.
     from_first : a window begins with the first request in it, instead of by the clock.
     hints : what the server says: "RateLimit" (on every answer, as the Hub does: r left, t seconds to the reset),
         "Retry-After", "Retry-After-Date", "Retry-After-Ms" (on refusals). () says nothing.
@@ -109,6 +109,7 @@ class FixedWindow:
     quota: int
     seconds: float
     elapsed: float = 0.0
+    used: int = 0
     from_first: bool = False
     hints: tuple[str, ...] = ("RateLimit", "Retry-After")
     round_down: bool = False
@@ -118,7 +119,10 @@ class FixedWindow:
 
     def __post_init__(self):
         _check(self, self.quota, self.seconds)
-        self._ends, self._used = (None if self.from_first else self.seconds - self.elapsed), 0
+        if not (0 <= self.elapsed < self.seconds and 0 <= self.used <= self.quota):
+            raise ValueError(f"elapsed must be within the window of {self.seconds:g} s, used at most the quota of {self.quota}; "
+                             f"got elapsed={self.elapsed}, used={self.used}")
+        self._ends, self._used = (None if self.from_first and not self.used else self.seconds - self.elapsed), self.used
 
     @property
     def window(self) -> float:
@@ -333,7 +337,7 @@ class Trouble:
         return ruling
 
     def _request_id(self, at: int) -> str:
-        """An id in the form of the real ones. By chance 1 in 50 of those contains 429 or 503; here only "unlucky_id" does."""
+        """An id in the form of the real ones. Some of those contain 429 or 503 by chance; here only "unlucky_id" does."""
         while True:
             name = f"Root=1-{at:08x}-{self._random.getrandbits(96):024x}"
             if "429" not in name and "503" not in name:

@@ -317,6 +317,14 @@ def test_the_limit_is_the_one_of_the_benchmark_exactly():
                 used[window] += 1
 
 
+def test_others_may_have_used_up_the_first_window(recorded):
+    with outage(rate_limit=FixedWindow(3, 60, elapsed=18, used=3), latency=0):
+        refused = ask(1)[0]
+        assert refused.headers["ratelimit"] == '"api";r=0;t=42' and refused.headers["retry-after"] == "42"
+        time.sleep(42)
+        assert [answer.status_code for answer in ask(4)] == [200, 200, 200, 429]
+
+
 def test_a_window_may_begin_with_its_first_request(recorded):
     with outage(rate_limit=FixedWindow(2, 10, from_first=True), latency=0) as lab:
         time.sleep(25)
@@ -554,7 +562,7 @@ def test_it_stands_in_front_of_any_handler():
     ({"errors": "bad_tokn"}, "there is no fault 'bad_tokn'; choose an HTTP status"), ({"errors": 200}, "there is no fault 200"),
     ({"errors": {"reset": 0.8, 500: 0.5}}, "add up to 1"), ({"errors": True}, "there is no fault True"),
     ({"rate_limit": (0, 10)}, "greater than 0"), ({"speed": 0}, "greater than 0"),
-    ({"latency": -1}, "latency"), ({"latency": (2, 1)}, "latency"), ({"drop_stream_after": -1}, "0 or more"),
+    ({"rate_limit": (5, 10, 20)}, "within the window"), ({"rate_limit": (5, 10, 0, 6)}, "at most the quota"), ({"latency": -1}, "latency"), ({"latency": (2, 1)}, "latency"), ({"drop_stream_after": -1}, "0 or more"),
     ({"rate_limit": "20/300"}, "FixedWindow"), ({"cold_start": "slow"}, "ColdStart"),
 ])
 def test_settings_that_make_no_sense_are_refused(settings, message):
