@@ -18,6 +18,7 @@ import asyncio
 import contextlib
 import datetime
 import json
+import os
 import platform
 import random
 import statistics
@@ -152,6 +153,13 @@ def overhead() -> str:
     return "\n".join(lines)
 
 
+def busy() -> str:
+    """How busy the machine was with other things before the start; figures from a busy machine are noisy."""
+    if not hasattr(os, "getloadavg"):  # Windows
+        return ""
+    return f"Load before the start: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors.\n\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenario", nargs="+", choices=SCENARIOS, help="only these")
@@ -168,13 +176,13 @@ def main() -> None:
     print(*out, sep="\n")
     groups = [[name] for name in names if name not in LONG] + [[name for name in names if name in LONG]]
     for group in filter(None, groups):
-        runs = {name: [] for name in group}
+        runs, load = {name: [] for name in group}, busy()
         for repetition in range(repeat):
             with ThreadPoolExecutor(len(group)) as pool:
                 for name, result in zip(group, pool.map(lambda name: run(name, repetition, args.strategy), group)):
                     runs[name].append(result)
         for name in group:
-            text = f"\n## {name}: {SCENARIOS[name][0]}\n\n```text\n{table(runs[name])}\n```"
+            text = f"\n## {name}: {SCENARIOS[name][0]}\n\n{load}```text\n{table(runs[name])}\n```"
             print(text, flush=True)
             out.append(text)
     text = f"\n## Overhead, microseconds a call\n\n```text\n{overhead()}\n```"
