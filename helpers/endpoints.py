@@ -21,15 +21,9 @@ facts = tomllib.loads(Path(__file__).with_name("endpoints.toml").read_text(encod
 MINUTES_A_DAY = 24 * 60
 
 
-def documented_price(vendor: str, instance_type: str, instance_size: str) -> float:
-    """US dollars per replica and hour, as the documentation gave them on `facts["prices"]["date"]`.
-
-    Raises KeyError for an instance that was not in its tables.
-    """
-    try:
-        return facts["prices"][vendor][instance_type][instance_size]
-    except (KeyError, TypeError):
-        raise KeyError(f"endpoints.toml has no price for {vendor} {instance_type} {instance_size}") from None
+def documented_price(vendor: str, instance_type: str, instance_size: str) -> float | None:
+    """US dollars per replica and hour, as the documentation gave them on `facts["prices"]["date"]`; None for what it did not list."""
+    return facts["prices"].get(vendor, {}).get(instance_type, {}).get(instance_size)
 
 
 # ---- the choice --------------------------------------------------------------------------------------------------
@@ -184,6 +178,11 @@ class NotAgreed(RuntimeError):
     """Live mode was about to spend money, and nobody has agreed to the price."""
 
 
+def dollars(amount: float) -> str:
+    """$0.80, $5.00, but $0.067: cents, unless that hides something."""
+    return f"${amount:.2f}" if math.isclose(round(amount, 2), amount, rel_tol=1e-9) else f"${amount:g}"
+
+
 def confirm(session, what: str, hour: float, agreed: float | None = None) -> None:
     """Ask before something is created that costs money: in live mode, raise unless `agreed` is its price.
 
@@ -193,13 +192,13 @@ def confirm(session, what: str, hour: float, agreed: float | None = None) -> Non
     """
     number = isinstance(agreed, (int, float)) and not isinstance(agreed, bool)
     if session.mode != "live":
-        print(f"{session.mode.capitalize()}: nothing is rented. Live, {what} would cost ${hour:g} an hour.")
+        print(f"{session.mode.capitalize()}: nothing is rented. Live, {what} would cost {dollars(hour)} an hour.")
     elif not number or not math.isclose(agreed, hour, rel_tol=1e-9):
-        asked = f"you agreed to ${agreed:g}" if number else "nobody has agreed to that"
-        raise NotAgreed(f"Live: {what} costs ${hour:g} an hour from the moment it starts, and {asked}. Nothing was created. "
+        asked = f"you agreed to {dollars(agreed)}" if number else "nobody has agreed to that"
+        raise NotAgreed(f"Live: {what} costs {dollars(hour)} an hour from the moment it starts, and {asked}. Nothing was created. "
                         f"To go on, set AGREED = {hour:g} and run this cell again; to spend nothing, switch back to Replay.")
     else:
-        print(f"Live: {what}, ${hour:g} an hour, paid by you.")
+        print(f"Live: {what}, {dollars(hour)} an hour, paid by you.")
 
 
 # ---- tables ------------------------------------------------------------------------------------------------------
@@ -227,11 +226,11 @@ class Table:
 
 def compared(model: Model, hardware) -> Table:
     """The two ways side by side, each line with the day it was documented. hardware : an InferenceEndpointHardware."""
-    price = ", ".join(f"{name} ${value:g}" for name, value in model.price.items() if isinstance(value, (int, float)))
-    today = ["price of the examples here", f"{price} ({model.price['unit']})", f"${hardware.price_per_hour:g} an hour for {hardware.instance_type} {hardware.instance_size}",
+    price = ", ".join(f"{name} {dollars(value)}" for name, value in model.price.items() if isinstance(value, (int, float)))
+    today = ["price of the examples here", f"{price} ({model.price['unit']})", f"{dollars(hardware.price_per_hour)} an hour for {hardware.instance_type} {hardware.instance_size}",
              model.price["date"]]
     rows = [[row["what"], row["serverless"], row["endpoint"], row["date"]] for row in facts["compared"]]
-    return Table(["", "serverless (Inference Providers)", "an endpoint of your own", "as of"], [rows[0], today, *rows[1:]])
+    return Table(["what", "serverless (Inference Providers)", "an endpoint of your own", "as of"], [rows[0], today, *rows[1:]])
 
 
 def corrected() -> Table:

@@ -98,12 +98,12 @@ def test_days_without_sleep_and_without_requests():
 @pytest.mark.parametrize("mode", ["replay", "practice"])
 def test_nothing_is_asked_where_nothing_is_paid(mode, capsys):
     confirm(SimpleNamespace(mode=mode), "a GPU", 0.8)
-    assert capsys.readouterr().out == f"{mode.capitalize()}: nothing is rented. Live, a GPU would cost $0.8 an hour.\n"
+    assert capsys.readouterr().out == f"{mode.capitalize()}: nothing is rented. Live, a GPU would cost $0.80 an hour.\n"
 
 
 @pytest.mark.parametrize("agreed", [None, 0, 0.5, 80, True, "0.8"])
 def test_live_refuses_without_agreement(agreed):
-    with pytest.raises(NotAgreed, match=r"a GPU costs \$0.8 an hour.*Nothing was created.*AGREED = 0.8"):
+    with pytest.raises(NotAgreed, match=r"a GPU costs \$0.80 an hour.*Nothing was created.*AGREED = 0.8"):
         confirm(SimpleNamespace(mode="live"), "a GPU", 0.8, agreed)
 
 
@@ -117,9 +117,18 @@ def test_live_goes_on_at_the_agreed_price(capsys):
 
 def test_prices():
     assert documented_price("aws", "intel-spr", "x2") == 0.067
-    for wrong in (("aws", "intel-spr", "x3"), ("aws", "h100", "x1"), ("moon", "intel-spr", "x1"), ("unit", "U", "S")):
-        with pytest.raises(KeyError, match="endpoints.toml has no price"):
-            documented_price(*wrong)
+    for unknown in (("aws", "intel-spr", "x3"), ("aws", "h100", "x1"), ("moon", "intel-spr", "x1")):
+        assert documented_price(*unknown) is None
+
+
+def test_the_documentation_s_example_is_as_wrong_as_it_was():
+    example = facts["prices"]["example"]
+    vendor, kind, size = example["instance"].split("-", 1)[0], "intel-spr", "x2"
+    assert round(documented_price(vendor, kind, size) * example["hours"], 2) == 48.91 and round(example["printed"] / example["hours"], 3) == 0.064
+
+
+def test_dollars():
+    assert [endpoints.dollars(amount) for amount in (0.8, 5, 0.067, 0.536, 10.0, 1234.5)] == ["$0.80", "$5.00", "$0.067", "$0.536", "$10.00", "$1234.50"]
 
 
 def test_the_practice_server_asks_the_documented_prices():
@@ -140,4 +149,4 @@ def test_tables_read_as_text_and_as_html():
     hardware = SimpleNamespace(price_per_hour=0.8, instance_type="nvidia-l4", instance_size="x1")
     for table in (endpoints.compared(models["chat"], hardware), endpoints.corrected()):
         assert all(heading + ": " in str(table) for heading in table.headings) and len(table.rows) > 5
-    assert "$0.8 an hour for nvidia-l4 x1" in str(endpoints.compared(models["chat"], hardware))
+    assert "$0.80 an hour for nvidia-l4 x1" in str(endpoints.compared(models["chat"], hardware))

@@ -163,8 +163,8 @@ class Spy:
     leaked : was that token in a URL or a body (the logs themselves never hold one).
     """
 
-    def __init__(self, script: tuple[Step, ...] = (), limit: int = 40, seconds: float = 5.0):
-        self.script, self.limit, self.seconds = list(script), limit, seconds
+    def __init__(self, script: tuple[Step, ...] = (), limit: int = 40, seconds: float = 5.0, routes: Callable[[Entry], Step | None] | None = None):
+        self.script, self.limit, self.seconds, self.routes = list(script), limit, seconds, routes
         self.sent, self.lookups = Log(), Log()
         self.headers: list[dict[str, str]] = []
         self.said: list[str] = []
@@ -186,12 +186,16 @@ class Spy:
                 self.headers.append({k: v for k, v in request.headers.items() if k != "authorization"})
             if len(self.sent) > self.limit:
                 raise _Stop(f"Your function had sent {self.limit} requests and wanted to send more. A loop around a request needs an end.")
-            step = self.script.pop(0) if self.script and request.method != "GET" else lambda spy, entry: route(entry)(spy, entry)
+            step = self.script.pop(0) if self.script and request.method != "GET" else self._usual
         try:
             entry.answer = step(self, entry)
         except (KeyError, TypeError, AttributeError, ValueError):           # a body of the wrong shape
             entry.answer = error(422)(self, entry)
         return entry.answer
+
+    def _usual(self, service: "Spy", entry: Entry) -> Answer:
+        own = self.routes and self.routes(entry)
+        return (own or route(entry))(service, entry)
 
     # -- the learner's function --
 
@@ -221,12 +225,13 @@ class Spy:
 
 
 @contextlib.contextmanager
-def spy(*script: Step, limit: int = 40, seconds: float = 5.0) -> Iterator[Spy]:
+def spy(*script: Step, limit: int = 40, seconds: float = 5.0, routes: Callable[[Entry], Step | None] | None = None) -> Iterator[Spy]:
     """Answer every request to the service in this block. `script` says what happens to the first requests, in order.
 
     limit : how many requests a function may send. seconds : how long it may run.
+    routes : is asked about every request that the script leaves over, GETs too; None means "as usual".
     """
-    service = Spy(script, limit, seconds)
+    service = Spy(script, limit, seconds, routes)
     had = os.environ.get("HF_TOKEN")
     os.environ["HF_TOKEN"] = service.token
     _forget_lookups()
