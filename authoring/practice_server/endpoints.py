@@ -30,6 +30,12 @@ WAKING = 40                                     # seconds from zero replicas to 
 LONGEST_HOLD = 120                              # real seconds a request may be held with X-Scale-Up-Timeout
 TYPES = ("public", "authenticated", "private")
 ENGINES_WITHOUT_ROOT = ("vLLM", "sGLang", "llamacpp")
+# Somebody else's public endpoint that is always there, so that a lesson can call text-generation-inference without deploying.
+ALWAYS_ON = {
+    "name": "course-tgi", "type": "public", "provider": {"vendor": "aws", "region": "us-east-1"},
+    "compute": {"accelerator": "cpu", "instanceType": "intel-spr", "instanceSize": "x1", "scaling": {"minReplica": 1, "maxReplica": 1}},
+    "model": {"repository": "Qwen/Qwen2.5-Coder-32B-Instruct", "task": "text-generation", "image": {"tgi": {}}},
+}
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
@@ -130,6 +136,9 @@ class ControlPlane:
         self.clock, self.catalogue = clock, catalogue
         self.endpoints: dict[tuple[str, str], Endpoint] = {}
         self.hardware = tomllib.loads(Path(__file__).with_name("hardware.toml").read_text(encoding="utf-8"))["instances"]
+        ready = Endpoint(ALWAYS_ON, catalogue.get(ALWAYS_ON["model"]["repository"]), clock)
+        ready.start(0, 0)
+        self.endpoints["course", ready.name] = ready
 
     def get(self, namespace: str, name: str) -> Endpoint:
         endpoint = self.endpoints.get((namespace, name))
