@@ -674,7 +674,7 @@ class Run:
             self.requests += 1
             _current.set(self.ticket)
             return 0.0
-        if problem := self._does_not_fit(0.0 if seconds == math.inf else seconds, now):
+        if problem := self._does_not_fit(seconds, now):
             raise self._gave_up(self.error, problem) if self.error else NotSent(
                 f"the request was not sent: {problem} (another service or model needs a RetryPolicy of its own)")
         if self.not_before <= now < self.gate.opens and self.gate.opens > self.announced + 0.05:
@@ -741,10 +741,12 @@ class Run:
 
     def _does_not_fit(self, seconds: float, now: float) -> str:
         left = self.deadline - now
-        if seconds > self.policy.max_wait:
+        if seconds == math.inf:
+            return "" if left > 0 else f"{self.policy.timeout:g} s in line behind calls that are not answered"
+        if seconds > self.policy.max_wait + self.gate.SPREAD:
             return f"it needs a wait of {seconds:.1f} s, and max_wait is {self.policy.max_wait:g} s"
-        if seconds > left or left <= 0:
-            return f"it needs a wait of {seconds:.1f} s, and {max(left, 0):.1f} s are left of timeout={self.policy.timeout:g} s"
+        if seconds > left:
+            return f"it needs a wait of {seconds:.1f} s, and {max(left, 0.0):.1f} s are left of timeout={self.policy.timeout:g} s"
         return ""
 
     def _gave_up(self, error: Exception, problem: str) -> Exception:

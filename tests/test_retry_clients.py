@@ -203,13 +203,17 @@ def test_a_wait_that_does_not_fit_is_not_begun(client, settings, words, upstream
     assert len(upstream.seen) == 1, "the others know already"
 
 
+def test_a_wait_as_long_as_the_longest_allowed_fits(upstream):
+    assert policy(max_wait=1).call(hf(upstream(refused(Retry_After="1"), OK)), messages=MESSAGES).choices
+
+
 def test_waiting_in_line_ends_at_the_deadline():
     door = RateGate(1)
     door.reserve(retry.Ticket())  # somebody's request that never comes back
     one, started = RetryPolicy(gate=door, timeout=0.3), time.monotonic()
-    with pytest.raises(NotSent):
+    with pytest.raises(NotSent, match="0.3 s in line behind calls"):
         one.call(print)
-    assert 0.25 < time.monotonic() - started < 0.9 and door.line == []
+    assert 0.25 < time.monotonic() - started < 2 and door.line == []
 
 
 def test_cancelling_ends_a_wait_at_once(upstream):
@@ -598,6 +602,6 @@ def test_the_overhead_is_small():
 
 
 def _seconds(work):
-    started = time.perf_counter()
+    started = time.process_time()  # of the processor: a busy machine does not count
     work()
-    return time.perf_counter() - started
+    return time.process_time() - started
