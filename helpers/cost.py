@@ -29,14 +29,14 @@ def say_cost(recording: Recording) -> str:
 
 def _costs(recording: Recording) -> list[float | None]:
     """US dollars for each call that was answered; None where models.toml knows no price."""
-    costs = []
+    costs, paths = [], _paths(recording)
     for record in recording.records:
         request = record["request"]
         for kept in record["answers"]:
             if request["method"] == "POST" and 200 <= kept["status"] < 300 and not _at_endpoint(request):
-                model = _model(request)
+                model = _model(request) or paths.get(urlsplit(request["url"]).path)
                 tokens = _tokens(request, kept, recording)
-                costs.append(model.cost(*tokens, seconds=kept["seconds"]) if model and model.price else None)
+                costs.append(model.cost(*tokens, seconds=kept["seconds"], megapixels=_megapixels(request)) if model and model.price else None)
     return costs
 
 
@@ -55,6 +55,26 @@ def _model(request: dict) -> Model | None:
     body = request.get("json")
     asked = body.get("model", "") if isinstance(body, dict) else ""
     return models.for_id(asked) or next((row for row in models if f"/{row.id}" in request["url"]), None)
+
+
+def _paths(recording: Recording) -> dict[str, Model]:
+    """{path: model} for providers that have their own name for a model in the address, from the recording's look-ups."""
+    found = {}
+    for record in recording.records:
+        for kept in record["answers"]:
+            answer = kept.get("json")
+            if isinstance(answer, dict) and isinstance(answer.get("inferenceProviderMapping"), dict) and (row := models.for_id(str(answer.get("id")))):
+                found |= {f"/{provider}/{entry.get('providerId')}": row for provider, entry in answer["inferenceProviderMapping"].items()}
+    return found
+
+
+def _megapixels(request: dict) -> float:
+    """Size of the picture that was asked for; one where the request leaves the size to the model, or asks for no picture."""
+    body = request.get("json")
+    asked = body.get("image_size") if isinstance(body, dict) else None
+    if isinstance(asked, dict) and all(isinstance(asked.get(side), int) for side in ("width", "height")):
+        return asked["width"] * asked["height"] / 1024**2
+    return 1.0
 
 
 def _tokens(request: dict, kept: dict, recording: Recording) -> tuple[int, int]:

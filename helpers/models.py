@@ -4,6 +4,7 @@ Model ids, prices and limits change several times a month, so no lesson writes o
 (a plain string, ready for `model=`); `models["chat"]` is the whole row with its date and source.
 """
 
+import math
 import tomllib
 from dataclasses import dataclass, field, fields
 from datetime import date
@@ -28,15 +29,16 @@ class Model:
     against: str
     price: dict = field(default_factory=dict)
 
-    def cost(self, prompt_tokens: int = 0, completion_tokens: int = 0, seconds: float = 0.0) -> float:
-        """US dollars for one call, from this row's price: tokens for chat, seconds of compute for hf-inference.
+    def cost(self, prompt_tokens: int = 0, completion_tokens: int = 0, seconds: float = 0.0, megapixels: float = 0.0) -> float:
+        """US dollars for one call, from this row's price: tokens for chat, seconds of compute for hf-inference,
+        megapixels for a picture, where a megapixel that was begun counts as a whole one.
 
         Raises ValueError where the registry knows no price for the model.
         """
         if not self.price:
             raise ValueError(f"models.toml knows no price for {self.id}; add a [{self.name}.price] table with its date")
         tokens = prompt_tokens * self.price.get("input", 0) + completion_tokens * self.price.get("output", 0)
-        return tokens / 1e6 + seconds * self.price.get("second", 0)
+        return tokens / 1e6 + seconds * self.price.get("second", 0) + math.ceil(megapixels) * self.price.get("megapixel", 0)
 
 
 class Registry:

@@ -50,10 +50,15 @@ def chunks(kept: dict, path: Path) -> list[tuple[float, bytes]]:
     if "json" in kept:
         body = compact(kept["json"])
     elif "file" in kept:
-        body = (path.with_suffix("") / kept["file"]).read_bytes()
+        body = (pictures(path) / kept["file"]).read_bytes()
     else:
         body = kept["text"].encode()
     return [(kept["seconds"], body)]
+
+
+def pictures(path: Path) -> Path:
+    """The folder of a recording's pictures, beside it; also while the recording still ends in `.json.new`."""
+    return path.with_name(path.name.split(".json")[0])
 
 
 # ---- reading the file --------------------------------------------------------------------------------------------
@@ -147,7 +152,7 @@ def check(path: Path) -> list[str]:
             if not answer["answered_by"].get("model"):
                 problems.append(f"{path.name}: an answer to {record['request']['url']} does not say who gave it")
             if "file" in answer:
-                content = (path.with_suffix("") / answer["file"]).read_bytes()
+                content = (pictures(path) / answer["file"]).read_bytes()
                 if not answer["file"].startswith(hashlib.sha256(content).hexdigest()[:16]):
                     problems.append(f"{path.name}: the picture {answer['file']} is not the one that was recorded; {MEND}")
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""

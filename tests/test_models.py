@@ -44,8 +44,8 @@ def test_the_courses_registry_says_where_it_has_everything_from():
         assert datetime.date(2025, 1, 1) <= row.verified <= today
         if row.price:
             assert {"unit", "date", "source"} < set(row.price) and row.price["date"] <= today
-            assert all(value >= 0 for name, value in row.price.items() if name in ("input", "output", "second"))
-            assert {"input", "output", "second"} & set(row.price)
+            assert all(value >= 0 for name, value in row.price.items() if name in ("input", "output", "second", "megapixel"))
+            assert {"input", "output", "second", "megapixel"} & set(row.price)
 
 
 def test_a_name_gives_the_id_and_brackets_give_the_row():
@@ -74,6 +74,8 @@ def test_a_row_by_its_id():
 
 def test_cost(registry):
     row = registry(ROW + PRICE)["chat"]
+    picture = models["image"]
+    assert picture.cost(megapixels=0.1) == picture.cost(megapixels=1) == picture.price["megapixel"] == picture.cost(megapixels=1.1) / 2
     assert row.cost(1_000_000, 0) == 2.0 and row.cost(0, 500_000) == 4.0 and row.cost(seconds=3) == 1.5 and row.cost() == 0
     with pytest.raises(ValueError, match="knows no price for a/b"):
         registry(ROW)["chat"].cost(1, 1)

@@ -22,6 +22,7 @@ from .tasks import texts_in
 # Paths relative to /{provider}, as huggingface_hub has them.
 EMBEDDING_PATHS = {"together": "v1", "scaleway": "v1", "deepinfra": "v1/openai"}
 IMAGE_PROVIDERS = ("together", "nscale")
+FAL = {"x-inference-provider": "fal-ai", "x-answered-by": "practice-test-card"}
 KEPT = 1000                 # cards whose links still work
 
 
@@ -102,13 +103,19 @@ async def fal(request: Request) -> Response:
     body = await read_json(request)
     name = request.path_params["name"]
     _served(request, "fal-ai", name, "text-to-image")
-    card = Card.read(fields.text(body, "prompt"), body)
+    card = Card.read(fields.text(body, "prompt", error=_fal_wrong), body, _fal_wrong)
     if request.query_params.get("_subdomain") != "queue":
-        return JSONResponse(_fal_result(request, card), headers={"x-inference-provider": "fal-ai"})
+        return JSONResponse(_fal_result(request, card), headers=FAL)
     number = request.app.state.practice.pictures.keep(card).removesuffix(".png")
     place = f"https://queue.fal.run/{'/'.join(name.split('/')[:2])}/requests/{number}"
     return JSONResponse({"status": "IN_QUEUE", "request_id": number, "response_url": place, "status_url": f"{place}/status",
-                         "cancel_url": f"{place}/cancel", "queue_position": 0}, headers={"x-inference-provider": "fal-ai"})
+                         "cancel_url": f"{place}/cancel", "queue_position": 0}, headers=FAL)
+
+
+def _fal_wrong(field: str, why: str) -> errors.ServiceError:
+    """A refusal in fal's form: a list under `detail`, each item with the place, a text and a type (fal.ai/docs/errors)."""
+    place = ["body", "image_size", field] if field in ("width", "height") else ["body", field]
+    return errors.ServiceError(422, {"detail": [{"loc": place, "msg": f"Input {why}", "type": "value_error"}]})
 
 
 async def fal_queue(request: Request) -> Response:
@@ -162,4 +169,4 @@ async def picture(request: Request) -> Response:
     card = request.app.state.practice.pictures.get(request.path_params["name"])
     if card is None:
         raise errors.not_found()
-    return Response(await asyncio.to_thread(card.png), media_type="image/png")
+    return Response(await asyncio.to_thread(card.png), media_type="image/png", headers={"x-answered-by": "practice-test-card"})

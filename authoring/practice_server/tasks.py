@@ -321,7 +321,7 @@ def _tgi(field: str, why: str) -> errors.ServiceError:
 async def text_to_image(request: Request, body: dict, model: Model) -> Response:
     """The bytes of a PNG."""
     card = Card.read(one_text(body), fields.obj(body, "parameters", error=problem), in_parameters)
-    return Response(await asyncio.to_thread(card.png), media_type="image/png")
+    return Response(await asyncio.to_thread(card.png), media_type="image/png", headers={"x-answered-by": "practice-test-card"})
 
 
 ANSWERS = {
