@@ -47,7 +47,7 @@ def test_each_contender_answers_right(contender, root):
     import sys
 
     pytest.importorskip({"vcrpy": "vcr", "pycachy": "cachy"}.get(contender, "json"), reason="not installed")
-    code = f"from authoring.bench import replay; replay.CALLS = 5; print(replay.measure({contender!r}, 12))"
+    code = f"from authoring.bench import replay; replay.REPEATS = 2; print(replay.measure({contender!r}, 12))"
     ran = subprocess.run([sys.executable, "-c", code], cwd=root, env=os.environ | {"COURSE_PACE": "1"}, capture_output=True, text=True, timeout=120)
     assert ran.returncode == 0, ran.stderr
     assert 0 < float(ran.stdout.split()[-1]) < 0.4              # the recorded answer took 0.5 s: nobody waits for it
