@@ -219,9 +219,9 @@ class Session:
     def banner(self) -> str:
         """One line: mode, who answers, recorded when, and what the notebook's calls would cost live."""
         calls = self.recording.calls()
-        count = f"{len(calls)} call{'' if len(calls) == 1 else 's'} in this notebook"
+        count = f"{len(calls)} call{'' if len(calls) == 1 else 's'} in this lesson"
         if not calls:
-            count = "no calls recorded for this notebook"
+            count = "no calls recorded for this lesson"
         price = say_cost(self.recording)
         if self._mode == "live":
             return f"Live: your token pays. {count[0].upper()}{count[1:]}; {price}."

@@ -250,7 +250,7 @@ def test_links(link, word):
 
 LESSON = [
     prose_cell("# The first call\n\nYou will be able to send one.\n\n20 minutes · 3 calls · the banner says what they cost"),
-    ran('from helpers import start\nsession = start("x")', said("Replay. 3 calls in this notebook; live: about…")),
+    ran('from helpers import start\nsession = start("x")', said("Replay. 3 calls in this lesson; live: about…")),
     prose_cell("## Why\n\n**Predict.** What?\n\n> **Older code you will meet.** This.\n\n> **In production.** That."),
     prose_cell("## Recap\n\n- this\n\nNext: [its exercise](../exercises/x.ipynb)"),
 ]

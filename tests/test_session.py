@@ -589,18 +589,18 @@ def chat_price(prompt, completion):
 def test_banner_of_one_call(tmp_path, capsys):
     write_calls(tmp_path, (CHAT, {"model": models.chat}, answered(COSTLY)))
     session = start("x")
-    line = f"Replay: nothing leaves this machine. Answers by small model, recorded 2026-11-23. 1 call in this notebook; live: about ${chat_price(1e6, 2e6):.2f} of credits."
+    line = f"Replay: nothing leaves this machine. Answers by small model, recorded 2026-11-23. 1 call in this lesson; live: about ${chat_price(1e6, 2e6):.2f} of credits."
     assert capsys.readouterr().out == line + "\n" and session.banner() == line
     session._mode = "practice"
-    assert session.banner() == "Practice: small models on this machine answer, free. 1 call in this notebook."
+    assert session.banner() == "Practice: small models on this machine answer, free. 1 call in this lesson."
     session._mode = "live"
-    assert session.banner() == f"Live: your token pays. 1 call in this notebook; about ${chat_price(1e6, 2e6):.2f} of credits."
+    assert session.banner() == f"Live: your token pays. 1 call in this lesson; about ${chat_price(1e6, 2e6):.2f} of credits."
 
 
 def test_banner_of_many_calls_and_none(tmp_path):
     write_calls(tmp_path, *[(CHAT, {"model": models.chat, "seed": n}, answered(standin.chat("yes"))) for n in range(3)])
-    assert "3 calls in this notebook; live: less than $0.0001 of credits." in start("x").banner()
-    assert start("y").banner() == "Replay: nothing leaves this machine. No calls recorded for this notebook."
+    assert "3 calls in this lesson; live: less than $0.0001 of credits." in start("x").banner()
+    assert start("y").banner() == "Replay: nothing leaves this machine. No calls recorded for this lesson."
 
 
 @pytest.mark.parametrize("calls, cost", [
@@ -628,7 +628,7 @@ def test_rough_cost_by_the_second_and_of_a_stream_without_usage(tmp_path):
 
 def test_unknown_prices_are_said(tmp_path):
     write_calls(tmp_path, (CHAT, {"model": models.chat}, answered(COSTLY)), (CHAT, {"model": "no/such"}, answered({})))
-    assert start("x").banner().endswith(f"2 calls in this notebook; live: about ${chat_price(1e6, 2e6):.2f} of credits and 1 call of unknown price.")
+    assert start("x").banner().endswith(f"2 calls in this lesson; live: about ${chat_price(1e6, 2e6):.2f} of credits and 1 call of unknown price.")
 
 
 def test_an_endpoint_is_paid_by_the_minute(tmp_path):
@@ -636,7 +636,7 @@ def test_an_endpoint_is_paid_by_the_minute(tmp_path):
     create = (control, {"name": "mine", "model": {"repository": models.chat}}, answered({"name": "mine"}))
     called = (own, {"model": models.chat}, answered(COSTLY))
     write_calls(tmp_path, called)
-    assert start("x").banner().endswith("1 call in this notebook; live: free.")         # somebody else's endpoint, or one that runs already
+    assert start("x").banner().endswith("1 call in this lesson; live: free.")         # somebody else's endpoint, or one that runs already
     write_calls(tmp_path, create, called)
     assert start("x").banner().endswith("live: an endpoint of your own, paid by the minute (you are asked first).")
     write_calls(tmp_path, create, called, (CHAT, {"model": models.chat}, answered(COSTLY)), (CHAT, {"model": "no/such"}, answered({})))

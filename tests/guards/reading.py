@@ -120,7 +120,7 @@ def calls_agree(stated: int | None, recorded: int, shown: str = "") -> list[str]
     problems = []
     if stated != recorded:
         problems.append(f"states {stated} calls at its top, but its recording holds {recorded}")
-    banner = re.search(r"(\d+) calls in this notebook", shown)
+    banner = re.search(r"(\d+) calls in this lesson", shown)
     if banner and int(banner.group(1)) != recorded:
         problems.append(f"its banner shows {banner.group(1)} calls, but its recording holds {recorded}: run it again")
     return problems
