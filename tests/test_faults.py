@@ -459,6 +459,22 @@ def test_openais_own_retries_pass_in_virtual_time(recorded):
     assert time.perf_counter() - real < 2
 
 
+def test_the_courses_retry_lives_in_the_labs_time_without_being_told(recorded):
+    from helpers.retry import RetryPolicy, call_with_retry, gather_limited
+
+    real, asking = time.perf_counter(), AsyncInferenceClient()
+    with outage(rate_limit=FixedWindow(5, 300, elapsed=10, used=5), latency=0.1) as lab:
+        assert call_with_retry(InferenceClient().chat_completion, MESSAGES, model=MODEL)
+        assert 290 <= lab.clock.time() < 291
+        policy = RetryPolicy(timeout=2000)
+        with ThreadPoolExecutor(4) as pool:
+            assert len(list(pool.map(lambda _: policy.call(hf), range(9)))) == 9
+        assert 590 <= lab.clock.time() < 592
+        answers = asyncio.run(gather_limited(policy, [lambda: asking.chat_completion(MESSAGES, model=MODEL)] * 9))
+        assert len(answers) == 9 and 1190 <= lab.clock.time() < 1193
+    assert time.perf_counter() - real < 5
+
+
 def test_gather_under_a_window(recorded):
     async def main():
         asking = AsyncInferenceClient()
