@@ -12,6 +12,7 @@ from functools import cache
 import httpx2
 import openai
 import pytest
+import standin
 from huggingface_hub import AsyncInferenceClient, InferenceClient
 from huggingface_hub.errors import BadRequestError, HfHubHTTPError, InferenceTimeoutError, OverloadedError
 from huggingface_hub.utils import parse_ratelimit_headers
@@ -495,6 +496,35 @@ def test_gather_under_a_window(recorded):
         histories.append(lab.timeline())
     assert histories[0] == histories[1] and Counter(moment.status for moment in histories[0])[200] == 50
     assert 600 <= lab.clock.time() < 602
+
+
+# ---- with a real server behind it ----
+
+
+@pytest.fixture
+def practising(monkeypatch, tmp_path):
+    with standin.serve(app := standin.create_app()) as port:
+        monkeypatch.setattr(session, "FOLDER", tmp_path)
+        monkeypatch.setenv("COURSE_PRACTICE_URL", f"http://127.0.0.1:{port}")
+        running = session.start("lab", mode="practice")
+        yield running, app
+        running.stop()
+
+
+@every_way
+def test_what_was_never_asked_goes_on_to_the_server_in_real_time_and_once(practising, call):
+    running, app = practising
+    with outage(errors=[503, None, None, 429], rate_limit=FixedWindow(50, 300)) as lab:
+        for _ in range(2):
+            with pytest.raises((HfHubHTTPError, openai.APIStatusError)):
+                call()
+            said = call()
+            assert call() == said
+            time.sleep(30)
+            assert lab.clock.time() >= 30
+    assert len([path for _, _, path, _ in app.state.seen if path.endswith("completions")]) == 1
+    assert [entry.status for entry in lab.log] == [503, 200, 200, 429, 200, 200] and len(running.log) == 6
+    assert call() == said and time.sleep is REAL_SLEEP          # outside it is asked for real again
 
 
 # ---- the log ----
