@@ -497,6 +497,15 @@ def test_a_picture_that_is_there_is_not_written_again(path):
     assert picture.read_bytes() == standin.PICTURE
 
 
+def test_pictures_are_found_before_the_new_file_is_in_place(path):
+    call = ("POST", ROUTER, body(), Answer(200, {"content-type": "image/png"}, [(0.1, standin.PICTURE)]))
+    record(path, call)                                                  # an earlier recording stands beside it
+    recorder = Recorder(path)
+    recorder.add(1, *call, BY)
+    records, problems = read(recorder.new)
+    assert len(records) == 1 and not problems
+
+
 def test_a_file_that_would_not_change_is_not_touched(path):
     record(path, ("POST", ROUTER, body(), whole({"a": 1})))
     written = path.stat().st_mtime_ns

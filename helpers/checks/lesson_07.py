@@ -258,7 +258,7 @@ QUIZ = Quiz("Reading a picture's request", [
         Choice("30 seconds, then the client tries again", "The client does not repeat a request by itself."),
     ]),
     Question("You find a PNG of last year with its recipe: prompt, model, seed and size. You run it again and get another picture. Why?", [
-        Choice("Seeds expire after some months", "A seed is a number; it does not age."),
+        Choice("Seeds expire after some months", "A seed is a number; it neither ages nor belongs to an account."),
         Choice("PNG files lose pixels with time", "PNG keeps every pixel. What it can lose, in other programs, are its texts."),
         Choice("The model's version or the provider's machines have changed", "a seed promises the same picture for the same everything. Keep pictures, not recipes alone.", right=True),
         Choice("The prompt has to be sent twice", "One request makes one picture; a second one is paid and changes nothing."),
