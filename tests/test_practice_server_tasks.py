@@ -214,6 +214,13 @@ def test_a_link_works_without_a_token_and_straight_on_this_machine(http, practic
     assert httpx2.get(practice.url + "/files/nothing.png").status_code == 404
 
 
+@pytest.mark.parametrize("field, value, place", [("num_inference_steps", 1000, ["num_inference_steps"]), ("image_size", {"width": 1, "height": 64}, ["image_size", "width"])])
+def test_fal_refuses_in_its_own_form(http, field, value, place):
+    response = http.post("/fal-ai/fal-ai/flux/dev", json={"prompt": "cat", field: value})
+    [problem] = response.json()["detail"]
+    assert response.status_code == 422 and problem["loc"] == ["body", *place] and problem["msg"]
+
+
 # ---- look-ups ----
 
 def test_the_hub(as_service, http):

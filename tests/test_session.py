@@ -626,6 +626,19 @@ def test_rough_cost_by_the_second_and_of_a_stream_without_usage(tmp_path):
     assert sessions.rough_cost(start("x").recording) == pytest.approx(by_second + chat_price(len(json.dumps(asked)) // 4, 4))
 
 
+def test_rough_cost_of_pictures_whose_address_has_the_providers_own_name(tmp_path):
+    row, link = models["image"], answered({"images": [{"url": "https://v3.fal.media/files/a.png"}]})
+    look_up = answered({"id": row.id, "inferenceProviderMapping": {"fal-ai": {"providerId": "fal-ai/flux/dev", "status": "live", "task": row.task}}})
+    url = "https://router.huggingface.co/fal-ai/fal-ai/flux/dev"
+    recorder = Recorder(tmp_path / "recordings" / "x.json")
+    recorder.add(1, "GET", f"https://huggingface.co/api/models/{row.id}?expand=inferenceProviderMapping", b"", look_up, {"model": "the Hub"})
+    for number, side in enumerate([256, 1024, 1025], 2):
+        asked = {"prompt": "a cat", "image_size": {"width": side, "height": side}}
+        recorder.add(number, "POST", url, json.dumps(asked).encode(), link, {"model": "test card"})
+    recorder.new.replace(recorder.path)
+    assert sessions.rough_cost(start("x").recording) == pytest.approx(4 * row.price["megapixel"])       # 1, 1 and 2 megapixels
+
+
 def test_unknown_prices_are_said(tmp_path):
     write_calls(tmp_path, (CHAT, {"model": models.chat}, answered(COSTLY)), (CHAT, {"model": "no/such"}, answered({})))
     assert start("x").banner().endswith(f"2 calls in this lesson; live: about ${chat_price(1e6, 2e6):.2f} of credits and 1 call of unknown price.")
