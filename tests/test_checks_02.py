@@ -272,6 +272,10 @@ def somebody_always(client, model, needs):
     return cheapest(client, model, needs) or f"{model}:groq"
 
 
+def one_model(client, model, needs):
+    return cheapest(client, models.tools, needs)
+
+
 def twice_listed(client, model, needs):
     client.models.list()
     return cheapest(client, model, needs)
@@ -288,9 +292,9 @@ def empty_text(client, model, needs):
 CHEAPEST_WRONG = [
     (by_input, "two prices"), (dearest, "did not choose the lowest"), (also_dead, "not answering"), (missing_is_free, "Not known is not free"),
     (needs_nothing, "says it cannot"), (unsaid_is_yes, "does not say whether it can"), (any_need, "only one of them"), (always_both, "Nothing was needed"),
-    (brackets, "KeyError"), (no_default, "Return None then"), (first_offer, "did not choose the lowest"), (every_model, "chose another model"),
+    (brackets, "Read with `.get(…)`"), (no_default, "Return None then"), (first_offer, "did not choose the lowest"), (every_model, "chose another model"), (one_model, "than the one that was asked for"),
     (provider_only, "the provider alone"), (whole_offer, "the whole offer"), (the_policy, "list of models was not asked for"),
-    (asks_a_model, "You asked a model"), (somebody_always, "Nobody fits, and you named"), (twice_listed, "2 times"), (as_attributes, "AttributeError"),
+    (asks_a_model, "You asked a model"), (somebody_always, "Nobody fits, and you named"), (twice_listed, "2 times"), (as_attributes, "a list of dictionaries"),
     (empty_text, "The form is the model's id"),
 ]
 
@@ -352,6 +356,12 @@ def no_memory(client, history, text, keep):
 def first_turns(client, history, text, keep):
     reply = ask(client, [*history[: 1 + 2 * keep], {"role": "user", "content": text}]).content
     return reply, longer(history, text, reply)
+
+
+def instructions_twice(client, history, text, keep):
+    messages = [*history, {"role": "user", "content": text}]
+    reply = ask(client, messages[:1] + messages[-(2 * keep + 1):]).content
+    return reply, [*messages, {"role": "assistant", "content": reply}]
 
 
 def question_first(client, history, text, keep):
@@ -455,7 +465,7 @@ def as_dictionary(client, history, text, keep):
 
 SAY_WRONG = [
     (sends_all, "You sent the whole history"), (minus_zero, "-0 is 0"), (one_message_a_turn, "two messages"), (no_instructions, "instructions (the system message"),
-    (no_memory, "without what was said before"), (first_turns, "must hold 6 messages"), (question_first, "not the last message"), (appends, "You changed the history"),
+    (no_memory, "without what was said before"), (first_turns, "must hold 6 messages"), (question_first, "not the last message"), (instructions_twice, "instructions are in the request twice"), (appends, "You changed the history"),
     (appends_first, "You changed the history"), (appends_before_copy, "never answered"), (returns_short, "shortened history"), (no_answer_kept, "answer is not in the history"),
     (old_history, "the old one"), (wrong_role, "role `system`"), (message_object, "ChatCompletionMessage"), (answer_only, "two things"), (swapped, "wrong order"),
     (whole_message, "message object"), (hides_errors, "as if nothing had happened"), (made_up, "No request was sent"), (no_limit, "no `max_tokens`"),
@@ -760,7 +770,7 @@ def raises_on_bad(call, tools):
 
 
 def any_tool(call, tools):
-    name = call.function.name if call.function.name in tools else "order_status"
+    name = call.function.name if call.function.name in tools else next(iter(tools))
     arguments, function = tools[name]
     try:
         return function(**arguments.model_validate_json(call.function.arguments).model_dump())

@@ -127,24 +127,30 @@ def catalogue(service, *listed: tuple[str, list[dict]]):
 
 
 def check_cheapest(cheapest) -> str:
-    other = f"{words(1)}/{words(1)}"
     names = [f"{words(1)}-{i}" for i in range(9)]
     prices = sorted(round(random.uniform(0.2, 9), 2) + i for i in range(9))
 
     def run(offers: list[dict], *needs: str):
-        """(what was returned, the spy) for these offers of the model, and a cheaper one of another model."""
+        """The provider that was chosen out of these offers; other models are cheaper."""
+        model, other, cheap = f"{words(1)}/{words(1)}", f"{words(1)}/{words(1)}", [offer(names[8], 0.01)]
         random.shuffle(offers)
-        with spy() as service, catalogue(service, (other, [offer(names[8], 0.01)]), (models.tools, offers)):
-            value = call(service, cheapest, new_client(), models.tools, list(needs))
+        with spy() as service, catalogue(service, (other, cheap), (model, offers), (models.tools, cheap)):
+            try:
+                value = call(service, cheapest, new_client(), model, list(needs))
+            except Raised as raised:
+                expect(not isinstance(raised.error, KeyError), f"{raised}. Not every offer has every field. Read with `.get(…)`, which gives None where there is nothing.")
+                expect("'dict' object has no attribute" not in str(raised.error), f"{raised}. `model.providers` is a list of dictionaries: `offer[\"status\"]`.")
+                raise
         expect(not service.sent.entries, "You asked a model. The prices are in the list of models: `client.models.list()`, which is free.")
         expect(any(entry.path == "/v1/models" for entry in service.lookups), "The list of models was not asked for, so the answer cannot be today's. Call `client.models.list()`.")
         expect(len(service.lookups) == 1, f"You asked for the list {len(service.lookups)} times; once is enough, keep it in a variable.")
         if value is not None:
             expect(not isinstance(value, dict), "You returned the whole offer. The task asks for the text that goes into `model=`: the model's id, a colon, the provider.")
             expect(isinstance(value, str), f"You returned {describe(value)}; the task asks for a text like \"org/model:provider\", or None.")
-            expect(not value.startswith(other), f"You chose another model (`{value}`). Only offers of the model that was asked for count: compare `model.id` with the argument.")
+            expect(not value.startswith((f"{other}:", f"{models.tools}:")),
+                   f"You chose another model (`{value}`) than the one that was asked for, `{model}`. Take the offers of the one whose `id` is the argument `model`.")
             expect(value not in names, "You returned the provider alone. The text that goes into `model=` is the model's id, a colon, the provider.")
-            expect(value.startswith(f"{models.tools}:"), f"You returned `{value}`. The form is the model's id, a colon, the provider: `{models.tools}:{names[0]}`.")
+            expect(value.startswith(f"{model}:"), f"You returned `{value}`. The form is the model's id, a colon, the provider: `{model}:{names[0]}`.")
         return value and value.split(":")[-1]
 
     one, two, three, four, five = names[:5]
@@ -233,13 +239,14 @@ def _expect_messages(sent: list, before: list, text: str, keep: int) -> None:
     expect(first["content"] in contents, "The instructions (the system message, first in the history) were not sent. Without them the model forgets how to answer: keep `history[:1]`, whatever is left out.")
     expect(contents[-1] == text, "The new question is not the last message. A history is in the order in which it was said.")
     expect(contents.count(text) == 1, "The new question is in the request twice.")
+    expect(contents.count(first["content"]) == 1, "The instructions are in the request twice: they are the first message of the history, so take the last turns from `history[1:]`.")
     expect(len(sent) <= len(right) or keep or len(sent) != len(before) + 1,
            "With `keep=0` you sent the whole history: `history[-0:]` is everything, because -0 is 0. Count from the front instead: `rest[max(0, len(rest) - 2 * keep):]`.")
     expect(len(sent) != len(before) + 1 or len(right) == len(before) + 1, f"You sent the whole history. With `keep={keep}` only the last {keep} turns go along.")
     expect(len(sent) != keep + 2, f"You kept {keep} messages. A turn is two messages, a question and its answer: that is `2 * keep`.")
     expect(len(kept) == 0 or len(sent) > 2, "You sent the question without what was said before. The model remembers nothing by itself.")
     roles = ", ".join(str(message.get("role")) for message in sent)
-    raise NotYet(f"With {len(turns) // 2} turns so far and `keep={keep}`, the request must hold {len(right)} messages: the instructions, the last {len(kept)} messages, the question. Yours held {len(sent)}: {roles}.")
+    raise NotYet(f"With a history of {len(before)} messages and `keep={keep}`, the request must hold {len(right)} messages: the instructions, the last {len(kept)} messages, the question. Yours held {len(sent)}: {roles}.")
 
 
 def _expect_history(after: object, before: list, text: str, said: str, sent: int) -> None:
@@ -386,7 +393,8 @@ def check_with_tools(with_tools) -> str:
 
         return function
 
-    tools = {"order_status": (OrderStatus, tool("order_status")), "refund": (Refund, tool("refund"))}
+    status, refund = f"status_{words(1)}", f"refund_{words(1)}"      # names nobody can have written down
+    tools = {status: (OrderStatus, tool(status)), refund: (Refund, tool(refund))}
 
     def run(first, second=None):
         """(what was returned, the spy, the tool messages of the second request by call id)."""
@@ -418,7 +426,7 @@ def check_with_tools(with_tools) -> str:
         return reply(tool_calls=[{"name": name, "arguments": arguments} for name, arguments in wanted])
 
     # A call as it should be.
-    for name, arguments in (("order_status", {"order_id": random.randint(1, 9999)}), ("refund", {"order_id": random.randint(1, 9999), "cents": random.randint(1, 999)})):
+    for name, arguments in ((status, {"order_id": random.randint(1, 9999)}), (refund, {"order_id": random.randint(1, 9999), "cents": random.randint(1, 999)})):
         value, service, given = run(calls((name, arguments)))
         key = (name, *sorted(arguments.items()))
         if len(service.sent) < 2:
@@ -433,9 +441,9 @@ def check_with_tools(with_tools) -> str:
 
     # Two calls in one message.
     one, two = random.randint(1, 4999), random.randint(5000, 9999)
-    value, service, given = run(calls(("order_status", {"order_id": one}), ("order_status", {"order_id": two})))
+    value, service, given = run(calls((status, {"order_id": one}), (status, {"order_id": two})))
     expect([key[1][1] for key in ran] == [one, two], f"The model asked for two calls, and your function ran {len(ran)}. Go through all of `message.tool_calls`.")
-    expect(given["call_1"] == results[("order_status", ("order_id", two))], "The two results went back to the wrong calls.")
+    expect(given["call_1"] == results[(status, ("order_id", two))], "The two results went back to the wrong calls.")
 
     # What must not be run.
     try:
@@ -448,14 +456,14 @@ def check_with_tools(with_tools) -> str:
     bad = [("wrong type", {"order_id": "all of them"}), ("a missing field", {})]
     for what, arguments in bad:
         try:
-            value, service, given = run(calls(("order_status", arguments)))
+            value, service, given = run(calls((status, arguments)))
         except Raised as raised:
             raise NotYet(f"The arguments did not fit the class ({what}: {json.dumps(arguments)}). {raised}. Catch `ValidationError`, and send what is wrong back as the result.") from None
         expect(not ran, f"The model's arguments were {json.dumps(arguments)}, which does not fit the class ({what}), and your function ran the tool with them. Check them first: `arguments.model_validate_json(call.function.arguments)`.")
         expect(given.get("call_0", "").strip(), "The arguments did not fit, and the model got no word about it. Send what is wrong back as the result.")
 
     head = {"id": "chatcmpl-0", "object": "chat.completion", "created": 0, "model": models.tools, "usage": {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}}
-    half = {"role": "assistant", "content": None, "tool_calls": [{"id": "call_0", "type": "function", "function": {"name": "order_status", "arguments": '{"order_id": 10'}}]}
+    half = {"role": "assistant", "content": None, "tool_calls": [{"id": "call_0", "type": "function", "function": {"name": status, "arguments": '{"order_id": 10'}}]}
     try:
         value, service, given = run(answer({**head, "choices": [{"index": 0, "message": half, "finish_reason": "length"}]}))
     except Raised as raised:
