@@ -226,7 +226,7 @@ def check_audit(audit) -> str:
         expect(isinstance(found, (list, tuple, set)), f"The third thing is {describe(found)}; it must be the list of the ids of all instances with that rate.")
         found = list(found)
         expect(not any(hasattr(one, "price_per_hour") for one in found), "You returned the hardware objects. Return their ids: `one.id`.")
-        expect(ids[0] in found or ids[1] not in found, "You looked among the available instances only. An old page may well have used one that is out of service today.")
+        expect(ids[0] in found or ids[1] not in found, "You looked among the available instances only. An old page may well have used one that is deprecated today.")
         expect(found, "You found no instance with that rate, but there are some. Did you compare with `==` before you rounded?")
         expect(set(found) == set(ids), f"Two instances cost that much here, {ids[0]} and {ids[1]}; you returned {found}.")
     return "today's price from the service, the rate behind the printed result, and every instance that has it."
@@ -489,7 +489,7 @@ QUIZ = Quiz("What does it cost, and who wakes up?", [
     ]),
     Question("The pricing page multiplies an hourly rate by 730 and prints $46.72 for an instance that it lists at $0.067. What went wrong?", [
         Choice("A month has 720 hours", "720 × 0.067 is 48.24. The hours are not the mistake."),
-        Choice("It used another instance's rate: 46.72 / 730 is 0.064", "the rate of an older instance that is out of service. At the listed price the month costs $48.91.", right=True),
+        Choice("It used another instance's rate: 46.72 / 730 is 0.064", "the rate of an older instance, deprecated since July 2025. At the listed price the month costs $48.91.", right=True),
         Choice("Nothing: there is a discount for a whole month", "The page knows no discounts; its formula is rate times hours times replicas."),
         Choice("It rounded too early", "Rounding the rate to 0.07 gives more, not less. Divide the result by the hours and see what rate comes out."),
     ]),
@@ -499,7 +499,7 @@ QUIZ = Quiz("What does it cost, and who wakes up?", [
 TASKS = [
     Task("audit(example)", "Find the slip in the documentation", check_audit, hints=[
         "The formula is rate × hours × replicas. Once you know the rate and want the result; once you have the result and want the rate.",
-        "`list_inference_endpoints_hardware()` gives objects with `.id` and `.price_per_hour`, those out of service included. The rate behind the printed result is "
+        "`list_inference_endpoints_hardware()` gives objects with `.id` and `.price_per_hour`, deprecated ones included. The rate behind the printed result is "
         "`printed / (hours * min_replica)`, rounded to three digits.",
         "`prices = {one.id: one.price_per_hour for one in list_inference_endpoints_hardware()}`; then `right = prices[example[\"instance\"]] * hours * replicas`, and "
         "`ids = [name for name, price in prices.items() if price == rate]`.",
