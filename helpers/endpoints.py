@@ -218,17 +218,21 @@ class Table:
         return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
 
     def _repr_html_(self) -> str:
-        style = "style='text-align:left;vertical-align:top'"
-        head = "".join(f"<th scope='col' {style}>{html.escape(name)}</th>" for name in self.headings)
-        body = "".join("<tr>" + "".join(f"<td {style}>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows)
+        def cells(tag: str, row: list[str]) -> str:
+            wrap = ["normal" if len(cell) > 12 else "nowrap" for cell in row]
+            return "".join(f"<{tag} style='text-align:left;vertical-align:top;white-space:{how}'>{html.escape(cell)}</{tag.split()[0]}>"
+                           for cell, how in zip(row, wrap))
+
+        head, body = cells('th scope="col"', self.headings), "".join(f"<tr>{cells('td', row)}</tr>" for row in self.rows)
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def compared(model: Model, hardware) -> Table:
     """The two ways side by side, each line with the day it was documented. hardware : an InferenceEndpointHardware."""
-    price = ", ".join(f"{name} {dollars(value)}" for name, value in model.price.items() if isinstance(value, (int, float)))
-    today = ["price of the examples here", f"{price} ({model.price['unit']})", f"{dollars(hardware.price_per_hour)} an hour for {hardware.instance_type} {hardware.instance_size}",
-             model.price["date"]]
+    # No dollar signs: notebooks take what stands between two of them for mathematics.
+    price = ", ".join(f"{name} {value:g}" for name, value in model.price.items() if isinstance(value, (int, float)))
+    today = ["price of the examples here", f"{price} {model.price['unit']}",
+             f"{hardware.price_per_hour:g} USD an hour for {hardware.instance_type} {hardware.instance_size}", model.price["date"]]
     rows = [[row["what"], row["serverless"], row["endpoint"], row["date"]] for row in facts["compared"]]
     return Table(["what", "serverless (Inference Providers)", "an endpoint of your own", "as of"], [rows[0], today, *rows[1:]])
 

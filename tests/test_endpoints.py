@@ -145,8 +145,9 @@ def test_every_fact_has_its_day_and_source():
 def test_tables_read_as_text_and_as_html():
     narrow = Table(["a", "b"], [[1, "two & three"], ["four", 5]])
     assert str(narrow) == "a     b\n1     two & three\nfour  5"
-    assert "<td" in narrow._repr_html_() and "two &amp; three" in narrow._repr_html_() and "scope='col'" in narrow._repr_html_()
+    assert "<td" in narrow._repr_html_() and "two &amp; three" in narrow._repr_html_() and 'scope="col"' in narrow._repr_html_()
     hardware = SimpleNamespace(price_per_hour=0.8, instance_type="nvidia-l4", instance_size="x1")
     for table in (endpoints.compared(models["chat"], hardware), endpoints.corrected()):
         assert all(heading + ": " in str(table) for heading in table.headings) and len(table.rows) > 5
-    assert "$0.80 an hour for nvidia-l4 x1" in str(endpoints.compared(models["chat"], hardware))
+    table = endpoints.compared(models["chat"], hardware)
+    assert "0.8 USD an hour for nvidia-l4 x1" in str(table) and "$" not in table._repr_html_(), "two dollar signs would be set as mathematics"

@@ -206,8 +206,8 @@ def check_audit(audit) -> str:
             used * hours: f"You left out `min_replica`: {replicas} replicas run all the time, and each is paid for.",
             used: "You returned the price of an hour. The right cost is that of all the hours and replicas.",
             used * replicas: "You returned the cost of one hour. Multiply by `hours` too.",
-            used * 730 * replicas: f"You reckoned with 730 hours. This example has its own number, `example[\"hours\"]`, here {hours}.",
-            used * 720 * replicas: f"You reckoned with 720 hours. This example has its own number, `example[\"hours\"]`, here {hours}.",
+            used * 730 * replicas: f"You calculated with 730 hours. This example has its own number, `example[\"hours\"]`, here {hours}.",
+            used * 720 * replicas: f"You calculated with 720 hours. This example has its own number, `example[\"hours\"]`, here {hours}.",
             (documented_price("aws", "intel-spr", "x2") or 0) * hours * replicas: "You took the documented price. The service says what it costs today, in `price_per_hour`.",
         }
         for wrong, message in mistakes.items():
