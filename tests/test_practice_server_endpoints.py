@@ -117,8 +117,13 @@ def test_hardware_and_catalog(as_service):
     hardware = hub.list_inference_endpoints_hardware()
     l4 = next(row for row in hardware if row.id == "aws-us-east-1-nvidia-l4-x1")
     assert (l4.price_per_hour, l4.accelerator, l4.gpu_memory_gb, l4.status, l4.used_accelerators) == (0.8, "gpu", 24, "available", 0)
-    hub.create_inference_endpoint("one", **SPEC)
-    assert next(row for row in hub.list_inference_endpoints_hardware() if row.id == l4.id).used_accelerators == 1
+    one = hub.create_inference_endpoint("one", **SPEC)
+    used = lambda: next(row for row in hub.list_inference_endpoints_hardware() if row.id == l4.id).used_accelerators  # noqa: E731
+    assert used() == 1
+    one.scale_to_zero()
+    assert used() == 1, "a sleeping endpoint still counts against the quota"
+    one.pause()
+    assert used() == 0
     assert hub.HfApi().list_inference_catalog(search="gpt-oss")[0].repo_id == "openai/gpt-oss-120b"
     assert hub.HfApi().create_inference_endpoint_from_catalog("openai/gpt-oss-20b", name="shelf").name == "shelf"
 

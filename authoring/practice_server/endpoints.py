@@ -287,7 +287,7 @@ async def list_hardware(request: Request) -> Response:
     plane = _plane(request)
     used: dict[str, int] = {}
     for (owner, _), endpoint in plane.endpoints.items():
-        if owner == request.path_params["namespace"] and endpoint.state not in ("paused", "scaledToZero"):
+        if owner == request.path_params["namespace"] and endpoint.state != "paused":     # asleep, it keeps its place
             kind = endpoint.spec["compute"]["instanceType"]
             used[kind] = used.get(kind, 0) + 1
     vendors: dict[str, dict[str, list]] = {}
