@@ -22,7 +22,7 @@ import time
 from datetime import datetime, timezone
 
 EPOCH = datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc).timestamp()    # what `time.time()` says when a clock starts
-PATIENCE = 2.0              # real seconds in one place after which a thread counts as waiting for something unknown
+PATIENCE = 10.0             # real seconds in one place after which a thread counts as waiting for something unknown
 LOOK_EVERY = 0.0003         # real seconds between two looks at threads that wait for each other
 
 _inside: contextvars.ContextVar["Clock | None"] = contextvars.ContextVar("clock", default=None)

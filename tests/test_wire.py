@@ -45,7 +45,7 @@ def hello(request=None, **changes):
 @pytest.mark.parametrize("host, intercepted", [
     ("huggingface.co", True), ("router.huggingface.co", True), ("api.endpoints.huggingface.cloud", True), ("endpoints.huggingface.co", True),
     ("x1.us-east-1.aws.endpoints.huggingface.cloud", True), ("api-inference.huggingface.co", True), ("v3b.fal.media", True),
-    ("pypi.org", False), ("huggingface.co.evil.example", False), ("nothuggingface.co", False), ("127.0.0.1", False),
+    ("example.org", False), ("huggingface.co.evil.example", False), ("nothuggingface.co", False), ("127.0.0.1", False),
     ("evilendpoints.huggingface.cloud", False), ("api.together.xyz", False),
 ])
 def test_whose_requests_are_intercepted(host, intercepted):
