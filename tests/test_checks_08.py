@@ -391,6 +391,10 @@ def no_max(url, question):
     return asks(InferenceClient(model=url, headers=HEADER), question, max_tokens=None)
 
 
+def plain_text(url, question):
+    return InferenceClient(model=url, headers=HEADER).chat_completion(question, max_tokens=100).choices[0].message.content
+
+
 def whole_response(url, question):
     return InferenceClient(model=url, headers=HEADER).chat_completion([{"role": "user", "content": question}], max_tokens=100)
 
@@ -416,7 +420,7 @@ PATIENT_WRONG = [
     (other_name, "`x-scale-timeout`, which nobody knows"), (with_unit, "was `600s`"), (too_short, "was `30`"), (as_number, "values of headers are texts"),
     (asks_until_awake, "no header `X-Scale-Up-Timeout`"), (asks_twice, "2 requests for one question"), (retries_too, "Let the error through"), (hides_503, "as if nothing had happened"),
     (by_router, "asked the router"), (continues, "`text_generation`"), (no_max, "`max_tokens` was None"), (whole_response, "whole response object"),
-    (other_question, "question is not in the request"), (made_up, "No request was sent"), (prints_answer, "prints the answer and returns nothing"), (token_in_question, "Your token is in the body"),
+    (plain_text, "`messages` as a plain text"), (other_question, "question is not in the request"), (made_up, "No request was sent"), (prints_answer, "prints the answer and returns nothing"), (token_in_question, "Your token is in the body"),
 ]
 
 
@@ -493,6 +497,16 @@ def no_deadline(name, question):
     endpoint = get_inference_endpoint(name)
     try:
         return asks(endpoint.resume().wait().client, question)
+    finally:
+        endpoint.pause()
+
+
+def loop_without_end(name, question):
+    endpoint = get_inference_endpoint(name).resume()
+    try:
+        while endpoint.fetch().status != "running":
+            time.sleep(5)
+        return asks(endpoint.client, question)
     finally:
         endpoint.pause()
 
@@ -612,7 +626,7 @@ def short_answer(name, question):
 
 OWN_WRONG = [
     (never_pauses, "left running"), (pauses_after, "When the request failed with 500, the endpoint was left running"), (pauses_after_errors, "`except Exception` does not see it"),
-    (try_begins_late, "When the start failed"), (no_deadline, "waited for ever"), (long_deadline, "5.6 hours"), (no_resume, "until its deadline"),
+    (try_begins_late, "When the start failed"), (no_deadline, "waited for ever"), (loop_without_end, "A start can fail"), (long_deadline, "5.6 hours"), (no_resume, "until its deadline"),
     (no_resume_no_deadline, "call `resume()` first"), (no_wait, "`wait(timeout=…)` first"), (neither, "`endpoint.resume()` starts it"), (deletes, "You deleted the endpoint"),
     (scales_to_zero, "next stray request wakes it"), (creates, "You created an endpoint"), (hides_all, "as if nothing had happened"), (hides_timeout, "before the deadline, your function returned as if"),
     (own_by_router, "You asked the router instead"), (only_router, "never looked up"), (strict_resume, "running_ok=False"), (object_back, "whole response object"), (short_answer, "`max_tokens` was 10"),

@@ -311,6 +311,8 @@ def expect_question(service, entry, question: str, max_tokens: int) -> None:
     expect(entry.path.endswith("/chat/completions"), f"The request went to `{entry.path or '/'}`. An engine for chat listens at /v1/chat/completions: use `chat_completion(…)`.")
     body = entry.json if isinstance(entry.json, dict) else {}
     messages = body.get("messages")
+    expect(not isinstance(messages, str), "You sent `messages` as a plain text. The client lets that through, the engine refuses it: "
+                                          'it wants a list of messages, `[{"role": "user", "content": question}]`.')
     expect(isinstance(messages, list) and any(isinstance(one, dict) and one.get("role") == "user" and question in str(one.get("content")) for one in messages),
            'The question is not in the request. It belongs into a user message: `[{"role": "user", "content": question}]`.')
     expect(not service.leaked, "Your token is in the body of the request or in its address. The client sends it in a header by itself: take it out.")
@@ -401,6 +403,8 @@ def check_ask_my_own(ask_my_own) -> str:
                 if isinstance(failed.error, (NotImplementedError, NameError)):
                     raise
             except NotYet:
+                expect(not changes.get("fails"), "A start can fail. Then the state is `failed` for good, and your function waits for `running` for ever. "
+                                                "`endpoint.wait(timeout=900)` raises in that case; a loop of your own must look for it.")
                 if changes.get("comes", 60) is not None and "resume" in plane.done:
                     raise
                 expect("resume" in plane.done or changes.get("state") == "running",
