@@ -353,5 +353,5 @@ def test_other_secrets(text):
 
 @pytest.mark.parametrize("text", ["see /wo" + "rk/main/x", "'/ro" + "ot/.cache'", "/ho" + "me/ann/x", "C:\\Us" + "ers\\ann", "https://py" + "pi.org/simple", "https://registry.np" + "mjs.org/x"])
 def test_machine(text):
-    assert secrets.machine("https://huggingface.co/home/x ~/work/x $HOME/root/x /home/jovyan/x docs/work/ .venv/bin/python") == []
+    assert secrets.machine("https://huggingface.co/home/x ~/" "work/x $HOME/root/x /home/jovyan/x docs/work/ .venv/bin/python") == []
     assert secrets.machine(text)
