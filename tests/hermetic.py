@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+_file = None  # the one whose tests are running
 KEEP = ("COURSE_WEIGHTS",)  # where the practice models lie: a place, not a setting
 
 
@@ -28,7 +29,15 @@ def pytest_configure(config):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
-    """Each notebook keeps its own progress, so that a solution that ran first changes no exercise's output."""
+    """Each file begins without a token, whatever the one before left behind. Each notebook keeps its own progress, so that
+    a solution that ran first changes no exercise's output."""
+    global _file
+    if item.path != _file:
+        from authoring.execute import PERSONAL
+
+        _file = item.path
+        for name in PERSONAL:
+            os.environ.pop(name, None)
     if item.path.suffix == ".ipynb":
         progress = Path(os.environ["COURSE_PROGRESS"])
         os.environ["COURSE_PROGRESS"] = str(progress.with_name(f"progress-{item.path.parent.name}-{item.path.stem}.json"))

@@ -97,7 +97,7 @@ def test_sync(client, trouble, upstream):
     started = time.monotonic()
     answer = policy().call(ask, messages=MESSAGES)
     assert answer.choices[0].message.content == "ok"
-    assert least <= time.monotonic() - started < least + 3
+    assert least <= time.monotonic() - started < least + 10
     assert [status for _, status in upstream.seen] == [reply.status, 200]
 
 

@@ -128,7 +128,7 @@ def catalogue(service, *listed: tuple[str, list[dict]]):
 
 def check_cheapest(cheapest) -> str:
     names = [f"{words(1)}-{i}" for i in range(9)]
-    prices = sorted(round(random.uniform(0.2, 9), 2) + i for i in range(9))
+    prices = sorted(cents / 100 for cents in random.sample(range(20, 1800), 9))      # no two alike
 
     def run(offers: list[dict], *needs: str):
         """The provider that was chosen out of these offers; other models are cheaper."""

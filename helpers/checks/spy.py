@@ -58,8 +58,8 @@ Step = Callable[["Spy", Entry], Answer]
 
 
 def words(count: int) -> str:
-    """`count` words that nobody can guess: a text to recognise in an answer. The spy counts one word as one token."""
-    return " ".join("".join(random.choices(SYLLABLES, k=3)) for _ in range(count))
+    """`count` words that nobody can guess and that hardly ever come twice: a text to recognise in an answer. The spy counts one word as one token."""
+    return " ".join("".join(random.choices(SYLLABLES, k=5)) for _ in range(count))
 
 
 def reply(text: str | None = None, tool_calls: list[dict] | None = None, usage: dict | None = None, breaks_after: int | None = None) -> Step:
