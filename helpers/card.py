@@ -3,19 +3,12 @@
 Written for what ipywidgets 7.7 and 8.1 share. Verdicts begin with a word, so nothing is said by colour alone.
 """
 
-import html
-import re
-
 import ipywidgets as widgets
 
 from helpers.checks import Verdict
+from helpers.widgets import as_html
 
 RIGHT, NOT_YET = "#0072B2", "#D55E00"       # blue and vermillion: told apart by everybody
-
-
-def as_html(text: str) -> str:
-    """The text with `code` in a code font."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def verdict_html(verdict: Verdict | None) -> str:
@@ -37,7 +30,10 @@ def framed(children: list) -> widgets.VBox:
 
 
 class TaskView:
-    """Heading, verdict, Check, and a button that opens one hint after the other."""
+    """Heading, verdict, Check, and a button that opens one hint after the other.
+
+    No button is ever disabled: one that is loses the keyboard's focus, and with it the learner's place.
+    """
 
     def __init__(self, card, number: int, verdict: Verdict | None = None):
         self.card, self.number, self.shown = card, number, verdict
@@ -55,16 +51,15 @@ class TaskView:
         self.verdict.value = verdict_html(self.shown)
         opened, count = self.card.hints_open(self.number), len(self.card.tasks[self.number - 1].hints)
         self.hint.description = f"Show hint {len(opened) + 1} of {count}" if len(opened) < count else "All hints are shown"
-        self.hint.disabled = len(opened) == count
         self.hints.value = "".join(f"<p style='margin: 4px 0; line-height: 1.5'><b>Hint {i}:</b> {as_html(text)}</p>" for i, text in enumerate(opened, 1))
 
     def _check(self, _button) -> None:
-        self.check.disabled, self.check.description = True, "Checking…"
+        self.check.description = "Checking…"
         try:
             self.shown = self.card.check(self.number)
             self.refresh()
         finally:
-            self.check.disabled, self.check.description = False, "Check"
+            self.check.description = "Check"
 
     def _hint(self, _button) -> None:
         self.card.open_hint(self.number)

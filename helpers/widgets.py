@@ -3,7 +3,13 @@
 import base64
 import html
 import io
+import re
 from collections.abc import Callable, Iterable
+
+
+def as_html(text: str) -> str:
+    """The text with `code` in a code font."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def show_widget(widget, text: str) -> None:

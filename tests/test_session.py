@@ -667,8 +667,6 @@ def test_damage_is_told_under_the_banner(recorded, capsys):
 
 
 def test_the_switch(recorded, practice, monkeypatch):
-    import ipywidgets
-
     from helpers import switch
 
     shown = []
@@ -676,14 +674,16 @@ def test_the_switch(recorded, practice, monkeypatch):
     session = start("01_first_call")
     switch.show_switch(session)
     [(box, text)] = shown
-    buttons, said = box.children
-    assert isinstance(buttons, ipywidgets.ToggleButtons) and "session.mode" in text
-    buttons.value = "practice"
-    assert session.mode == "practice" and said.value.startswith("Practice: small models")
-    buttons.value = "live"
-    assert (session.mode, buttons.value) == ("practice", "practice") and "Not switched" in said.value and "own token" in said.value
-    buttons.value = "replay"
-    assert session.mode == "replay" and said.value.startswith("Replay")
+    (_label, replay, local, live), said = box.children[0].children, box.children[1]
+    assert (replay.description, local.description) == ("Replay (now)", "Practice") and "session.mode" in text
+    local.click()
+    assert session.mode == "practice" and "Practice: small models" in said.value
+    assert (replay.description, local.description) == ("Replay", "Practice (now)")
+    live.click()
+    assert session.mode == "practice" and "Not switched" in said.value and "own token" in said.value and "<code>hf auth login</code>" in said.value
+    assert (local.description, live.description) == ("Practice (now)", "Live")
+    replay.click()
+    assert session.mode == "replay" and "Replay: nothing leaves" in said.value
 
 
 def test_importing_the_course_imports_little():
