@@ -21,7 +21,7 @@ from huggingface_hub import errors as hub
 from authoring.bench.retry.server import WORDS, serve
 from authoring.bench.retry.world import Reply, Rules, Service
 from helpers import retry
-from helpers.retry import NotSent, RateGate, RetryPolicy, gather_limited
+from helpers.retry import NotSent, RateGate, RetryPolicy, countdown, gather_limited
 
 MESSAGES = [{"role": "user", "content": "hello"}]
 OK = Reply(200, 0.0)
@@ -566,14 +566,14 @@ def test_a_notebook_shows_long_waits_and_nothing_in_virtual_time(monkeypatch):
         def update(self, text, raw):
             shown.append(text["text/plain"])
 
-    monkeypatch.setattr(retry, "_in_notebook", lambda: True)
+    monkeypatch.setattr(countdown, "in_notebook", lambda: True)
     monkeypatch.setattr(module, "display", lambda *_, **__: Handle())
     now = [0.0]
     one = RetryPolicy(clock=lambda: now[0], sleep=lambda seconds: now.__setitem__(0, now[0] + seconds))
     one.gate.pause(30)
     assert one.call(int) == 0 and now[0] >= 30
     assert shown == []
-    monkeypatch.setattr(retry, "_in_notebook", lambda: True)
+    monkeypatch.setattr(countdown, "in_notebook", lambda: True)
     real = RetryPolicy()
     real.gate.pause(2.3)
     real.call(int)
@@ -588,11 +588,11 @@ def test_a_clock_that_replaces_time_is_followed_and_nothing_is_shown(monkeypatch
         get_ipython = Shell
 
     monkeypatch.setitem(sys.modules, "IPython", IPython)
-    assert retry._in_notebook()
+    assert countdown.in_notebook()
     one, seconds = RetryPolicy(), time.monotonic() + 1000
     one.gate.pause(999)
     monkeypatch.setattr(time, "monotonic", lambda: seconds)
-    assert one.call(int) == 0 and not retry._in_notebook()
+    assert one.call(int) == 0 and not countdown.in_notebook()
 
 
 def test_the_overhead_is_small():
