@@ -19,7 +19,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 JOBS ?= 2
 ARGS ?=
 
-.PHONY: lab test record exercises practice bench lock doctor clean
+.PHONY: lab test colab record exercises badges practice bench pages slides lock doctor clean
 
 lab: $(LAB_SET)
 	$(VENV)/bin/jupyter lab --LabApp.default_url=/lab/tree/notebooks/01_first_call.ipynb $(AS_ROOT) $(LAB_ARGS)
@@ -37,11 +37,25 @@ record: $(TEST_SET)
 exercises: $(TEST_SET)
 	$(PY) -m authoring.derive $(ARGS)
 
+# The course's public address, in every notebook and the README. After publishing: make badges ADDRESS=https://github.com/you/course
+badges: $(TEST_SET)
+	$(PY) -m authoring.badges $(if $(ADDRESS),--address "$(ADDRESS)")
+
+# All notebooks among Colab's own versions; `make test` runs four of them there.
+colab: $(TEST_SET)
+	COLAB_NOTEBOOKS=all $(PY) -m pytest $(ARGS) tests/test_colab.py
+
 practice: $(TEST_SET)
 	$(PY) -m authoring.practice_server $(ARGS)
 
 bench: $(TEST_SET)
 	$(PY) -m authoring.bench $(ARGS)
+
+pages: $(TEST_SET)
+	$(PY) -m authoring.pages
+
+slides: $(TEST_SET)
+	$(PY) -m authoring.slides
 
 # Keeps the pins it can; `make lock ARGS=--upgrade` takes the newest of everything.
 COMPILE = $(UV) pip compile -q --no-python-downloads --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" $(ARGS)
