@@ -34,7 +34,7 @@ def read(path: Path) -> nbformat.NotebookNode:
 def tracked() -> list[Path]:
     """Every file that is in the repository or would be with the next commit, and still exists."""
     if not (ROOT / ".git").exists():    # downloaded as an archive: nothing but the repository's files, and what was installed
-        return [path for path in sorted(ROOT.rglob("*")) if path.is_file() and not {".venv", "node_modules", "_site", "__pycache__"} & set(path.parts)]
+        return [path for path in sorted(ROOT.rglob("*")) if path.is_file() and not {".venv", "node_modules", "_site", "_pages", "__pycache__"} & set(path.parts)]
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=60).stdout.decode()
     return [ROOT / name for name in sorted(set(listed.split("\0"))) if name and (ROOT / name).is_file()]
