@@ -96,26 +96,36 @@ def notebooks(root: Path, folder: str) -> list[Path]:
     return sorted((root / folder).glob("*.ipynb"))
 
 
+def linked_files(path: Path, notebook: nbformat.NotebookNode) -> list[Path]:
+    """What a notebook links to that has no page: data, a helper's source."""
+    links = (link for cell in notebook.cells if cell.cell_type == "markdown" for link in LINK.findall(cell.source))
+    files = ((path.parent / link.split("#")[0]).resolve() for link in links)
+    return [file for file in files if file.is_file() and file.suffix not in (".ipynb", ".md")]
+
+
 def build(root: Path = ROOT, out: Path = OUT) -> list[Path]:
-    """Write all pages below `out` and return them. Files that a notebook links to (its data, a helper's source) are copied beside."""
-    pages = {"index.html": (index(root), []), "GLOSSARY.html": (markdown((root / "GLOSSARY.md").read_text(encoding="utf-8")), [("All lessons", "index.html")])}
+    """Write all pages below `out` and return them. Files without a page that a notebook links to are copied beside."""
+    glossary = markdown((root / "GLOSSARY.md").read_text(encoding="utf-8"))
+    made = [write(out / "index.html", index(root), []), write(out / "GLOSSARY.html", glossary, [("All lessons", "index.html")])]
     for folder in FOLDERS:
         paths = notebooks(root, folder)
         for path, before, after in zip(paths, [None, *paths], [*paths[1:], None]):
             notebook = nbformat.read(path, as_version=4)
-            links = [("All lessons", "../index.html")] + [(f"{arrow} {other.stem[:2]}", f"{other.stem}.html") for arrow, other in (("←", before), ("→", after)) if other]
-            pages[f"{folder}/{path.stem}.html"] = notebook, links
-            for link in (link for cell in notebook.cells if cell.cell_type == "markdown" for link in LINK.findall(cell.source)):
-                source = (path.parent / link.split("#")[0]).resolve()
-                if source.is_file() and source.suffix not in (".ipynb", ".md"):
-                    copy = out / source.relative_to(root)
-                    copy.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(source, copy)
-    for name, (notebook, links) in pages.items():
-        target = out / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(convert(readable(notebook), "page", title=title(notebook, name.split("/")[0]), links=links), encoding="utf-8", newline="\n")
-    return [out / name for name in pages]
+            neighbours = [(f"{arrow} {other.stem[:2]}", f"{other.stem}.html") for arrow, other in (("←", before), ("→", after)) if other]
+            made.append(write(out / folder / f"{path.stem}.html", notebook, [("All lessons", "../index.html"), *neighbours]))
+            for file in linked_files(path, notebook):
+                copy = out / file.relative_to(root)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, copy)
+    return made
+
+
+def write(target: Path, notebook: nbformat.NotebookNode, links: list[tuple[str, str]]) -> Path:
+    """One page, with its links to others at the top."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    html = convert(readable(notebook), "page", title=title(notebook, target.parent.name), links=links)
+    target.write_text(html, encoding="utf-8", newline="\n")
+    return target
 
 
 def main() -> int:
