@@ -1,0 +1,92 @@
+"""One server and one Chromium for each worker; a page that keeps what the browser complains about.
+
+BROWSER_NOTEBOOKS=all     every notebook instead of a few that stand for them
+BROWSER_PICTURES=folder   every notebook that was run, light and dark, as pictures in this folder
+"""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from browser.lab import Notebook, serve
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync", "--disable-dev-shm-usage"]
+A_PIXEL = "<svg xmlns='http://www.w3.org/2000/svg' width='90' height='20'/>"
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if not CHROMIUM and Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.skip(reason="needs Chromium: on Debian or Ubuntu, sudo apt-get install chromium"))
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory):
+    """A server that shows a copy of the notebooks: running them here changes no file of the course."""
+    folder = tmp_path_factory.mktemp("course")
+    for name in ("notebooks", "exercises", "solutions"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("progress*.json", ".*"))
+    with serve(folder, tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    from playwright.sync_api import sync_playwright
+
+    as_root = hasattr(os, "geteuid") and os.geteuid() == 0          # Chromium refuses to sandbox itself for root
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS + ["--no-sandbox"] * as_root)
+        yield browser
+        browser.close()
+
+
+class Complaints(list):
+    """What the browser complained about, in its words, and every request that left this machine."""
+
+    # `make site` needs this extension and installs it; in JupyterLab, which it is not made for, it cannot start.
+    NOT_OURS = "@jupyterlite/"
+
+    def watch(self, page) -> None:
+        page.on("pageerror", lambda error: self.append(f"uncaught: {error}"))
+        page.on("console", lambda message: message.type == "error" and self._said(message.text))
+        page.route(re.compile(r"^https?://(?!127\.0\.0\.1[:/])"), self._foreign)
+
+    def _said(self, text: str) -> None:
+        if self.NOT_OURS not in text:
+            self.append(f"console: {text}")
+
+    def _foreign(self, route) -> None:
+        if route.request.resource_type == "image" and "badge" in route.request.url:     # a link's picture, as in any README
+            route.fulfill(body=A_PIXEL, content_type="image/svg+xml")
+        else:
+            self.append(f"left this machine: {route.request.url}")
+            route.abort()
+
+
+@pytest.fixture
+def page(chromium, lab):
+    """A page in a fresh browser profile. The test fails if anything complained, or sent a request elsewhere."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    page.complaints = Complaints()
+    page.complaints.watch(page)
+    yield page
+    Notebook(page, "").shut_down()
+    context.close()
+    assert page.complaints == []
+
+
+@pytest.fixture
+def open_notebook(page, lab):
+    """open_notebook("exercises/01_first_call.ipynb") opens it in the page and waits for its kernel."""
+    (lab.folder / "exercises" / "progress.json").unlink(missing_ok=True)
+    (lab.folder / "solutions" / "progress.json").unlink(missing_ok=True)
+    return lambda path: Notebook.open(page, lab, path)
