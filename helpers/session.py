@@ -148,16 +148,18 @@ class Session:
     def without_token(self):
         """Inside `with session.without_token():` the clients find no token, as on a machine where nobody has logged in.
 
-        Hides the environment's token and the one of `hf auth login`, not a secret of Colab. Not for several threads.
+        Hides the environment's token, the one of `hf auth login` and the secret of Colab. Not for several threads.
         """
         from huggingface_hub import constants
 
-        kept = {name: os.environ.pop(name, None) for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")}
+        kept = {name: os.environ.pop(name, None) for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "VERTEX_PRODUCT")}
+        os.environ["VERTEX_PRODUCT"] = "COLAB_ENTERPRISE"       # where huggingface_hub does not ask for Colab's secrets
         path, constants.HF_TOKEN_PATH = constants.HF_TOKEN_PATH, os.devnull
         try:
             yield
         finally:
             constants.HF_TOKEN_PATH = path
+            del os.environ["VERTEX_PRODUCT"]
             os.environ.update({name: value for name, value in kept.items() if value is not None})
 
     # ---- a request (called by helpers.wire) ----
