@@ -19,7 +19,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 JOBS ?= 2
 ARGS ?=
 
-.PHONY: lab test colab record exercises badges practice bench pages slides lock doctor clean
+.PHONY: lab test colab record exercises badges practice bench pages slides site lock doctor clean
 
 lab: $(LAB_SET)
 	$(VENV)/bin/jupyter lab --LabApp.default_url=/lab/tree/notebooks/01_first_call.ipynb $(AS_ROOT) $(LAB_ARGS)
@@ -57,11 +57,16 @@ pages: $(TEST_SET)
 slides: $(TEST_SET)
 	$(PY) -m authoring.slides
 
+# The course in a browser tab, as static files in _site/. Look at it: make site ARGS=serve
+site: $(TEST_SET)
+	$(PY) -m authoring.site $(ARGS)
+
 # Keeps the pins it can; `make lock ARGS=--upgrade` takes the newest of everything.
 COMPILE = $(UV) pip compile -q --no-python-downloads --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" $(ARGS)
 lock: $(UV_SET)
 	$(COMPILE) --all-extras pyproject.toml -o locks/test.txt
 	$(COMPILE) --extra lab -c locks/test.txt pyproject.toml -o locks/lab.txt
+	$(PY) -m authoring.site lock $(ARGS)
 	echo uv | $(COMPILE) -c locks/test.txt - -o locks/uv.txt
 
 clean:

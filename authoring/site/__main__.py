@@ -24,10 +24,12 @@ FOLDERS = ("notebooks", "exercises", "solutions")
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)\s#]+)")
 KERNEL = "@jupyterlite/pyodide-kernel-extension"
 
+# The site's front page leads to the first lesson. JupyterLite's other pages read the script element.
 INDEX = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <title>Calling hosted models on Hugging Face from Python</title>
+<script id="jupyter-config-data" type="application/json" data-jupyter-lite-root=".">{{}}</script>
 <meta http-equiv="refresh" content="0; url=lab/index.html?path={first}">
 <p><a href="lab/index.html?path={first}">Open the first lesson</a></p>
 </html>
@@ -67,7 +69,7 @@ def build(out: Path = OUT) -> Path:
         (lite / "jupyter-lite.json").write_text(json.dumps(settings(), indent=1), encoding="utf-8")
         (lite / "overrides.json").write_text(json.dumps(OVERRIDES, indent=1), encoding="utf-8")
         wheels.run([sys.executable, "-m", "jupyterlite_core", "build", "--lite-dir", lite, "--contents", lite / "files", "--output-dir", made,
-                    "--apps", "lab", "--no-sourcemaps", "--no-unused-shared-packages"])
+                    "--apps", "lab", "--no-sourcemaps", "--no-unused-shared-packages"], folder=lite)
         first = min(path.relative_to(lite / "files").as_posix() for path in (lite / "files" / "notebooks").glob("*.ipynb"))
         (made / "index.html").write_text(INDEX.format(first=first), encoding="utf-8")
         shutil.rmtree(out, ignore_errors=True)
@@ -84,11 +86,15 @@ def settings() -> dict:
             "exposeAppInBrowser": True,
             "disabledExtensions": ["@jupyterlab/apputils-extension:announcements", "@jupyterlab/extensionmanager-extension"],
             "litePluginSettings": {
-                f"{KERNEL}:kernel": {"disablePyPIFallback": True, "loadPyodideOptions": {"packages": list(distribution.AT_ONCE)}},
+                f"{KERNEL}:kernel": {"disablePyPIFallback": True, "loadPyodideOptions": {"packages": list(distribution.AT_ONCE), "env": ENVIRONMENT}},
             },
         },
     }
 
+
+# Python's environment variables in the tab. Naming any replaces Pyodide's own, which is HOME.
+# huggingface_hub warns about file locks on import; nothing in the course takes one.
+ENVIRONMENT = {"HOME": "/home/pyodide", "PYTHONWARNINGS": "ignore:only soft file lock is available"}
 
 OVERRIDES = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},

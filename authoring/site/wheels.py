@@ -96,11 +96,12 @@ def course(out: Path) -> Path:
     return next(out.glob("hf_inference_course-*.whl"))
 
 
-def run(command: list, text: str | None = None, environment: dict[str, str] | None = None) -> str:
-    """Run a command with a limit of LONGEST seconds and return what it printed. Raises SiteFailed with its last lines."""
+def run(command: list, text: str | None = None, environment: dict[str, str] | None = None, folder: Path = ROOT) -> str:
+    """Run a command in `folder`, with a limit of LONGEST seconds, and return what it printed. Raises SiteFailed with its last lines."""
     command = [str(word) for word in command]
     try:
-        done = subprocess.run(command, input=text, env={**os.environ, **(environment or {})}, capture_output=True, text=True, timeout=LONGEST, cwd=ROOT)
+        done = subprocess.run(command, input=text, env={**os.environ, **(environment or {})}, capture_output=True, text=True, timeout=LONGEST,
+                              cwd=folder)
     except FileNotFoundError as error:
         raise SiteFailed(f"{command[0]} is missing; `make site` installs what it needs first") from error
     except subprocess.TimeoutExpired as error:
