@@ -66,8 +66,8 @@ COMPILE = $(UV) pip compile -q --no-python-downloads --universal --python-versio
 lock: $(UV_SET)
 	$(COMPILE) --all-extras pyproject.toml -o locks/test.txt
 	$(COMPILE) --extra lab -c locks/test.txt pyproject.toml -o locks/lab.txt
-	$(PY) -m authoring.site lock $(ARGS)
 	echo uv | $(COMPILE) -c locks/test.txt - -o locks/uv.txt
+	$(MAKE) site ARGS="lock $(ARGS)"
 
 clean:
 	rm -rf $(VENV) .pytest_cache
