@@ -1,9 +1,12 @@
 """Every task of exercise 01: the stub fails, the solution passes, and each mistake gets the message that is about it."""
 
+import json
 import random
 import time
+from decimal import Decimal
 
 import pytest
+from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
 
 from helpers import models, wire
@@ -143,6 +146,21 @@ def with_token(client, question):
     return ask_with(client, question, extra_body={"api_key": __import__("os").environ["HF_TOKEN"]})
 
 
+def own_client(client, question):
+    return ask(InferenceClient(), question)
+
+
+def own_error(client, question):
+    try:
+        return ask(client, question)
+    except HfHubHTTPError as error:
+        raise RuntimeError("the request failed") from error
+
+
+def limit_as_text(client, question):
+    return ask_with(client, question, max_tokens="200")
+
+
 ASK_WRONG = [
     (whole_response, "whole response object"), (the_choice, "returned the choice"), (the_message, "message object"),
     (as_text, "turned the response object into a text"), (stripped, "something added"), (prints, "prints the answer and returns nothing"),
@@ -152,7 +170,8 @@ ASK_WRONG = [
     (twice, "2 requests for one question"), (token_in_prompt, "token is in the body"), (with_token, "token is in the body"),
     (old_task, "serves chat only"), (streams, "asked for a stream"), (hides_errors, "as if nothing had happened"),
     (forgets_index, "'list' object has no attribute 'message'"), (as_dictionary, "list indices must be integers"),
-    (remembers, "No request was sent"), (provider_here, "belongs to the client"),
+    (remembers, "No request was sent"), (provider_here, "belongs to the client"), (own_client, "a client of its own"),
+    (own_error, "raised RuntimeError in place of the error"), (limit_as_text, "`max_tokens` was '200'"),
 ]
 
 
@@ -251,12 +270,40 @@ def first_reason(client, question):
     return last.message.content, first.finish_reason == "stop"
 
 
+def goes_on(client, question):
+    choice = chat(client, question, max_tokens=100).choices[0]
+    if choice.finish_reason == "length":
+        said = [{"role": "user", "content": question}, {"role": "assistant", "content": choice.message.content}, {"role": "user", "content": "Go on."}]
+        choice = chat(client, question, messages=said, max_tokens=400).choices[0]
+    return choice.message.content, choice.finish_reason == "stop"
+
+
+def asks_for_less(client, question):
+    choice = chat(client, question, max_tokens=100).choices[0]
+    if choice.finish_reason == "length":
+        choice = chat(client, question + " Be brief.", max_tokens=400).choices[0]
+    return choice.message.content, choice.finish_reason == "stop"
+
+
+def own_client_twice(client, question):
+    return ask_whole(InferenceClient(), question)
+
+
+def in_a_loop(client, question):
+    for room in (100, 400):
+        choice = client.chat.completions.create(model=models.chat, messages=[{"role": "user", "content": question}], max_tokens=room)["choices"][0]
+        if choice["finish_reason"] != "length":
+            break
+    return choice["message"]["content"], choice["finish_reason"] != "length"
+
+
 WHOLE_WRONG = [
     (text_only, "two things"), (swapped, "wrong order"), (reason_itself, "`finish_reason` itself"), (inverted, "says it was cut"),
     (never_again, "not asked for again"), (always_again, "asked a second time all the same"), (same_limit, "same `max_tokens`"),
     (until_whole, "again and again"), (first_text, "the text of the first"), (joined, "joined the two answers"), (by_length, "exactly 100 tokens"),
     (by_full_stop, "full stop by chance"), (always_true, "says it was whole"), (first_reason, "finish_reason` of the answer that you return"),
-    (made_up, "No request was sent"), (forgets_return, "`max_tokens` was 200"),
+    (made_up, "No request was sent"), (forgets_return, "`max_tokens` was 200"), (goes_on, "asks something else than the first"),
+    (asks_for_less, "asks something else than the first"), (own_client_twice, "a client of its own"),
 ]
 
 
@@ -346,12 +393,26 @@ def cost_by_characters(response):
     return len(response.choices[0].message.content) * models["chat"].price["output"] / 1e6
 
 
+def other_model_s_prices(response):
+    return models["tools"].cost(response.usage.prompt_tokens, response.usage.completion_tokens)
+
+
+def rounded_a_little(response):
+    return round(cost_of(response), 9)
+
+
+def exact(response):
+    used, price = response["usage"], models["chat"].price
+    return (Decimal(used["prompt_tokens"]) * Decimal(str(price["input"])) + Decimal(used["completion_tokens"]) * Decimal(str(price["output"]))) / 10**6
+
+
 COST_WRONG = [
     (per_token, "per million tokens, and you counted them per token"), (per_thousand, "per thousand"), (in_cents, "cents"),
     (prices_swapped, "swapped"), (all_at_input, "all tokens at the price of the prompt"), (all_at_output, "all tokens at the price of the written"),
     (both_prices, "both prices together"), (prompt_only, "the prompt only"), (answer_only, "the answer only"),
     (fixed_prices, "written into your code"), (rounded, "rounded"), (cost_as_text, "returned a text"), (cost_printed, "prints the cost"),
     (cost_nothing, "Did you forget `return`"), (cost_guessed, "the cost is $"), (cost_asks, "request of its own"), (cost_by_characters, "the cost is $"),
+    (other_model_s_prices, 'the prices of `models["tools"]`'), (rounded_a_little, "rounded"),
 ]
 
 
@@ -479,16 +540,82 @@ def always_cure(client, question):
     return "token"
 
 
+def cure_unless(client, question, word):
+    """Right but for the 400, which it knows by a word of its message."""
+    try:
+        return ask(client, question)
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        if status == 400 and word in str(error):
+            return "model"
+        if status in (401, 402, 403):
+            return {401: "token", 402: "credits", 403: "permission"}[status]
+        raise
+
+
+def model_by_word(client, question):
+    return cure_unless(client, question, "model")
+
+
+def model_by_words(client, question):
+    return cure_unless(client, question, "not supported by any provider")
+
+
+def one_more(status, cure):
+    def one_cure_too_many(client, question):
+        try:
+            return ask_or_cure(client, question)
+        except HfHubHTTPError as error:
+            if error.response.status_code == status:
+                return cure
+            raise
+
+    return one_cure_too_many
+
+
+def retries_500(client, question):
+    try:
+        return ask_or_cure(client, question)
+    except HfHubHTTPError as error:
+        if error.response.status_code == 500:
+            return ask_or_cure(client, question)
+        raise
+
+
+def cures_own_client(client, question):
+    return ask_or_cure(InferenceClient(), question)
+
+
+def by_match(client, question):
+    try:
+        response = chat(client, question)
+    except HfHubHTTPError as error:
+        match error.response.status_code:
+            case 401:
+                return "token"
+            case 402:
+                return "credits"
+            case 403:
+                return "permission"
+            case 400 if json.loads(error.response.text)["error"]["code"] == "model_not_supported":
+                return "model"
+        raise error
+    return response.choices[0].message.content
+
+
 CURE_WRONG = [
     (by_substring, "looked for words in the error's text"), (by_words, "looked for words in the error's text"), (the_status, "returned the status, 401"),
     (the_error_text, "returned the error's text"), (no_try, "let HfHubHTTPError through"), (three_only, "let BadRequestError through"),
     (any_400, "A 400 can have other reasons"), (swallows_rest, "swallowed it"), (wraps_rest, "raised RuntimeError in its place"),
     (catches_all, "The connection failed"), (prints_cure, "returned nothing (None)"), (tries_again, "sent the request again"),
     (mixed_up, "the token is missing or wrong"), (always_cure, "there is no error, return the text"), (made_up, "No request was sent"),
+    (model_by_word, "A 400 can have other reasons"), (model_by_words, "another message than usual"), (one_more(429, "credits"), "A 429"),
+    (one_more(404, "model"), "A 404"), (retries_500, "You sent the request again"), (cures_own_client, "a client of its own"),
 ]
 
 
-RIGHT = [(ASK, ask), (ASK, with_system), (WHOLE, ask_whole), (COST, cost_of), (COST, by_registry), (CURE, ask_or_cure)]
+RIGHT = [(ASK, ask), (ASK, with_system), (WHOLE, ask_whole), (WHOLE, in_a_loop), (COST, cost_of), (COST, by_registry), (COST, exact),
+         (CURE, ask_or_cure), (CURE, by_match)]
 WRONG = [(task, function, said) for task, cases in ((ASK, ASK_WRONG), (WHOLE, WHOLE_WRONG), (COST, COST_WRONG), (CURE, CURE_WRONG))
          for function, said in cases]
 

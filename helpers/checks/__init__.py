@@ -14,16 +14,17 @@ A quiz: `Quiz("…", [Question("…", [Choice("…", "why it is right", right=Tr
 """
 
 import ast
+import functools
 import inspect
 import textwrap
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from helpers.checks.spy import NotYet, Raised, Spy, answer, broken, error, reply, spy, words
+from helpers.checks.spy import GIVEN, NotYet, Raised, Spy, answer, broken, error, reply, spy, words
 
-__all__ = ["Choice", "NotYet", "Question", "Quiz", "Raised", "Spy", "Task", "Verdict", "answer", "broken", "error", "expect",
-           "expect_chat_request", "expect_text", "reply", "spy", "words"]
+__all__ = ["GIVEN", "Choice", "NotYet", "Question", "Quiz", "Raised", "Spy", "Task", "Verdict", "answer", "broken", "call_whole", "error",
+           "expect", "expect_chat_request", "expect_given_client", "expect_refusal_through", "expect_text", "reply", "spy", "words"]
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,13 @@ def expect_chat_request(service: Spy, question: str, model: str, max_tokens: int
     expect(asked.split(":")[0] == model, f"You asked `{asked}`. Take the model's id from the registry, `models.chat`: it is kept up to date there.")
     if max_tokens is not None:
         expect(body.get("max_tokens") is not None, f"The request has no `max_tokens`: the model may write as long as it likes, and you pay for every token. Pass `max_tokens={max_tokens}`.")
-        expect(body.get("max_tokens") == max_tokens, f"`max_tokens` was {body.get('max_tokens')}; this task asks for {max_tokens}.")
+        expect(body.get("max_tokens") == max_tokens, f"`max_tokens` was {body.get('max_tokens')!r}; this task asks for {max_tokens}.")
+
+
+def expect_given_client(service: Spy) -> None:
+    """Every request came through the client that the function was given, which the check built with the headers GIVEN."""
+    expect(not service.strangers, "Your function built a client of its own and sent the request through that. Use the `client` that it is given: "
+                                  "whoever calls it has chosen its token, its time limit and its provider.")
 
 
 def expect_text(value: object, text: str, service: Spy) -> None:
@@ -175,6 +182,27 @@ def expect_text(value: object, text: str, service: Spy) -> None:
         expect(value.strip() != text.strip(), "You changed the white space around the answer. Return it as it came.")
         expect(text not in value, "The answer is in what you returned, but with something added. Return the model's text alone.")
         raise NotYet("What you returned is not what the model answered this time. Return `response.choices[0].message.content` of this very call.")
+
+
+def expect_refusal_through(function: Callable, *arguments) -> None:
+    """A refusal of the service (503) comes out of the function as the error it is."""
+    with spy(error(503)) as service:
+        try:
+            value = service.call(function, *arguments)
+        except Raised as raised:
+            status = getattr(getattr(raised.error, "response", None), "status_code", None)
+            expect(status == 503, f"The service refused the request with 503, and your function raised {type(raised.error).__name__} instead. Let the error through as it is.")
+        else:
+            raise NotYet(f"The service refused the request with 503, and your function returned {describe(value)} as if it had an answer. "
+                         "Let the error through: whoever calls it decides what to do (lesson 03).")
+
+
+def call_whole(service: Spy, function: Callable, *arguments):
+    """service.call(), for a task that wants its value at once: a generator is a mistake, where service.call() would make a list of it."""
+    boxed = functools.wraps(function)(lambda *given: [function(*given)])
+    value = service.call(boxed, *arguments)[0]
+    expect(not inspect.isgenerator(value), "You returned a generator, of which nothing has been computed yet. Collect the values, and return them together.")
+    return value
 
 
 def _expect_no_bare_except(function: Callable) -> None:

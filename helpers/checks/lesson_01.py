@@ -1,11 +1,14 @@
 """Exercise 01: the first call."""
 
 import math
+import numbers
 import random
 from contextlib import contextmanager
+from decimal import Decimal
 
 from helpers.checks import (
-    Choice, NotYet, Question, Quiz, Raised, Task, broken, describe, error, expect, expect_chat_request, expect_text, reply, spy, words,
+    GIVEN, Choice, NotYet, Question, Quiz, Raised, Task, broken, describe, error, expect, expect_chat_request, expect_given_client, expect_text, reply,
+    spy, words,
 )
 from helpers.models import models
 
@@ -13,7 +16,7 @@ from helpers.models import models
 def new_client():
     from huggingface_hub import InferenceClient
 
-    return InferenceClient()
+    return InferenceClient(headers=GIVEN)
 
 
 def new_question() -> str:
@@ -34,6 +37,10 @@ def one_call(service, function, *arguments):
         raise
 
 
+def status_of(raised: Raised) -> int | None:
+    return getattr(getattr(raised.error, "response", None), "status_code", None)
+
+
 # ---- 1 ------------------------------------------------------------------------------------------------------------
 
 MAX_TOKENS = 200
@@ -45,14 +52,16 @@ def check_ask(ask) -> str:
         with spy() as service:
             answer = one_call(service, ask, new_client(), question)
         expect_chat_request(service, question, models.chat, MAX_TOKENS)
+        expect_given_client(service)
         expect(not service.sent.last.json.get("stream"), "You asked for a stream. It comes in pieces that still have to be joined; leave out `stream=True` here.")
         expect(len(service.sent) == 1, f"You sent {len(service.sent)} requests for one question. Each one costs; keep the first response in a variable.")
         expect_text(answer, service.said[-1], service)
     with spy(error(401)) as service:
         try:
             service.call(ask, new_client(), new_question())
-        except Raised:
-            pass
+        except Raised as raised:
+            expect(status_of(raised) == 401, f"The service refused the request (401), and your function raised {type(raised.error).__name__} in place of the error that "
+                                             "happened, which knows the status and the reason. Leave out the `try` here.")
         else:
             raise NotYet("The service refused the request, and your function returned as if nothing had happened. Leave out the `try` here: "
                          "whoever calls `ask` must learn that there is no answer.")
@@ -79,6 +88,9 @@ def check_ask_whole(ask_whole) -> str:
         if len(service.sent) > 1:
             for row in range(1, len(service.sent)):
                 expect_chat_request(service, question, models.chat, row=row)
+                expect(service.sent[row].json["messages"] == service.sent[0].json["messages"],
+                       "The second request asks something else than the first. Send the same messages again; only `max_tokens` changes.")
+        expect_given_client(service)
         expect(value is not None, "Your function returns nothing (None); the task asks for two things, `return text, complete`.")
         expect(isinstance(value, tuple) and len(value) == 2, f"You returned {describe(value)}; the task asks for two things, `return text, complete`.")
         expect(not isinstance(value[0], bool), "The two returned things are in the wrong order: the text comes first, then True or False.")
@@ -124,7 +136,7 @@ def other_prices():
     """Prices nobody has seen in the registry, for as long as the block lasts."""
     price = models["chat"].price
     kept = dict(price)
-    price.update(input=round(random.uniform(1, 4), 2), output=round(random.uniform(5, 9), 2))
+    price.update(input=round(random.uniform(1, 4), 5), output=round(random.uniform(5, 9), 5))
     try:
         yield price
     finally:
@@ -142,8 +154,8 @@ def check_cost_of(cost_of) -> str:
             read, written, paid_in, paid_out = used["prompt_tokens"], used["completion_tokens"], price["input"], price["output"]
         expect(cost is not None, "Your function prints the cost and returns nothing." if service.printed else "Your function returns nothing (None). Did you forget `return`?")
         expect(not isinstance(cost, str), "You returned a text. Return the number of dollars; how to show it is for whoever prints it.")
-        expect(isinstance(cost, (int, float)) and not isinstance(cost, bool), f"You returned {describe(cost)}; the task asks for a number of US dollars.")
-        right = (read * paid_in + written * paid_out) / 1e6
+        expect(isinstance(cost, (numbers.Real, Decimal)) and not isinstance(cost, bool), f"You returned {describe(cost)}; the task asks for a number of US dollars.")
+        right, cost = (read * paid_in + written * paid_out) / 1e6, float(cost)
         if math.isclose(cost, right, rel_tol=1e-9):
             continue
         mistakes = {
@@ -161,7 +173,10 @@ def check_cost_of(cost_of) -> str:
         }
         for number, message in mistakes.items():
             expect(not math.isclose(cost, number, rel_tol=1e-9), message)
-        for digits in range(7):
+        for other in models:
+            expect(other.task != "chat-completion" or other.name == "chat" or not other.price or not math.isclose(cost, other.cost(read, written), rel_tol=1e-9),
+                   f"Those are the prices of `models[\"{other.name}\"]`. This response came from `models.chat`; its prices are in `models[\"chat\"].price`.")
+        for digits in range(10):
             expect(not math.isclose(cost, round(right, digits), rel_tol=1e-9), "You rounded. One call costs a fraction of a cent, so rounding each loses the sum; "
                                                                                "round only when you show it.")
         raise NotYet(f"For {read} prompt tokens at ${paid_in} and {written} written tokens at ${paid_out} (per million) the cost is ${right:.6f}; yours is {cost:.6g}.")
@@ -180,6 +195,7 @@ def check_ask_or_cure(ask_or_cure) -> str:
         with spy(step) as service:
             value = one_call(service, ask_or_cure, new_client(), question)
         expect_chat_request(service, question, models.chat)
+        expect_given_client(service)
         return value, service
 
     value, service = run(reply())
@@ -187,15 +203,18 @@ def check_ask_or_cure(ask_or_cure) -> str:
     expect_text(value, service.said[-1], service)
 
     misleading = {401: "Invalid token: no permission, no credits, model hidden (402, 403)", 402: "This token's model permission is fine, its credits are gone (401, 403)",
-                  403: "This token has credits for the model but no permission (401, 402)"}
+                  403: "This token has credits for the model but no permission (401, 402)",
+                  400: {"message": "Nobody answers for this one; your token and credits are fine (401, 402)", "code": "model_not_supported"}}
     for status, cure in CURES.items():
         for plain in (True, False):
             refusal = error(status, headers={"x-request-id": "Root=1-plain"}) if plain else error(status, misleading.get(status))
             try:
                 value, service = run(refusal)
             except Raised as raised:
+                expect(plain or status != 400, "A 400 with the code \"model_not_supported\" came with another message than usual, and your function let it through. "
+                                               "The message is for people; the code is `error.response.json()[\"error\"][\"code\"]`.")
                 raise NotYet(f"{status}: {MEANS[status]}. Your function let {type(raised.error).__name__} through instead of returning \"{cure}\"." if
-                             getattr(getattr(raised.error, "response", None), "status_code", None) == status else f"On a {status}: {raised}") from None
+                             status_of(raised) == status else f"On a {status}: {raised}") from None
             expect(len(service.sent) == 1, f"On a {status} you sent the request again. Nothing changes until somebody mends the cause: return the cure at once.")
             expect(value is not None, f"On a {status} your function returned nothing (None), so nobody learns what is wrong. Return \"{cure}\".")
             expect(value != status, f"You returned the status, {status}. Return its cure, \"{cure}\", so that a person knows what to do.")
@@ -208,7 +227,8 @@ def check_ask_or_cure(ask_or_cure) -> str:
 
     def must_raise(step, kind: str, swallowed: str) -> Raised:
         try:
-            run(step)
+            value, service = run(step)
+            expect(len(service.sent) == 1, f"{swallowed} You sent the request again; here the error goes through at once (which errors deserve another try is lesson 03).")
         except Raised as raised:
             expect(type(raised.error).__name__ == kind, f"{swallowed} Your function raised {type(raised.error).__name__} in its place. "
                                                         "Raise the same error again: a bare `raise` inside `except`.")
@@ -216,9 +236,11 @@ def check_ask_or_cure(ask_or_cure) -> str:
         raise NotYet(f"{swallowed} Your function swallowed it. Raise again what you have no cure for: a bare `raise` inside `except`.")
 
     must_raise(error(500), "HfHubHTTPError", "A 500 (the service itself failed) is none of the four.")
-    must_raise(error(400, {"message": "max_tokens must be positive", "type": "invalid_request_error", "code": "invalid_value"}), "BadRequestError",
+    must_raise(error(400, {"message": "max_tokens must be positive; not supported by this model", "type": "invalid_request_error", "code": "invalid_value"}), "BadRequestError",
                "A 400 can have other reasons than the model; here it was a bad `max_tokens`, and `error.response.json()[\"error\"][\"code\"]` was \"invalid_value\", not \"model_not_supported\".")
     must_raise(broken(), "ConnectError", "The connection failed, so there is no response and no status: an error of another kind, which `except HfHubHTTPError` leaves alone.")
+    must_raise(error(429), "HfHubHTTPError", "A 429 (too many requests) is none of the four: nobody has to mend anything, it passes.")
+    must_raise(error(404), "HfHubHTTPError", "A 404 (nothing at this address) is none of the four.")
     return "the status decides, the four that you can mend are named, and everything else is still an error."
 
 

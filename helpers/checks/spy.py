@@ -33,6 +33,8 @@ from helpers.log import Entry, Log, mask
 from helpers.models import models
 from helpers.wire import Answer
 
+# Headers of the client that a check hands over; `Spy.strangers` counts the requests that came through another one.
+GIVEN = {"x-course-client": "given"}
 SYLLABLES = "ba de fi go lu ma ne pi ro su ta vi ko ze".split()
 
 
@@ -161,6 +163,7 @@ class Spy:
     said : the texts given as answers, in order. slept : the seconds the function wanted to wait, in order.
     printed : what the function printed. token : the token that clients find while the spy is there.
     leaked : was that token in a URL or a body (the logs themselves never hold one).
+    strangers : how many requests came without the headers GIVEN, from a client that the function built itself.
     """
 
     def __init__(self, script: tuple[Step, ...] = (), limit: int = 40, seconds: float = 5.0, routes: Callable[[Entry], Step | None] | None = None):
@@ -171,6 +174,7 @@ class Spy:
         self.slept: list[float] = []
         self.printed = ""
         self.leaked = False
+        self.strangers = 0
         self.token = f"hf_{random.getrandbits(160):040x}"
         self._lock = threading.Lock()
 
@@ -180,6 +184,8 @@ class Spy:
         with self._lock:
             self.leaked |= self.token.encode() in request.content or self.token in str(request.url)
             log = self.lookups if request.method == "GET" else self.sent
+            looks_up = request.method == "GET" and request.url.path != "/v1/models"     # huggingface_hub's own GETs carry no headers of ours
+            self.strangers += not looks_up and not GIVEN.items() <= dict(request.headers).items()
             entry = Entry(len(log) + 1, request.method, str(request.url), request.content, "check", answered_by="spy", seconds=0.0)
             log.entries.append(entry)
             if request.method != "GET":
