@@ -12,9 +12,10 @@ refuse_outdated()
 from helpers.models import models  # noqa: E402
 
 if sys.platform == "emscripten":        # a browser tab: before anything asks for a lock or a thread
-    from helpers import tab
+    from helpers import fetched, tab
 
     tab.install()
+    fetched.install()
 
 __all__ = ["models", "start"]
 

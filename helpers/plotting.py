@@ -11,6 +11,7 @@ import base64
 import html
 import io
 import re
+import sys
 from collections.abc import Mapping, Sequence
 
 # Okabe and Ito, "Color Universal Design", 2008: told apart with every kind of colour vision.
@@ -21,6 +22,10 @@ EMPTY_ALT = re.compile(r"(an? |the )?(bar |line )?(figure|plot|chart|graph|image
 
 def new_figure(width: float = 7.0, height: float = 3.0, columns: int = 1):
     """(figure, axes) in the course's style, sizes in inches; axes is a list where `columns` > 1. (None, None) without Matplotlib."""
+    if sys.platform == "emscripten":        # a browser tab, where Matplotlib is fetched with the first figure
+        from helpers.fetched import fetch
+
+        fetch("matplotlib")
     try:
         import matplotlib
     except ImportError:
@@ -35,7 +40,7 @@ def new_figure(width: float = 7.0, height: float = 3.0, columns: int = 1):
 
 
 def describe(figure, alt: str):
-    """Give a figure its alt text and return it; `explore` shows such figures.
+    """Give a figure its alt text and return it; `explore` shows such figures. Without Matplotlib, return the text itself.
 
     alt : the finding in a sentence, for people who do not see the picture: "Waits double until 8 s", not "A line plot".
 
@@ -44,8 +49,9 @@ def describe(figure, alt: str):
     alt = " ".join((alt or "").split())
     if len(alt) < 20 or EMPTY_ALT.fullmatch(alt):
         raise ValueError(f"alt text must state what the figure shows, in a sentence; {alt!r} does not")
-    if figure is not None:
-        figure.alt = alt
+    if figure is None:
+        return alt
+    figure.alt = alt
     return figure
 
 

@@ -1,0 +1,93 @@
+"""In a browser tab, NumPy, Matplotlib and Pillow are not there from the start: they are fetched from where Pyodide publishes
+them, the first time a cell imports one. Without a network they cannot be had. This module says so, where Python would only
+say that there is no such module, and lets everything else go on.
+
+`import numpy as np` then gives a stand-in that explains itself when it is used, so a cell that imports more than that still
+imports the rest.
+"""
+
+import importlib
+import importlib.machinery
+import sys
+import types
+
+NAMES = {"numpy": "NumPy", "PIL": "Pillow", "matplotlib": "Matplotlib"}
+LONGEST = 60                                # seconds that one of them may take to come
+
+_gave_up: set[str] = set()
+
+
+def install() -> None:
+    """Explain missing packages from now on. helpers does this when it is imported in a tab; elsewhere they are installed."""
+    if not any(isinstance(finder, _Last) for finder in sys.meta_path):
+        sys.meta_path.append(_Last())
+
+
+def fetch(module: str) -> bool:
+    """Fetch a package now, where no cell has imported it by name. True if `import module` works from here on.
+
+    A failure is remembered until the kernel is restarted, so that not every figure waits anew.
+    """
+    from pyodide.ffi import can_run_sync, run_sync
+
+    if module in sys.modules:
+        return True
+    if module in _gave_up or isinstance(sys.modules.get("numpy"), _StandIn) or not can_run_sync():
+        return False
+    run_sync(_loaded_or_late(module))
+    importlib.invalidate_caches()
+    if importlib.machinery.PathFinder.find_spec(module) is None:
+        _gave_up.add(module)
+        return False
+    return True
+
+
+def _loaded_or_late(package: str):
+    """A JavaScript promise: the package is there, or could not be had, or LONGEST is over. By the browser's clock, because
+    ours may stand still in the fault lab."""
+    from js import Promise, setTimeout
+    from pyodide.ffi import create_once_callable
+    from pyodide_js import loadPackage
+
+    def silent(_text):
+        """What went wrong is said where the package is missed."""
+
+    late = Promise.new(create_once_callable(lambda resolve, _reject: setTimeout(resolve, 1000 * LONGEST)))
+    return Promise.race([loadPackage(package, messageCallback=silent, errorCallback=silent), late])
+
+
+def absent(module: str) -> ModuleNotFoundError:
+    """The error that says what is missing and what to do."""
+    name = NAMES[module]
+    return ModuleNotFoundError(f"This needs {name}, which a browser tab fetches from Pyodide's own site, and it could not be fetched. "
+                               f"Cells without {name} work all the same. When the network is back: restart the kernel, and run again.", name=module)
+
+
+class _Last:
+    """Asked when nobody else has found a module."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        root = name.partition(".")[0]
+        if root not in ("numpy", "PIL"):    # Matplotlib is missed in one place, which shows a table instead (plotting.py)
+            return None
+        if name == "numpy":
+            return importlib.machinery.ModuleSpec(name, _Loader)
+        raise absent(root)
+
+
+class _Loader:
+    @staticmethod
+    def create_module(spec):
+        return _StandIn(spec.name)
+
+    @staticmethod
+    def exec_module(module):
+        """There is nothing to run."""
+
+
+class _StandIn(types.ModuleType):
+    """In the place of NumPy. An AttributeError, because others look at a module with hasattr()."""
+
+    def __getattr__(self, name):
+        raise AttributeError(name if name.startswith("__") else str(absent(self.__name__)))
