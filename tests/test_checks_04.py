@@ -1,11 +1,14 @@
 """Every task of exercise 04: the stub fails, the solution passes, and each mistake gets the message that is about it."""
 
 import asyncio
+import os
+from contextlib import closing
 
 import pytest
 from huggingface_hub import AsyncInferenceClient, InferenceClient
-from huggingface_hub.errors import TextGenerationError
+from huggingface_hub.errors import HfHubHTTPError, TextGenerationError
 from huggingface_hub.utils import httpx
+from openai import AsyncOpenAI
 
 from helpers import models, wire
 from helpers.checks.lesson_04 import TASKS
@@ -111,12 +114,81 @@ def no_limit(client, question):
                 yield choice.delta.content
 
 
+def breaks_at_a_chunk_without_choices(client, question):
+    for chunk in chat(client, question):
+        if not chunk.choices:
+            break
+        yield from (choice.delta.content for choice in chunk.choices if choice.delta.content)
+
+
+def ends_at_none(client, question):
+    for chunk in chat(client, question):
+        for choice in chunk.choices:
+            if choice.delta.content is None and not choice.delta.role:
+                return
+            if choice.delta.content:
+                yield choice.delta.content
+
+
+def letter_by_letter(client, question):
+    for piece in pieces(client, question):
+        yield from piece
+
+
+def loses_the_last(client, question):
+    before = None
+    for piece in pieces(client, question):
+        if before is not None:
+            yield before
+        before = piece
+
+
+def other_errors(client, question):
+    try:
+        yield from pieces(client, question)
+    except httpx.HTTPError:
+        raise RuntimeError("failed") from None
+
+
+def own_client(client, question):
+    yield from pieces(InferenceClient(), question)
+
+
 PIECES_WRONG = [
+    (breaks_at_a_chunk_without_choices, "go on with the next one"), (ends_at_none, "Such a chunk is not the end"), (letter_by_letter, "cut up in another way"),
+    (loses_the_last, "11 came out"), (other_errors, "turned the error into a RuntimeError"), (own_client, "a client of its own"),
     (no_stream, "did not ask for a stream"), (takes_the_first_choice, "no `choices` at all"), (lets_none_through, "is `None`"),
     (lets_empty_through, "empty texts"), (none_as_text, 'The word "None"'), (hands_on_chunks, "the chunks"), (all_so_far, "all the text so far"),
     (joined, "the whole text at once"), (as_list, "read the whole stream before"), (prints_pieces, "prints the pieces"), (strips, "white space"),
     (hides_errors, "Leave out the `try`"), (whole_message, "have a `delta`"), (no_limit, "no `max_tokens`"),
 ]
+
+
+class Pieces:
+    def __init__(self, stream):
+        self.stream = stream
+
+    def __iter__(self):
+        for chunk in self.stream:
+            if not chunk["choices"]:
+                continue
+            if content := chunk["choices"][0]["delta"]["content"]:
+                yield content
+
+
+def an_iterable(client, question):
+    return Pieces(chat(client, question))
+
+
+def filtered(client, question):
+    return filter(None, (choice.delta.content for chunk in chat(client, question) for choice in chunk.choices))
+
+
+def openai_names(client, question):
+    stream = client.chat.completions.create(messages=[{"role": "user", "content": question}], model=models.chat, max_tokens=200, stream=True)
+    for chunk in stream:
+        if chunk.choices and chunk.choices[0].delta.content:
+            yield chunk.choices[0].delta.content
 
 
 # ---- task 2 -------------------------------------------------------------------------------------------------------
@@ -210,13 +282,75 @@ def text_only(client, question):
     return read(client, question)[0]
 
 
+def prompt_tokens(client, question):
+    return read(client, question, tokens=lambda usage, count: usage.prompt_tokens if usage else None)
+
+
+def strips_text(client, question):
+    text, complete, tokens = read(client, question)
+    return text.strip(), complete, tokens
+
+
+def believes_in_usage(client, question):
+    return read(client, question, tokens=lambda usage, count: usage.completion_tokens)
+
+
+def raises_its_own(client, question):
+    text, complete, tokens = read(client, question)
+    if tokens is None:
+        raise ValueError("incomplete")
+    return text, complete, tokens
+
+
+def skips_the_piece_with_the_reason(client, question):
+    stream, text, reason, usage = chat(client, question, **USAGE), "", None, None
+    try:
+        for chunk in stream:
+            usage = chunk.usage or usage
+            for choice in chunk.choices:
+                if choice.finish_reason:
+                    reason = choice.finish_reason
+                elif choice.delta.content:
+                    text += choice.delta.content
+    except httpx.HTTPError:
+        pass
+    return text, reason == "stop", usage.completion_tokens if usage else None
+
+
+def forgets_some(client, question):
+    text, complete, tokens = read(client, question)
+    return text if tokens else text[:-3], complete, tokens
+
+
+def reads_again(client, question):
+    text, complete, tokens = read(client, question)
+    return (text, complete, tokens) if tokens else read(client, question)
+
+
 READ_WRONG = [
+    (prompt_tokens, "the tokens of the prompt"), (strips_text, "white space"), (believes_in_usage, "no usage came"), (raises_its_own, "raised ValueError"),
+    (skips_the_piece_with_the_reason, "same chunk as the `finish_reason`"), (forgets_some, "not what had arrived"), (reads_again, "2 requests"),
     (no_usage, "did not ask for the usage"), (by_full_stop, "a full stop at the end means nothing"), (any_reason, 'Only "stop" means whole'),
     (the_reason, "the reason itself"), (counts_pieces, "counting pieces does not do"), (all_tokens, "prompt and answer together"),
     (no_try, "the `try` must be around the loop"), (text_errors_only, "let RemoteProtocolError through"), (zero_for_unknown, "must be None"),
     (try_around_all, "make the call before the `try`"), (loses_the_text, "returned no text"), (adds_a_note, "without the error's words"),
     (last_chunk_decides, "keep the last one that is not None"), (text_only, "three things"),
 ]
+
+
+def refusals_again(client, question):
+    text, reason, tokens = [], None, None
+    try:
+        for chunk in chat(client, question, **USAGE):
+            tokens = chunk.usage.completion_tokens if chunk.usage else tokens
+            for choice in chunk.choices:
+                text.append(choice.delta.content or "")
+                reason = choice.finish_reason or reason
+    except HfHubHTTPError:
+        raise
+    except httpx.HTTPError as error:
+        print("cut:", error)
+    return ["".join(text), reason == "stop", tokens]
 
 
 # ---- task 3 -------------------------------------------------------------------------------------------------------
@@ -304,12 +438,86 @@ def prints_sentence(client, question):
     print(right_sentence(client, question))
 
 
+def to_the_last_stop(client, question):
+    text = ""
+    with client:
+        for piece in pieces(client, question):
+            text += piece
+            if "." in text:
+                return text[: text.rindex(".") + 1]
+    return text
+
+
+def looks_too_late(client, question):
+    text = ""
+    with client:
+        for piece in pieces(client, question):
+            if "." in text:
+                break
+            text += piece
+    return text[: text.index(".") + 1] if "." in text else text
+
+
+def closes_too_early(client, question):
+    arriving, text = pieces(client, question), ""
+    client.close()
+    for piece in arriving:
+        text += piece
+        if "." in text:
+            return text[: text.index(".") + 1]
+    return text
+
+
+def own_client_too(client, question):
+    with InferenceClient() as mine:
+        return sentence(mine, question)
+
+
+def adds_a_stop(client, question):
+    with client:
+        return sentence(client, question).removesuffix(".") + "."
+
+
+def needs_a_stop(client, question):
+    with client:
+        text = ""
+        for piece in pieces(client, question):
+            text += piece
+            if "." in text:
+                break
+        return text[: text.index(".") + 1]
+
+
+def at_most_twenty(client, question):
+    with client:
+        text = ""
+        for _, piece in zip(range(20), pieces(client, question)):
+            text += piece
+            if "." in text:
+                return text[: text.index(".") + 1]
+    return text
+
+
 SENTENCE_WRONG = [
+    (to_the_last_stop, "its first full stop"), (looks_too_late, "at least one piece more"), (closes_too_early, "before the request was sent"),
+    (own_client_too, "a client of its own"), (adds_a_stop, "You added one"), (needs_a_stop, "no full stop at all. Your function raised ValueError"),
+    (at_most_twenty, "lost it, or a part"),
     (leaves_open, "`break` leaves the loop, not the stream"), (closes_when_found, "the client stays open"), (closes_without_errors, "open behind the error"),
     (reads_all, "read the stream to its end"), (uses_stop, "left the stopping to the service"), (without_the_stop, "The full stop is missing"),
     (whole_piece, "the beginning of the next sentence"), (nothing_without_stop, "had no full stop at all"), (swallows, "half a sentence as if"),
     (prints_sentence, "prints and returns nothing"),
 ]
+
+
+def break_and_partition(client, question):
+    with closing(client):
+        text = ""
+        for piece in pieces(client, question):
+            text += piece
+            if piece.find(".") >= 0:
+                break
+        before, stop, _ = text.partition(".")
+        return before + stop
 
 
 # ---- task 4 -------------------------------------------------------------------------------------------------------
@@ -341,6 +549,32 @@ async def with_workers(questions, at_once):
 
         await asyncio.gather(*[worker() for _ in range(at_once)])
     return answers
+
+
+async def streams_in_a_task_group(questions, at_once):
+    gate = asyncio.BoundedSemaphore(at_once)
+
+    async def ask(client, question):
+        async with gate:
+            return "".join([choice.delta.content or "" async for chunk in await chat(client, question) for choice in chunk.choices])
+
+    async with AsyncInferenceClient() as client, asyncio.TaskGroup() as group:
+        tasks = [group.create_task(ask(client, question)) for question in questions]
+    return [task.result() for task in tasks]
+
+
+async def with_openai(questions, at_once):
+    gate, client = asyncio.Semaphore(at_once), AsyncOpenAI(base_url="https://router.huggingface.co/v1", api_key=os.environ["HF_TOKEN"], max_retries=0)
+
+    async def ask(question):
+        async with gate:
+            response = await client.chat.completions.create(messages=[{"role": "user", "content": question}], model=models.chat, max_tokens=200)
+            return response.choices[0].message.content
+
+    try:
+        return await asyncio.gather(*map(ask, questions))
+    finally:
+        await client.close()
 
 
 async def one_by_one(questions, at_once):
@@ -408,7 +642,72 @@ async def made_up(questions, at_once):
     return ["An answer." for _ in questions]
 
 
+async def a_client_for_each(questions, at_once):
+    gate = asyncio.Semaphore(at_once)
+
+    async def ask(question):
+        async with gate, AsyncInferenceClient() as client:
+            return await one(client, question)
+
+    return await asyncio.gather(*[ask(question) for question in questions])
+
+
+async def leaves_the_client_open(questions, at_once):
+    client, gate = AsyncInferenceClient(), asyncio.Semaphore(at_once)
+
+    async def ask(question):
+        async with gate:
+            return await one(client, question)
+
+    return await asyncio.gather(*[ask(question) for question in questions])
+
+
+async def closes_if_all_goes_well(questions, at_once):
+    client, gate = AsyncInferenceClient(), asyncio.Semaphore(at_once)
+
+    async def ask(question):
+        async with gate:
+            return await one(client, question)
+
+    answers = await asyncio.gather(*[ask(question) for question in questions])
+    await client.close()
+    return answers
+
+
+async def in_groups(questions, at_once):
+    answers = []
+    async with AsyncInferenceClient() as client:
+        for i in range(0, len(questions), at_once):
+            answers += await asyncio.gather(*[one(client, question) for question in questions[i:i + at_once]])
+    return answers
+
+
+async def asks_twice(questions, at_once):
+    gate = asyncio.Semaphore(at_once)
+
+    async def ask(client, question):
+        async with gate:
+            try:
+                return await one(client, question)
+            except httpx.HTTPError:
+                return await one(client, question)
+
+    async with AsyncInferenceClient() as client:
+        return await asyncio.gather(*[ask(client, question) for question in questions])
+
+
+async def one_too_many(questions, at_once):
+    return await ask_all(questions, at_once + 1)
+
+
+async def one_request(questions, at_once):
+    async with AsyncInferenceClient() as client:
+        return [await one(client, "\n".join(questions))]
+
+
 ALL_WRONG = [
+    (a_client_for_each, "You made 7 clients"), (leaves_the_client_open, "still open"), (closes_if_all_goes_well, "behind the error the client stayed open"),
+    (in_groups, "in groups of 3"), (asks_twice, "you asked again"), (one_too_many, "4 requests were under way"), (one_request, "but 1 requests"),
     (one_by_one, "waits for each before it starts the next"), (no_gate, "7 requests were under way at once; 3 were allowed"), (gate_for_each, "shared by all"),
     (always_two, "The limit comes from `at_once`"), (reversed_order, "not in the order"), (sync_client, "it must be the async client"), (not_async, "`async def`"),
     (whole_responses, "asks for texts"), (forgets_return, "returns nothing"), (errors_as_answers, "as if all had been answered"), (made_up, "No request was sent"),
@@ -416,7 +715,9 @@ ALL_WRONG = [
 ]
 
 
-RIGHT = [(PIECES, pieces), (PIECES, returns_a_generator), (READ, right_read), (SENTENCE, right_sentence), (SENTENCE, closes_finally), (ALL, ask_all), (ALL, with_workers)]
+RIGHT = [(PIECES, pieces), (PIECES, returns_a_generator), (PIECES, an_iterable), (PIECES, filtered), (PIECES, openai_names), (READ, right_read), (READ, refusals_again),
+         (SENTENCE, right_sentence), (SENTENCE, closes_finally), (SENTENCE, break_and_partition), (ALL, ask_all), (ALL, with_workers),
+         (ALL, streams_in_a_task_group), (ALL, with_openai)]
 WRONG = [(task, function, said) for task, cases in ((PIECES, PIECES_WRONG), (READ, READ_WRONG), (SENTENCE, SENTENCE_WRONG), (ALL, ALL_WRONG))
          for function, said in cases]
 
