@@ -2,8 +2,10 @@
 
 import importlib.util
 import itertools
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -34,6 +36,10 @@ def normal(name):
 
 def declared(*extras):
     return [Requirement(line) for line in itertools.chain(PROJECT["dependencies"], *(EXTRAS[extra] for extra in extras))]
+
+
+def as_one_spelling(need):
+    return normal(need.name), str(need.specifier), str(need.marker)
 
 
 def pins(lock, python="3.11", platform="linux"):
@@ -82,8 +88,8 @@ NO_INDEX = re.compile(r"error sending request|dns error|failed to fetch|Connect"
 
 
 def uv(*arguments, cwd, python, platform):
-    """Run uv for another Python and platform. Nothing is installed and no Python is fetched."""
-    command = [sys.executable, "-m", "uv", "pip", "compile", "-q", "--no-python-downloads", "--only-binary=:all:", "--python-version", f"{python}.7",
+    """Run uv for another Python and platform. Nothing is installed and no Python is fetched or looked for (`--python`: that took most of the time)."""
+    command = [sys.executable, "-m", "uv", "pip", "compile", "-q", "--no-python-downloads", "--python", sys.executable, "--only-binary=:all:", "--python-version", f"{python}.7",
                "--python-platform", platform, *arguments]  # fmt: skip
     # macOS 14 is the oldest that Apple still mends.
     environment = os.environ | {"MACOSX_DEPLOYMENT_TARGET": "14.0"}
@@ -158,28 +164,118 @@ def test_environment_yml_is_what_conda_and_repo2docker_can_read(conda):
     assert version in PYTHONS and SpecifierSet(PROJECT["requires-python"]).contains(version)
 
 
-@pytest.fixture(scope="module")
-def dockerfile(tmp_path_factory):
-    """(Dockerfile, what was said) as Binder would build the image; needs no Docker."""
+def dockerfile_of(folder: Path) -> tuple[str, str]:
+    """(Dockerfile, what was said) as Binder would build the image of a folder; needs no Docker."""
     if importlib.util.find_spec("repo2docker") is None or os.name == "nt":
         pytest.skip("repo2docker runs on Linux and macOS only")
     command = [sys.executable, "-m", "repo2docker", "--no-build", "--debug", "."]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr
 
 
+@pytest.fixture(scope="module")
+def dockerfile():
+    return dockerfile_of(ROOT)
+
+
+def python_in(dockerfile: tuple[str, str]) -> str:
+    """The Python that an image would have."""
+    return re.search(r"Building conda environment for python=(\S+)", dockerfile[1])[1]
+
+
+def steps_with(dockerfile: tuple[str, str], word: str) -> list[str]:
+    """The instructions that contain a word, in order, each on one line."""
+    whole = re.sub(r"\\\n\s*", "", dockerfile[0])
+    return [line for line in whole.splitlines() if word in line and not line.lstrip().startswith("#")]
+
+
 def test_binder_reads_python_and_installs_the_project(dockerfile):
-    text, said = dockerfile
-    assert "Building conda environment for python=3.12" in said
+    text, _ = dockerfile
+    assert python_in(dockerfile) == "3.12"
     assert "environment.py-3.12" in re.sub(r"-2e", ".", text).replace("-2d", "-")
     assert re.search(r'env update -p \$\{NB_PYTHON_PREFIX\} --file "environment\.yml"', text)
     # The project itself is copied before it is installed, because environment.yml names a local path.
     assert text.index("COPY --chown=0:0 src/ ${REPO_DIR}/") < text.index("env update -p")
 
 
-def test_nothing_hides_environment_yml_from_binder():
+def test_binder_runs_no_step_of_ours_but_the_installation(dockerfile):
+    """So that what the next tests install is all that Binder installs."""
+    assert len(steps_with(dockerfile, "environment.yml")) == 1
+    for hook in ("postBuild", "start", "apt.txt", "requirements.txt", "setup.py", "install.R"):
+        assert not (ROOT / hook).exists()
+    assert not steps_with(dockerfile, "postBuild") and not steps_with(dockerfile, "pip install")
+
+
+@pytest.mark.parametrize(("line", "python"), [("python=3.12", "3.12"), ("python==3.13", "3.13"), ("python>=3.12", "3.10"), ("python 3.12", "3.10")])
+def test_binder_reads_only_an_exact_python(line, python, tmp_path):
+    """Why environment.yml says `python=3.12`: another spelling is passed over, and the course would get a Python it cannot use."""
+    (tmp_path / "environment.yml").write_text(f"dependencies:\n  - {line}\n")
+    assert python_in(dockerfile_of(tmp_path)) == python
+
+
+def test_nothing_hides_environment_yml_from_binder(tmp_path):
     assert not (ROOT / "binder").exists() and not (ROOT / ".binder").exists()
+    (tmp_path / "environment.yml").write_text("dependencies:\n  - python=3.12\n")
+    (tmp_path / ".binder").mkdir()
+    (tmp_path / ".binder" / "postBuild").write_text("")
+    assert "environment.yml" not in dockerfile_of(tmp_path)[0]
+
+
+@pytest.fixture(scope="module")
+def as_binder_installs(conda, tmp_path_factory):
+    """(Python, folder): the repository's files, copied and installed as the Dockerfile does, with nothing else there.
+
+    conda writes the pip section into a file beside environment.yml and installs it in that folder; so it is done here.
+    """
+    if not (ROOT / ".git").exists():
+        pytest.skip("the repository's files are listed by git")
+    folder = tmp_path_factory.mktemp("binder") / "repository"
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+    venv = folder.parent / "environment"
+    python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    (folder / "condaenv.requirements.txt").write_text("\n".join(conda["dependencies"][-1]["pip"]))
+    make = [sys.executable, "-m", "uv", "venv", "-q", "--no-python-downloads", "--python", sys.executable, str(venv)]
+    install = [sys.executable, "-m", "uv", "pip", "install", "-q", "--python", str(python), "-U", "-r", "condaenv.requirements.txt"]
+    subprocess.run(make, check=True, capture_output=True, timeout=60)
+    done = subprocess.run(install, cwd=folder, capture_output=True, text=True, timeout=300)
+    if done.returncode and NO_INDEX.search(done.stderr):
+        done = subprocess.run([*install, "--offline"], cwd=folder, capture_output=True, text=True, timeout=300)
+        if done.returncode:
+            pytest.skip("no package index can be reached from here")
+    assert done.returncode == 0, done.stderr
+    return python, folder
+
+
+def test_what_binder_installs_is_what_pyproject_declares(as_binder_installs):
+    python, _ = as_binder_installs
+    say = "import importlib.metadata as m, json; print(json.dumps([m.requires('hf-inference-course'), {d.name: d.version for d in m.distributions()}]))"
+    requires, installed = json.loads(subprocess.run([python, "-c", say], capture_output=True, text=True, check=True, timeout=60).stdout)
+    assert {as_one_spelling(Requirement(line)) for line in requires if "extra ==" not in line} == set(map(as_one_spelling, declared()))
+    installed = {normal(name): version for name, version in installed.items()}
+    for need in declared("lab"):
+        assert need.specifier.contains(installed[normal(need.name)], prereleases=True), need
+    assert not {"pytest", "nbval", "playwright", "spacy"} & installed.keys(), "what only maintainers need"
+    checked = subprocess.run([sys.executable, "-m", "uv", "pip", "check", "-q", "--python", str(python)], capture_output=True, text=True, timeout=60)
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_a_notebook_runs_in_what_binder_installs(as_binder_installs, tmp_path):
+    """Only what environment.yml brings: no PYTHONPATH, an empty home, no token."""
+    python, folder = as_binder_installs
+    kept = {name: os.environ[name] for name in ("SYSTEMROOT", "TEMP", "TMP", "LANG") if name in os.environ}
+    environment = kept | {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path), "COURSE_PACE": "0", "PATH": str(python.parent) + os.pathsep + os.environ["PATH"]}
+    notebook = folder / "notebooks" / "01_first_call.ipynb"
+    done = subprocess.run([python, "-m", "jupyter", "execute", "--inplace", str(notebook)], env=environment, cwd=folder, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr[-2000:]
+    before, after = (json.loads(path.read_text(encoding="utf-8"))["cells"] for path in (ROOT / "notebooks" / notebook.name, notebook))
+    printed = [["".join(output.get("text", "")) for output in cell.get("outputs", [])] for cell in before]
+    assert sum(map(len, printed)) > 20
+    assert [["".join(output.get("text", "")) for output in cell.get("outputs", [])] for cell in after] == printed
 
 
 # ---- the project, the Makefile and the workflows -----------------------------------------------------------------
