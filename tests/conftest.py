@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite("check_cases")           # its assertions say what they compared, as those of test files do
+
 
 @pytest.fixture(scope="session")
 def root() -> Path:

@@ -1,0 +1,87 @@
+"""What every exercise's checks have to prove, said once. A test file lists its cases; these tests draw them.
+
+    class TestExercise(CheckCases):
+        tasks, quiz = TASKS[:4], QUIZ
+        right = [(ASK, ask), …]                                 # passes, every time
+        wrong = [(ASK, forgets_return, "returns nothing"), …]   # fails, with this in its message
+        unruly = [print, 3, None, …]                            # given to every task, and breaks none
+"""
+
+import pytest
+
+
+def named(value) -> str:
+    """How a case is called in a test's name."""
+    return getattr(value, "__name__", None) or getattr(value, "name", None) or (value[:30] if isinstance(value, str) else type(value).__name__)
+
+
+def stub(*arguments):
+    raise NotImplementedError("your code here")
+
+
+class CheckCases:
+    tasks, right, wrong, unruly, quiz = (), (), (), (), None
+    draws_right, draws_wrong = 1, 1         # how often each case is judged: checks draw their words and prices by lot
+    choices, shortest_why, places = (4, 4), 41, 3       # of a question: how many, with how long reasons; of all: where the right one stands
+
+    def pytest_generate_tests(self, metafunc):
+        """One test a case."""
+        cases = {
+            "task, function": self.right, "task, function, said": self.wrong, "task": self.tasks, "question": self.quiz.questions,
+            "odd, task": [(odd, task) for odd in self.unruly for task in self.tasks],
+        }  # fmt: skip
+        wanted = ", ".join(name for name in metafunc.function.__code__.co_varnames[1:metafunc.function.__code__.co_argcount] if name != "capsys")
+        if wanted:
+            metafunc.parametrize(wanted, cases[wanted], ids=named if "," in wanted else [named(getattr(case, "text", case)) for case in cases[wanted]])
+
+    def stub(self, task):
+        """What stands in the exercise before the learner begins; another kind of function for some tasks."""
+        return stub
+
+    def left_behind(self):
+        """What must be the same before and after a check."""
+        from helpers import wire
+
+        return (wire.current(),)
+
+    def test_what_is_right_passes_every_time(self, task, function):
+        for _ in range(self.draws_right):
+            verdict = task.judge(function)
+            assert verdict.ok, verdict.message
+
+    def test_each_mistake_gets_its_own_message(self, task, function, said):
+        for _ in range(self.draws_wrong):
+            verdict = task.judge(function)
+            assert not verdict.ok
+            assert said in verdict.message, verdict.message
+            assert len(verdict.message) > 40, "a message says what the mistake is about"
+            assert "This check itself broke" not in verdict.message and "fault of the course" not in verdict.message
+
+    def test_the_stub_fails_and_says_where_to_begin(self, task):
+        verdict = task.judge(self.stub(task))
+        assert not verdict.ok and "still empty" in verdict.message
+
+    def test_nothing_breaks_a_check(self, odd, task, capsys):
+        before = self.left_behind()
+        verdict = task.judge(odd)
+        assert not verdict.ok and verdict.message
+        if not getattr(odd, "breaks_comparison", False):
+            assert "This check itself broke" not in verdict.message
+        assert self.left_behind() == before, "a check leaves nothing behind"
+        assert capsys.readouterr().out == "", "what the function prints stays out of the notebook"
+
+    def test_a_task_has_four_mistakes_and_hints_from_a_nudge_to_nearly_the_code(self, task):
+        assert sum(judged is task for judged, _, _ in self.wrong) >= 4
+        assert len(task.hints) >= 3 and all(len(hint) > 40 for hint in task.hints)
+
+    def test_every_choice_is_explained(self, question):
+        assert sum(choice.right for choice in question.choices) == 1
+        assert len({choice.text for choice in question.choices}) == len({choice.why for choice in question.choices}) == len(question.choices)
+        assert self.choices[0] <= len(question.choices) <= self.choices[1]
+        assert all(len(choice.why) >= self.shortest_why for choice in question.choices)
+        for letter, choice in zip("abcd", question.choices):
+            assert question.judge(letter).ok == choice.right
+
+    def test_the_right_answers_have_no_pattern(self):
+        letters = [next(letter for letter, choice in zip("abcd", question.choices) if choice.right) for question in self.quiz.questions]
+        assert len(letters) >= 4 and len(set(letters)) >= self.places
