@@ -1,7 +1,11 @@
 """Every task of exercise 05: the stub fails, the solution passes, and each mistake gets the message that is about it."""
 
+import heapq
+import itertools
+
 import numpy as np
 import pytest
+from huggingface_hub import InferenceClient
 
 from helpers import models
 from helpers.checks.lesson_05 import TASKS
@@ -95,8 +99,55 @@ def first_only(client, texts):
     return embed_texts(client, texts)[0]
 
 
+def own_client(client, texts):
+    return embed_texts(InferenceClient(provider="hf-inference"), texts)
+
+
+def empties_the_list(client, texts):
+    rows = embed_texts(client, texts)
+    texts.clear()
+    return rows
+
+
+def squares(client, texts):
+    rows = embed(client, texts)
+    return rows / (rows ** 2).sum(axis=1, keepdims=True)
+
+
+def lengths_as_a_row(client, texts):
+    rows = embed(client, texts)
+    return rows / np.linalg.norm(rows, axis=1)
+
+
+def half_as_long_numbers(client, texts):
+    return embed_texts(client, texts).astype("float16")
+
+
+def as_matrix(client, texts):
+    return embed_texts(client, texts).view(np.matrix)           # without np.matrix(), which warns
+
+
+def hides_refusals(client, texts):
+    try:
+        return embed_texts(client, texts)
+    except Exception:
+        return None
+
+
+def piecewise(client, texts):
+    return (row / np.linalg.norm(row) for row in embed(client, texts))
+
+
 MISTAKES_1 = {
     stub: "still empty",
+    own_client: "a client of its own",
+    empties_the_list: "changed `texts`",
+    squares: "the root of the sum of squares",
+    lengths_as_a_row: "leaves them as a column",
+    half_as_long_numbers: "float16",
+    as_matrix: "an old type",
+    hides_refusals: "refused the request with 503",
+    piecewise: "a generator",
     believes_normalize: "This server ignored `normalize`",
     one_by_one: "You sent 5 requests for 5 texts",
     one_length_for_all: "divided everything by one number",
@@ -184,16 +235,56 @@ def on_the_server(client, question, texts, vectors, k):
     return [texts[i] for i in np.argsort(scores)[::-1][:k]]
 
 
+def always_three(client, question, texts, vectors, k):
+    return search(client, question, texts, vectors, 3)
+
+
+def centres_in_place(client, question, texts, vectors, k):
+    vectors -= vectors.mean(axis=0)
+    return search(client, question, texts, vectors, k)
+
+
+def sorts_the_texts(client, question, texts, vectors, k):
+    texts[:] = search(client, question, texts, vectors, len(texts))
+    return texts[:k]
+
+
+def first_number(client, question, texts, vectors, k):
+    return [texts[i] for i in np.argsort(-(vectors @ embed(client, question)[0]))[:k]]
+
+
+def in_small_letters(client, question, texts, vectors, k):
+    return search(client, question.lower(), texts, vectors, k)
+
+
+def tuple_of_texts(client, question, texts, vectors, k):
+    return tuple(search(client, question, texts, vectors, k))
+
+
+def nothing_found(client, question, texts, vectors, k):
+    try:
+        return search(client, question, texts, vectors, k)
+    except Exception:
+        return []
+
+
 MISTAKES_2 = {
     stub: "still empty",
-    worst_first: "three *worst* matches",
+    always_three: "`k` was 5",
+    centres_in_place: "changed `vectors`",
+    sorts_the_texts: "changed `texts`",
+    first_number: "with the shape (8,); others answer with (1, 8)",
+    in_small_letters: "not the question as your function was given it",
+    tuple_of_texts: "You returned a tuple",
+    nothing_found: "refused the request with 503",
+    worst_first: "3 *worst* matches",
     worst_upwards: "the best of them first",
     best_last: "the best one comes last",
     all_of_them: "the task asks for the `k` best",
     numbers: "hold the texts themselves",
     pairs: "hold the texts themselves",
     sends_everything: "You sent the texts again",
-    one_shape_only: "with the shape (1, 8) instead of (8,)",
+    one_shape_only: "with the shape (1, 8); others answer with (8,)",
     one_too_few: "You returned 2 texts",
     first_three: "not the texts with the largest dot product",
     without_asking: "No request was sent",
@@ -250,8 +341,60 @@ def even_batches(client, texts, size):
     return np.vstack([embed(client, part.tolist()) for part in np.array_split(np.array(texts, dtype=object), len(texts) // size + 1)])
 
 
+def uses_the_list_up(client, texts, size):
+    rows = []
+    while texts:
+        rows.append(embed(client, texts[:size]))
+        del texts[:size]
+    return np.vstack(rows)
+
+
+def fills_up(client, texts, size):
+    filled = texts + [""] * (-len(texts) % size)
+    return embed_in_batches(client, filled, size)[:len(texts)]
+
+
+def list_of_rows(client, texts, size):
+    return [row for i in range(0, len(texts), size) for row in embed(client, texts[i:i + size])]
+
+
+def one_after_the_other(client, texts, size):
+    for i in range(0, len(texts), size):
+        yield embed(client, texts[i:i + size])
+
+
+def array_of_arrays(client, texts, size):
+    return np.array([embed(client, texts[i:i + size]) for i in range(0, len(texts), size)])
+
+
+def joins_each_batch(client, texts, size):
+    return np.vstack([embed(client, "\n".join(texts[i:i + size])) for i in range(0, len(texts), size)])
+
+
+def some_model(client, texts, size):
+    return np.vstack([client.feature_extraction(texts[i:i + size], model="thenlper/gte-large") for i in range(0, len(texts), size)])
+
+
+def skips_what_fails(client, texts, size):
+    rows = []
+    for i in range(0, len(texts), size):
+        try:
+            rows.append(embed(client, texts[i:i + size]))
+        except Exception:
+            pass
+    return np.vstack(rows)
+
+
 MISTAKES_3 = {
     stub: "still empty",
+    uses_the_list_up: "changed `texts`",
+    fills_up: "no filling up",
+    list_of_rows: "a list of rows",
+    one_after_the_other: "a generator",
+    array_of_arrays: "make no box",
+    joins_each_batch: "Joined texts become one vector",
+    some_model: "another model",
+    skips_what_fails: "refused the request with 503",
     all_at_once: "may hold 3 at most",
     singly: "requests with one text each",
     loses_the_rest: "the last batch may be smaller",
@@ -332,8 +475,52 @@ def wrong_pairs(client, texts, known):
     return np.array([known[text] for text in texts])
 
 
+def throws_old_ones_away(client, texts, known):
+    rows = embed_new(client, texts, known)
+    for text in set(known) - set(texts):
+        del known[text]
+    return rows
+
+
+def sets_have_no_order(client, texts, known):
+    missing = set(texts) - set(known)
+    if missing:
+        known.update(zip(sorted(missing), embed(client, list(missing))))
+    return np.array([known[text] for text in texts])
+
+
+def tidied(client, texts, known):
+    missing = [text for text in dict.fromkeys(texts) if text not in known]
+    if missing:
+        known.update(zip(missing, embed(client, [text.lower() for text in missing])))
+    return np.array([known[text] for text in texts])
+
+
+def list_in_order(client, texts, known):
+    return list(embed_new(client, texts, known))
+
+
+def zeros_for_failures(client, texts, known):
+    try:
+        return embed_new(client, texts, known)
+    except Exception:
+        return np.zeros((len(texts), 8))
+
+
+def empties_texts(client, texts, known):
+    rows = embed_new(client, texts, known)
+    texts.clear()
+    return rows
+
+
 MISTAKES_4 = {
     stub: "still empty",
+    throws_old_ones_away: "gone or changed",
+    sets_have_no_order: "at their places",
+    tidied: "none of the texts",
+    list_in_order: "You returned a list",
+    zeros_for_failures: "refused the request with 503",
+    empties_texts: "changed `texts`",
     everything_again: "paid for twice",
     repeats: "you sent it twice",
     each_alone: "fit into one list",
@@ -346,7 +533,58 @@ MISTAKES_4 = {
 }
 
 
-@pytest.mark.parametrize("task, solution", [(EMBED, embed_texts), (SEARCH, search), (SEARCH, search_flat), (BATCHES, embed_in_batches), (NEW, embed_new)],
+# ---- the same in other styles ---------------------------------------------------------------------------------------
+
+
+def by_einsum(client, texts):
+    rows = np.asarray(client.feature_extraction(text=texts, model=models.embedding, normalize=False), dtype=np.float32)
+    return rows / np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
+
+
+def row_by_row(client, texts):
+    return np.stack([row / np.sqrt(row @ row) for row in embed(client, texts)])
+
+
+def by_distance(client, question, texts, vectors, k):
+    asked = np.atleast_2d(client.feature_extraction(text=question, model=models.embedding))[0]
+    return np.array(texts)[np.argsort(np.linalg.norm(vectors - asked / np.linalg.norm(asked), axis=1))[:k]].tolist()
+
+
+def by_heap(client, question, texts, vectors, k):
+    scores = vectors @ np.squeeze(embed(client, question))
+    return [texts[i] for i in heapq.nlargest(k, range(len(texts)), key=scores.__getitem__)]
+
+
+def with_iterator(client, texts, size):
+    rest, rows = iter(texts), []
+    while part := list(itertools.islice(rest, size)):
+        rows.extend(embed(client, part, normalize=True))
+    return np.array(rows)
+
+
+def evenly(client, texts, size):
+    parts = np.array_split(np.array(texts, dtype=object), -(-len(texts) // size))
+    return np.concatenate([embed(client, part.tolist()) for part in parts])
+
+
+def with_sets(client, texts, known):
+    missing = sorted(set(texts) - known.keys())
+    if len(missing) > 0:
+        for text, row in zip(missing, client.feature_extraction(text=missing, model=models.embedding)):
+            known[text] = row
+    return np.vstack([known[text] for text in texts])
+
+
+def keeps_lists(client, texts, known):
+    missing = [*{text: None for text in texts if text not in known}]
+    if missing:
+        known |= dict(zip(missing, unit(embed(client, missing)).tolist()))
+    return np.array([known[text] for text in texts])
+
+
+@pytest.mark.parametrize("task, solution", [
+    (EMBED, embed_texts), (EMBED, by_einsum), (EMBED, row_by_row), (SEARCH, search), (SEARCH, search_flat), (SEARCH, by_distance), (SEARCH, by_heap),
+    (BATCHES, embed_in_batches), (BATCHES, with_iterator), (BATCHES, evenly), (NEW, embed_new), (NEW, with_sets), (NEW, keeps_lists)],
                          ids=lambda value: getattr(value, "__name__", ""))
 def test_the_solutions_pass_every_time(task, solution):
     for _ in range(5):
