@@ -97,7 +97,7 @@ class QuizView:
             chosen = answers.get(str(i))
             for (letter, button), choice in zip(buttons.items(), question.choices):
                 button.description = f"{letter}) {choice.text}" + (" (your answer)" if letter == chosen else "")
-                button.button_style = "info" if letter == chosen else ""
+                button.button_style = "primary" if letter == chosen else ""
             verdict.value = verdict_html(question.judge(chosen) if chosen else None)
 
     def _choose(self, question: int, letter: str) -> None:

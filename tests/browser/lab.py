@@ -167,9 +167,12 @@ class Notebook:
     def photograph(self, folder: Path, name: str) -> None:
         """Every cell that shows a picture, a table or a widget, as it looks now: `<notebook>-<cell>-<name>.png` in `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
+        size = self.page.viewport_size
+        self.page.set_viewport_size(size | {"height": 4000})        # a long quiz in one piece
         for area in self.panel.locator(".jp-Cell-outputArea").filter(has=self.page.locator("img, table, .jupyter-widgets")).all():
             number = int(area.evaluate("area => area.closest('.jp-Cell').dataset.windowedListIndex"))
             area.screenshot(path=folder / f"{self.path.replace('/', '-').removesuffix('.ipynb')}-{number:03}-{name}.png")
+        self.page.set_viewport_size(size)
 
     def shut_down(self) -> None:
         """End the kernel, so that the next notebook does not find it warm."""

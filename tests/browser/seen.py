@@ -6,8 +6,11 @@ OURS = [f"{PANEL} .jp-RenderedMarkdown", f"{PANEL} .jp-Cell-outputArea"]
 # ipywidgets draws a slider's handle without a name, in 7 and in 8, and gives no way to name it. What it says is in the
 # label beside it, and every explorer has a plain-cell way.
 NOT_OURS = [".noUi-handle"]
-# JupyterLab draws the scrolling box around a wide table of ours, and Chromium itself gives it the keyboard's focus.
-RULES = {"scrollable-region-focusable": {"enabled": False}}
+# JupyterLab's own style: links without a line under them, and the scrolling box around a wide table, to which Chromium
+# itself gives the keyboard's focus.
+RULES = {name: {"enabled": False} for name in ("link-in-text-block", "scrollable-region-focusable")}
+# JupyterLab's body has no height and hides what reaches beyond it; axe would take everything for invisible.
+BODY = "html, body { height: 100% }"
 PICTURES = """area => [...area.querySelectorAll('.jp-OutputArea img')].map(image => ({
     alt: image.alt, drawn: image.complete && image.naturalWidth > 0, right: image.getBoundingClientRect().right,
     edge: image.closest('.jp-OutputArea').getBoundingClientRect().right, cell: image.closest('.jp-Cell').dataset.windowedListIndex,
@@ -59,9 +62,12 @@ def barriers(notebook) -> list[str]:
     """What axe-core calls serious or critical in our text and outputs."""
     from axe_playwright_python.sync_playwright import Axe
 
+    notebook.page.add_style_tag(content=BODY)
     shown = [selector for selector in OURS if notebook.page.locator(selector).count()]
     context = {"include": [[selector] for selector in shown], "exclude": [[selector] for selector in NOT_OURS]}
     result = Axe().run(notebook.page, context=context, options={"resultTypes": ["violations"], "rules": RULES})
+    looked = {rule["id"] for kind in ("passes", "violations") for rule in result.response[kind]}
+    assert "color-contrast" in looked, "axe saw no text at all"
     grave = [violation for violation in result.response["violations"] if violation["impact"] in ("serious", "critical")]
     return [f"cell {_cell(notebook, node)}: {violation['id']}: {node['html'][:160]}: {'; '.join(m['message'] for m in node['any'] + node['all'])}"
             for violation in grave for node in violation["nodes"]]
