@@ -19,7 +19,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 JOBS ?= 2
 ARGS ?=
 
-.PHONY: lab test colab record exercises badges practice bench pages slides site lock doctor clean
+.PHONY: lab test colab record exercises badges practice class hub bench pages slides site lock doctor clean
 
 lab: $(LAB_SET)
 	$(VENV)/bin/jupyter lab --LabApp.default_url=/lab/tree/notebooks/01_first_call.ipynb $(AS_ROOT) $(LAB_ARGS)
@@ -47,6 +47,18 @@ colab: $(TEST_SET)
 
 practice: $(TEST_SET)
 	$(PY) -m authoring.practice_server $(ARGS)
+
+# One token for a class, kept on this machine: INSTRUCTORS.md.
+class: $(TEST_SET)
+	$(PY) -m authoring.classroom $(ARGS)
+
+# A JupyterHub for a class: workshop/README.md.
+hub: $(TEST_SET) workshop/node_modules
+	$(VENV)/bin/jupyterhub -f workshop/jupyterhub_config.py $(ARGS)
+
+workshop/node_modules: workshop/package-lock.json
+	cd workshop && npm ci
+	@touch $@
 
 bench: $(TEST_SET)
 	$(PY) -m authoring.bench $(ARGS)

@@ -33,6 +33,7 @@ PRACTICE_URL = "http://127.0.0.1:8750"
 # The second takes the place of any token on its way to the practice server, which has no business with a real one.
 PLACEHOLDER = "hf_placeholder_of_the_course"
 PRACTICE_TOKEN = "hf_practice_on_this_machine"
+PRACTICE_BY = "Practice: small models on this machine answer, free."    # unless the server says who else does (a class's)
 
 _session = None
 
@@ -73,6 +74,7 @@ class Session:
         self.pace = _pace()
         self.practice_url = (os.environ.get("COURSE_PRACTICE_URL") or PRACTICE_URL).rstrip("/")
         self._recorder = Recorder(self.recording.path) if os.environ.get("COURSE_RECORD") else None
+        self._name, self._practice_by = os.urandom(8).hex(), PRACTICE_BY
         self._lock = threading.Lock()
         self._lent: str | None = None       # the token that stands in os.environ because we put it there
         self._begun = False
@@ -139,8 +141,9 @@ class Session:
     def _find_practice_server(self) -> None:
         try:
             with httpx2.Client(trust_env=False, timeout=2) as client:
-                client.get(self.practice_url + "/health").raise_for_status()
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+                health = client.get(self.practice_url + "/health").raise_for_status().json()
+                self._practice_by = str(health.get("who", PRACTICE_BY))
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, AttributeError) as error:
             raise RuntimeError(f"Practice needs the practice server, and none answers at {self.practice_url}. "
                                "Start it with `make practice` in a terminal in the course's folder.") from error
 
@@ -196,6 +199,7 @@ class Session:
         if self._mode == "practice":
             practice = httpx2.URL(self.practice_url)
             headers["host"] = url.host
+            headers["x-course-session"] = self._name        # a class's server gives each session the next answer
             url = url.copy_with(scheme=practice.scheme, host=practice.host, port=practice.port)
             if sent and sent.removeprefix("Bearer ") in (PLACEHOLDER, os.environ.get("HF_TOKEN"), _token()):
                 headers["authorization"] = f"Bearer {PRACTICE_TOKEN}"
@@ -228,7 +232,7 @@ class Session:
         if self._mode == "live":
             return f"Live: your token pays. {count[0].upper()}{count[1:]}; {price}."
         if self._mode == "practice":
-            return f"Practice: small models on this machine answer, free. {count[0].upper()}{count[1:]}."
+            return f"{self._practice_by} {count[0].upper()}{count[1:]}."
         if not calls:
             return f"Replay: nothing leaves this machine. {count[0].upper()}{count[1:]}."
         who = sorted({call["answered_by"].get("model", "unknown") for call in calls if call["status"] == 200})
