@@ -4,7 +4,7 @@
         tasks, quiz = TASKS[:4], QUIZ
         right = [(ASK, ask), …]                                 # passes, every time
         wrong = [(ASK, forgets_return, "returns nothing"), …]   # fails, with this in its message
-        unruly = [print, 3, None, …]                            # given to every task, and breaks none
+        unruly = [*UNRULY, patient]                             # given to every task, and breaks none
 """
 
 import pytest
@@ -19,8 +19,13 @@ def stub(*arguments):
     raise NotImplementedError("your code here")
 
 
+# What no task asks for. Whatever a learner puts in a cell, a check answers with a sentence.
+UNRULY = (print, 3, None, "ask", lambda: 1, lambda *a: None, lambda *a: 1, lambda *a: (), lambda *a: (1, 2), lambda *a: (1, 2, 3), lambda *a: float("nan"),
+          lambda *a: {}, lambda *a: True, lambda *a: object(), lambda *a: 1 / 0, lambda *a: a, lambda *a: "", lambda *a: [None], lambda *a: iter([]))
+
+
 class CheckCases:
-    tasks, right, wrong, unruly, quiz = (), (), (), (), None
+    tasks, right, wrong, unruly, quiz = (), (), (), UNRULY, None
     draws_right, draws_wrong = 1, 1         # how often each case is judged: checks draw their words and prices by lot
     choices, shortest_why, places = (4, 4), 41, 3       # of a question: how many, with how long reasons; of all: where the right one stands
 
@@ -38,6 +43,9 @@ class CheckCases:
         """What stands in the exercise before the learner begins; another kind of function for some tasks."""
         return stub
 
+    def before(self, draw):
+        """Called before each judgement; a place for a seed."""
+
     def left_behind(self):
         """What must be the same before and after a check."""
         from helpers import wire
@@ -45,12 +53,14 @@ class CheckCases:
         return (wire.current(),)
 
     def test_what_is_right_passes_every_time(self, task, function):
-        for _ in range(self.draws_right):
+        for draw in range(self.draws_right):
+            self.before(draw)
             verdict = task.judge(function)
             assert verdict.ok, verdict.message
 
     def test_each_mistake_gets_its_own_message(self, task, function, said):
-        for _ in range(self.draws_wrong):
+        for draw in range(self.draws_wrong):
+            self.before(draw)
             verdict = task.judge(function)
             assert not verdict.ok
             assert said in verdict.message, verdict.message

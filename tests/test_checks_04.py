@@ -5,6 +5,7 @@ import os
 from contextlib import closing
 
 import pytest
+from check_cases import CheckCases
 from huggingface_hub import AsyncInferenceClient, InferenceClient
 from huggingface_hub.errors import HfHubHTTPError, TextGenerationError
 from huggingface_hub.utils import httpx
@@ -722,59 +723,17 @@ WRONG = [(task, function, said) for task, cases in ((PIECES, PIECES_WRONG), (REA
          for function, said in cases]
 
 
-@pytest.mark.parametrize("task, function", RIGHT, ids=lambda value: getattr(value, "__name__", getattr(value, "name", "")))
-def test_right(task, function):
-    verdict = task.judge(function)
-    assert verdict.ok, verdict.message
-
-
-@pytest.mark.parametrize("task, function, said", WRONG, ids=lambda value: getattr(value, "__name__", ""))
-def test_each_mistake_has_its_message(task, function, said):
-    verdict = task.judge(function)
-    assert not verdict.ok
-    assert said in verdict.message
-    assert len(verdict.message) > 40, "a message says what the mistake is about"
-
-
-@pytest.mark.parametrize("task", TASKS[:4], ids=lambda task: task.name)
-def test_the_stub_fails_and_says_where_to_begin(task):
-    def stub(*arguments):
-        raise NotImplementedError("your code here")
-
-    async def async_stub(*arguments):
-        raise NotImplementedError("your code here")
-
-    verdict = task.judge(async_stub if task is ALL else stub)
-    assert not verdict.ok and "still empty" in verdict.message
-
-
 UNRULY = [print, 3, None, "ask", lambda: 1, lambda *a: None, lambda *a: 1, lambda *a: (), lambda *a: (1, 2, 3), lambda *a: {}, lambda *a: True,
           lambda *a: object(), lambda *a: 1 / 0, lambda *a: a, lambda *a: "", lambda *a: ("", True, None), lambda *a: [None], lambda *a: iter([])]
 
 
-@pytest.mark.parametrize("task", TASKS[:4], ids=lambda task: task.name)
-@pytest.mark.parametrize("function", UNRULY, ids=lambda function: getattr(function, "__name__", str(function)))
-def test_nothing_breaks_a_check(task, function, capsys):
-    before = wire.current()
-    verdict = task.judge(function)
-    assert not verdict.ok and verdict.message
-    assert "This check itself broke" not in verdict.message
-    assert wire.current() is before, "a check leaves nothing behind"
-    assert capsys.readouterr().out == "", "what the function prints stays out of the notebook"
+async def async_stub(*arguments):
+    raise NotImplementedError("your code here")
 
 
-# ---- the quiz -----------------------------------------------------------------------------------------------------
+class TestExercise(CheckCases):
+    tasks, right, wrong, unruly, quiz = TASKS[:4], RIGHT, WRONG, UNRULY, QUIZ
+    choices = (3, 4)
 
-
-@pytest.mark.parametrize("question", QUIZ.questions, ids=lambda question: question.text[:30])
-def test_every_choice_is_explained(question):
-    assert sum(choice.right for choice in question.choices) == 1
-    assert len({choice.text for choice in question.choices}) == len(question.choices) >= 3
-    assert all(len(choice.why) > 40 for choice in question.choices)
-    for letter, choice in zip("abcd", question.choices):
-        assert question.judge(letter).ok == choice.right
-
-
-def test_the_right_answers_have_no_pattern():
-    letters = [next(letter for letter, choice in zip("abcd", question.choices) if choice.right) for question in QUIZ.questions]
-    assert len(letters) >= 4 and len(set(letters)) >= 3
+    def stub(self, task):
+        return async_stub if task is ALL else super().stub(task)

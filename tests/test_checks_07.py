@@ -4,6 +4,7 @@ import io
 import json
 
 import pytest
+from check_cases import CheckCases
 from huggingface_hub import InferenceClient
 from PIL import Image
 
@@ -335,37 +336,13 @@ CASES = [(DRAW, DRAW_WRONG), (SWEEP, SWEEP_WRONG), (REDRAW, REDRAW_WRONG), (GRID
 SOLUTIONS = [(DRAW, draw), (DRAW, as_png), (SWEEP, sweep), (SWEEP, backwards), (REDRAW, redraw), (GRID, grid), (GRID, seeds_first)]
 
 
-@pytest.mark.parametrize("task, solution", SOLUTIONS, ids=lambda value: getattr(value, "__name__", ""))
-def test_the_solutions_pass_every_time(task, solution):
-    for _ in range(3):
-        verdict = task.judge(solution)
-        assert verdict.ok, verdict.message
-
-
-@pytest.mark.parametrize("task, mistake, message", [(task, mistake, message) for task, mistakes in CASES for mistake, message in mistakes.items()],
-                         ids=lambda value: getattr(value, "__name__", ""))
-def test_each_mistake_gets_its_own_message(task, mistake, message):
-    verdict = task.judge(mistake)
-    assert not verdict.ok
-    assert message in verdict.message
-    assert "This check itself broke" not in verdict.message
+class TestExercise(CheckCases):
+    tasks, right, quiz = [task for task, _ in CASES], SOLUTIONS, QUIZ
+    wrong = [(task, mistake, message) for task, mistakes in CASES for mistake, message in mistakes.items()]
+    draws_right, draws_wrong = 3, 1
 
 
 def test_the_stand_in_makes_pictures_of_the_asked_size():
     with spy(routes=Studio()):
         picture = InferenceClient(provider="fal-ai").text_to_image("A cat", model=models.image, width=96, height=64)
     assert picture.size == (96, 64)
-
-
-@pytest.mark.parametrize("task", [task for task, _ in CASES], ids=lambda task: task.name)
-def test_hints_go_from_a_nudge_to_nearly_the_code(task):
-    assert len(task.hints) == 3 and all(len(hint) > 40 for hint in task.hints)
-
-
-@pytest.mark.parametrize("question", QUIZ.questions, ids=lambda question: question.text[:30])
-def test_every_choice_is_explained(question):
-    assert sum(choice.right for choice in question.choices) == 1
-    assert len({choice.text for choice in question.choices}) == len(question.choices) == 4
-    assert all(len(choice.why) > 40 for choice in question.choices)
-    for letter, choice in zip("abcd", question.choices):
-        assert question.judge(letter).ok == choice.right

@@ -4,6 +4,7 @@ import os
 import time
 
 import pytest
+from check_cases import CheckCases
 from huggingface_hub import (
     HfApi, InferenceClient, create_inference_endpoint, get_inference_endpoint, list_inference_endpoints_hardware,
 )
@@ -639,29 +640,6 @@ WRONG = [(task, function, said) for task, cases in ((AUDIT, AUDIT_WRONG), (EVEN,
          for function, said in cases]
 
 
-@pytest.mark.parametrize("task, function", RIGHT, ids=lambda value: getattr(value, "__name__", getattr(value, "name", "")))
-def test_right(task, function):
-    verdict = task.judge(function)
-    assert verdict.ok, verdict.message
-
-
-@pytest.mark.parametrize("task, function, said", WRONG, ids=lambda value: getattr(value, "__name__", ""))
-def test_each_mistake_has_its_message(task, function, said):
-    verdict = task.judge(function)
-    assert not verdict.ok
-    assert said in verdict.message
-    assert len(verdict.message) > 40, "a message says what the mistake is about"
-
-
-@pytest.mark.parametrize("task", TASKS[:4], ids=lambda task: task.name)
-def test_the_stub_fails_and_says_where_to_begin(task):
-    def stub(*arguments):
-        raise NotImplementedError("your code here")
-
-    verdict = task.judge(stub)
-    assert not verdict.ok and "still empty" in verdict.message
-
-
 def leaves(*arguments):
     raise SystemExit(3)
 
@@ -684,16 +662,13 @@ UNRULY = [leaves, patient_for_ever, print, 3, None, "audit", lambda *a: 1, lambd
           lambda *a: (float("nan"), 1, []), lambda *a: (1, 2, {"x": 1}), lambda *a: -1]
 
 
-@pytest.mark.parametrize("task", TASKS[:4], ids=lambda task: task.name)
-@pytest.mark.parametrize("function", UNRULY, ids=lambda function: getattr(function, "__name__", str(type(function).__name__)))
-def test_nothing_breaks_a_check(task, function, capsys):
-    import huggingface_hub._inference_endpoints as hub
+class TestExercise(CheckCases):
+    tasks, right, wrong, unruly, quiz = TASKS[:4], RIGHT, WRONG, UNRULY, QUIZ
 
-    before = wire.current(), time.sleep, hub.time, time.monotonic, dict(models["chat"].price)
-    verdict = task.judge(function)
-    assert not verdict.ok and verdict.message and "This check itself broke" not in verdict.message
-    assert (wire.current(), time.sleep, hub.time, time.monotonic, dict(models["chat"].price)) == before, "a check leaves nothing behind"
-    assert capsys.readouterr().out == "", "what the function prints stays out of the notebook"
+    def left_behind(self):
+        import huggingface_hub._inference_endpoints as hub
+
+        return wire.current(), time.sleep, hub.time, time.monotonic, dict(models["chat"].price)
 
 
 def test_looking_without_end_is_ended():
@@ -734,19 +709,3 @@ def test_routes_leave_the_rest_to_the_spy():
 
         said = [httpx2.request(method, f"https://huggingface.co{path}").status_code for method, path in (("GET", "/mine"), ("POST", "/mine"), ("POST", "/mine"), ("GET", "/x"))]
     assert said == [200, 418, 200, 404] and len(service.sent) == 2
-
-
-# ---- the quiz -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("question", QUIZ.questions, ids=lambda question: question.text[:30])
-def test_every_choice_is_explained(question):
-    assert sum(choice.right for choice in question.choices) == 1
-    assert len({choice.text for choice in question.choices}) == len(question.choices) >= 3
-    assert all(len(choice.why) > 40 for choice in question.choices)
-    for letter, choice in zip("abcd", question.choices):
-        assert question.judge(letter).ok == choice.right
-
-
-def test_the_right_answers_are_not_all_in_one_place():
-    assert len({[choice.right for choice in question.choices].index(True) for question in QUIZ.questions}) > 1

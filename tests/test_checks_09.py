@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
+from check_cases import CheckCases
 from pydantic import BaseModel, ValidationError
 
 from helpers import models
@@ -381,44 +382,15 @@ MISTAKES_4 = {
     loses_everything: "Did you forget `return`",
 }
 
+SOLUTIONS = [(TRIAGE, triage), (NEAREST, nearest), (NOTE, note), (FINISH, finish)]
 CASES = [(TRIAGE, MISTAKES_1), (NEAREST, MISTAKES_2), (NOTE, MISTAKES_3), (FINISH, MISTAKES_4)]
 
 
-@pytest.mark.parametrize("task, solution", [(TRIAGE, triage), (NEAREST, nearest), (NOTE, note), (FINISH, finish)], ids=lambda value: getattr(value, "name", ""))
-def test_the_solutions_pass_every_time(task, solution):
-    for _ in range(5):
-        verdict = task.judge(solution)
-        assert verdict.ok, verdict.message
-
-
-@pytest.mark.parametrize("task, mistake, message", [(task, mistake, message) for task, mistakes in CASES for mistake, message in mistakes.items()],
-                         ids=lambda value: getattr(value, "__name__", ""))
-def test_each_mistake_gets_its_own_message(task, mistake, message):
-    for _ in range(3):
-        verdict = task.judge(mistake)
-        assert not verdict.ok
-        assert message in verdict.message
-        assert "This check itself broke" not in verdict.message
+class TestExercise(CheckCases):
+    tasks, right, quiz = [task for task, _ in CASES], SOLUTIONS, QUIZ
+    wrong = [(task, mistake, message) for task, mistakes in CASES for mistake, message in mistakes.items()]
+    draws_right, draws_wrong = 5, 3
 
 
 def test_results_in_another_order_are_not_accepted():
     assert not FINISH.judge(backwards).ok
-
-
-@pytest.mark.parametrize("task", [task for task, _ in CASES], ids=lambda task: task.name)
-def test_hints_go_from_a_nudge_to_nearly_the_code(task):
-    assert len(task.hints) == 3 and all(len(hint) > 40 for hint in task.hints)
-
-
-@pytest.mark.parametrize("question", QUIZ.questions, ids=lambda question: question.text[:30])
-def test_every_choice_is_explained(question):
-    assert sum(choice.right for choice in question.choices) == 1
-    assert len({choice.text for choice in question.choices}) == len(question.choices) == 4
-    assert all(len(choice.why) > 40 for choice in question.choices)
-    for letter, choice in zip("abcd", question.choices):
-        assert question.judge(letter).ok == choice.right
-
-
-def test_the_right_answers_have_no_pattern():
-    letters = [next(letter for letter, choice in zip("abcd", question.choices) if choice.right) for question in QUIZ.questions]
-    assert len(letters) >= 4 and len(set(letters)) >= 3
