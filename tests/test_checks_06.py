@@ -7,9 +7,8 @@ from collections import Counter
 from fractions import Fraction
 
 import numpy as np
-from huggingface_hub import InferenceClient
-import pytest
 from check_cases import CheckCases
+from huggingface_hub import InferenceClient
 
 from helpers import models
 from helpers.checks.lesson_06 import TASKS
