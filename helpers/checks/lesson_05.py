@@ -158,7 +158,7 @@ def check_search(search) -> str:
         expect(value != wanted, "You returned all texts, in the right order; the task asks for the `k` best.")
         expect(value != wanted[:k][::-1], f"The right {k}, but the best one comes last. Turn the order round.")
         expect(sorted(value) != sorted(wanted[:k]) or value == wanted[:k], f"The right {k} texts, but not with the best first.")
-        expect(len(value) == k, f"You returned {len(value)} texts; `k` was {k}.")
+        expect(len(value) == k, f"You returned {len(value)} texts; `k` was {k}. How many there should be is the caller's choice.")
         expect(value == wanted[:k], f"For a provider that answers with the shape {shape}, those are not the texts with the largest dot product `vectors @ question_vector`.")
         expect_unchanged(texts=(texts, given), vectors=(rows, kept))
     expect_refusal_through(search, new_client(), question, given, kept, k)
