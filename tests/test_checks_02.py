@@ -146,6 +146,19 @@ def the_class(token):
     return openai.OpenAI
 
 
+def by_changed_environment(token):
+    if not token:
+        raise ValueError("no token")
+    os.environ["OPENAI_API_KEY"] = token
+    return build("leave out")
+
+
+def connect_with_options(token):
+    if token in (None, ""):
+        raise ValueError("no token")
+    return openai.OpenAI(base_url=ROUTER, api_key=token).with_options(timeout=30, max_retries=0)
+
+
 CONNECT_WRONG = [
     (no_look, "silently took the key in OPENAI_API_KEY"), (only_none, "For the token ''"), (only_empty, "For the token None"),
     (asserts, "raised AssertionError"), (key_error, "raised KeyError"), (silent_error, "says nothing"), (prints_problem, "returned nothing"),
@@ -153,6 +166,7 @@ CONNECT_WRONG = [
     (no_v1, "lacks its `/v1`"), (dead_host, "switched off"), (too_far, "with nothing behind it"), (default_timeout, "ten minutes"),
     (no_timeout, "wait for ever"), (milliseconds, "30000 seconds"), (default_retries, "2 times by itself"), (other_library, "client of `huggingface_hub`"),
     (awaited, "has to be awaited"), (forgets_return, "Did you forget `return`"), (the_class, "an object of type type"),
+    (by_changed_environment, "changed `OPENAI_API_KEY` in the environment"),
 ]
 
 
@@ -289,13 +303,59 @@ def empty_text(client, model, needs):
     return cheapest(client, model, needs) or ""
 
 
+def rows_where(client, model, needs, listed=lambda row, model: row.id == model, status=lambda status: status == "live"):
+    return [offer for row in client.models.list().data if listed(row, model) for offer in row.providers
+            if status(offer["status"]) and offer.get("pricing") and all(offer.get(need) for need in needs)]
+
+
+def output_price(offer):
+    return offer["pricing"]["output"]
+
+
+def free_is_unknown(client, model, needs):
+    rows = [offer for offer in able(client, model, needs) if offer["pricing"]["output"]]
+    return lowest(client, model, rows, output_price)
+
+
+def any_but_error(client, model, needs):
+    return lowest(client, model, rows_where(client, model, needs, status=lambda status: status != "error"), output_price)
+
+
+def name_begins_so(client, model, needs):
+    return lowest(client, model, rows_where(client, model, needs, listed=lambda row, model: row.id.startswith(model)), output_price)
+
+
+def price_as_text(client, model, needs):
+    return lowest(client, model, able(client, model, needs), lambda offer: str(offer["pricing"]["output"]))
+
+
+def empties_needs(client, model, needs):
+    found = cheapest(client, model, needs)
+    needs.clear()
+    return found
+
+
+def asks_with_its_own(client, model, needs):
+    return cheapest(openai.OpenAI(base_url=ROUTER, api_key=client.api_key or os.environ["HF_TOKEN"]), model, needs)
+
+
+def cheapest_sorted(client, model, needs):
+    listed = {row.id: row.to_dict() for row in client.models.list()}
+    rows = sorted((offer["pricing"]["output"], offer["provider"]) for offer in listed[model]["providers"]
+                  if offer["status"] == "live" and "pricing" in offer and all(offer.get(need) is True for need in needs))
+    if rows:
+        return model + ":" + rows[0][1]
+
+
 CHEAPEST_WRONG = [
     (by_input, "two prices"), (dearest, "did not choose the lowest"), (also_dead, "not answering"), (missing_is_free, "Not known is not free"),
     (needs_nothing, "says it cannot"), (unsaid_is_yes, "does not say whether it can"), (any_need, "only one of them"), (always_both, "Nothing was needed"),
     (brackets, "Read with `.get(…)`"), (no_default, "Return None then"), (first_offer, "did not choose the lowest"), (every_model, "chose another model"), (one_model, "than the one that was asked for"),
     (provider_only, "the provider alone"), (whole_offer, "the whole offer"), (the_policy, "list of models was not asked for"),
     (asks_a_model, "You asked a model"), (somebody_always, "Nobody fits, and you named"), (twice_listed, "2 times"), (as_attributes, "a list of dictionaries"),
-    (empty_text, "The form is the model's id"),
+    (empty_text, "The form is the model's id"), (free_is_unknown, "A price of 0 is known"), (any_but_error, "\"staging\""),
+    (name_begins_so, "whose name only begins like"), (price_as_text, "did not choose the lowest"), (empties_needs, "changed the list `needs`"),
+    (asks_with_its_own, "a client of its own"),
 ]
 
 
@@ -463,6 +523,29 @@ def as_dictionary(client, history, text, keep):
     return client.chat.completions.create(model=models.chat, messages=messages, max_tokens=80)["choices"], history
 
 
+def own_error(client, history, text, keep):
+    try:
+        return say(client, history, text, keep)
+    except openai.APIError as error:
+        raise RuntimeError("the request failed") from error
+
+
+def own_client(client, history, text, keep):
+    return say(openai.OpenAI(base_url=ROUTER, api_key=os.environ["HF_TOKEN"]), history, text, keep)
+
+
+def dumped_message(client, history, text, keep):
+    reply = ask(client, [*shortened(history, keep), {"role": "user", "content": text}])
+    return reply.content, [*history, {"role": "user", "content": text}, reply.model_dump()]
+
+
+def say_in_place_of_a_copy(client, history, text, keep):
+    said = [*history, {"role": "user", "content": text}]
+    reply = ask(client, [message for i, message in enumerate(said) if i == 0 or i >= len(said) - 1 - 2 * keep])
+    said.append(reply.to_dict())
+    return reply.content, said
+
+
 SAY_WRONG = [
     (sends_all, "You sent the whole history"), (minus_zero, "-0 is 0"), (one_message_a_turn, "two messages"), (no_instructions, "instructions (the system message"),
     (no_memory, "without what was said before"), (first_turns, "must hold 6 messages"), (question_first, "not the last message"), (instructions_twice, "instructions are in the request twice"), (appends, "You changed the history"),
@@ -470,6 +553,7 @@ SAY_WRONG = [
     (old_history, "the old one"), (wrong_role, "role `system`"), (message_object, "ChatCompletionMessage"), (answer_only, "two things"), (swapped, "wrong order"),
     (whole_message, "message object"), (hides_errors, "as if nothing had happened"), (made_up, "No request was sent"), (no_limit, "no `max_tokens`"),
     (hub_name, "`InferenceClient`'s name"), (by_position, "passed by name"), (says_nothing, "returns nothing"), (as_dictionary, "attributes only"),
+    (own_error, "raised RuntimeError in place of the error"), (own_client, "a client of its own"), (dumped_message, "more than role and content"),
 ]
 
 
@@ -669,6 +753,62 @@ def unchecked(client, text):
     return parsed(response)
 
 
+def second_outside_the_try(client, text):
+    try:
+        return parsed(parse(client, text, 100))
+    except ValidationError:
+        return None
+    except openai.LengthFinishReasonError:
+        return parsed(parse(client, text, 400))
+
+
+def again_on_everything(client, text):
+    try:
+        return parsed(parse(client, text, 100))
+    except ValidationError:
+        return None
+    except openai.OpenAIError:
+        return to_ticket_from(client, text, 400)
+
+
+def to_ticket_from(client, text, max_tokens, **changes):
+    try:
+        return parsed(parse(client, text, max_tokens, **changes))
+    except ValidationError:
+        return None
+
+
+def none_if(kind):
+    def hides_one(client, text):
+        try:
+            return to_ticket(client, text)
+        except kind:
+            return None
+
+    return hides_one
+
+
+def second_by_another(client, text):
+    try:
+        return to_ticket_from(client, text, 100)
+    except openai.LengthFinishReasonError:
+        return to_ticket_from(client, text, 400, model=models.chat)
+
+
+def ticket_own_client(client, text):
+    return to_ticket(openai.OpenAI(base_url=ROUTER, api_key=os.environ["HF_TOKEN"]), text)
+
+
+def to_ticket_nested(client, text):
+    try:
+        try:
+            return parsed(parse(client, text, 100))
+        except openai.LengthFinishReasonError:
+            return parsed(parse(client, text, 400))
+    except ValidationError:
+        return None
+
+
 TICKET_WRONG = [
     (once, "was not asked for again"), (same_limit, "cut at the same place"), (other_limit, "must allow 400"), (until_whole, "again and again"), (begins_big, "Begin with 100"),
     (cut_is_none, "as if it were whole"), (lets_unfit_through, "made your function raise `ValidationError`"), (catches_all, "your function hid it"),
@@ -677,6 +817,9 @@ TICKET_WRONG = [
     (no_schema, "no `response_format`"), (any_json, "some JSON, of whatever shape"), (other_class, "not that of the class `Ticket`"), (chat_model, "You asked"),
     (no_text, "question is not in the request"), (ticket_made_up, "No request was sent"), (ticket_fixed, "what came back in this very call"),
     (ticket_no_limit, "no `max_tokens`"), (another_question, "something else than the first"), (unchecked, "a dictionary all the same"),
+    (second_outside_the_try, "the second one belongs inside the `try` too"), (again_on_everything, "you sent it again"),
+    (none_if(openai.APIConnectionError), "The connection failed"), (none_if(openai.RateLimitError), "429"),
+    (second_by_another, "asked another model"), (ticket_own_client, "a client of its own"),
 ]
 
 
@@ -848,6 +991,55 @@ def no_answer(client, question, tools):
     with_tools(client, question, tools)
 
 
+def evaluated(call, tools):
+    if call.function.name not in tools:
+        return "no such tool"
+    arguments, function = tools[call.function.name]
+    try:
+        return function(**arguments.model_validate(eval(call.function.arguments)).model_dump())
+    except (ValidationError, SyntaxError) as error:
+        return str(error)
+
+
+def answered_by_another(client, question, tools):
+    messages, message = first_request(client, question, tools)
+    if not message.tool_calls:
+        return message.content
+    results = [{"role": "tool", "tool_call_id": call.id, "content": result(call, tools)} for call in message.tool_calls]
+    return client.chat.completions.create(model=models.chat, messages=[*messages, message, *results]).choices[0].message.content
+
+
+def stops_at_the_first(client, question, tools, run_on=False):
+    messages, message = first_request(client, question, tools)
+    if not message.tool_calls:
+        return message.content
+    known = all(call.function.name in tools for call in message.tool_calls)
+    results = []
+    for call in message.tool_calls:
+        results.append({"role": "tool", "tool_call_id": call.id, "content": result(call, tools) if known else "error: no such tool"})
+        if not known and not run_on:
+            break
+    return second_request(client, [*messages, message, *results])
+
+
+def all_or_nothing(client, question, tools):
+    return stops_at_the_first(client, question, tools, run_on=True)
+
+
+def tools_own_client(client, question, tools):
+    return with_tools(openai.OpenAI(base_url=ROUTER, api_key=os.environ["HF_TOKEN"]), question, tools)
+
+
+def with_tools_in_a_loop(client, question, tools):
+    messages = [{"role": "user", "content": question}]
+    while True:
+        message = client.chat.completions.create(model=models.tools, messages=messages, tools=described(tools)).choices[0].message
+        if not message.tool_calls:
+            return message.content
+        messages.append(message.to_dict())
+        messages += [{"role": "tool", "tool_call_id": call.id, "content": result(call, tools)} for call in message.tool_calls]
+
+
 TOOLS_WRONG = [
     (make(run=no_list), "tool that does not exist. Your function raised KeyError"), (make(run=unchecked_arguments), "ran the tool with them"),
     (make(run=raises_on_bad), "did not fit the class (wrong type"), (make(run=any_tool), "`delete_everything`, which is not in"), (make(run=silent_refusal), "got no word about it"),
@@ -856,15 +1048,18 @@ TOOLS_WRONG = [
     (make(with_id=False), "lacks its `tool_call_id`"), (make(with_question=False), "lacks the question"), (make(with_message=False), "asked for the call"),
     (returns_result, "the tool's result itself"), (no_run, "nothing was run"), (runs_not, "never ran it"), (calls_always, "answered without a call"),
     (offers_none, "describes no tools"), (one_offered, "describes the tools"), (nameless, "describes the tools OrderStatus"), (no_arguments_described, "does not name its arguments"),
-    (asks_on, "one round"), (no_answer, "returns nothing (None)"),
+    (asks_on, "one round"), (no_answer, "returns nothing (None)"), (make(run=evaluated), "With `eval` a model"),
+    (answered_by_another, "The second request asked another model"), (stops_at_the_first, "Every call needs a result"),
+    (all_or_nothing, "only the second was allowed"), (tools_own_client, "a client of its own"),
 ]
 
 
 # ---- all of them --------------------------------------------------------------------------------------------------
 
 WRONG = [(task, function, part) for task, wrong in zip(TASKS, (CONNECT_WRONG, CHEAPEST_WRONG, SAY_WRONG, TICKET_WRONG, TOOLS_WRONG)) for function, part in wrong]
-RIGHT = [(CONNECT, connect), (CONNECT, connect_otherwise), (CHEAPEST, cheapest), (CHEAPEST, cheapest_otherwise), (SAY, say), (SAY, say_otherwise),
-         (TICKET, to_ticket), (TICKET, to_ticket_otherwise), (TOOLS, with_tools), (TOOLS, with_tools_otherwise), (TOOLS, make())]
+RIGHT = [(CONNECT, connect), (CONNECT, connect_otherwise), (CONNECT, connect_with_options), (CHEAPEST, cheapest), (CHEAPEST, cheapest_otherwise),
+         (CHEAPEST, cheapest_sorted), (SAY, say), (SAY, say_otherwise), (SAY, say_in_place_of_a_copy), (TICKET, to_ticket), (TICKET, to_ticket_otherwise),
+         (TICKET, to_ticket_nested), (TOOLS, with_tools), (TOOLS, with_tools_otherwise), (TOOLS, with_tools_in_a_loop), (TOOLS, make())]
 
 
 @pytest.mark.parametrize(("task", "function", "part"), WRONG, ids=lambda value: getattr(value, "__name__", None) or getattr(value, "name", None))

@@ -2,14 +2,16 @@
 
 import random
 import time
+from time import perf_counter as now
 
 import httpx2
 import pytest
+from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError
 
 from helpers import models, wire
 from helpers.checks.lesson_03 import TASKS
-from helpers.retry import classify, parse_ratelimit
+from helpers.retry import backoff, classify, parse_ratelimit, parse_retry_after
 
 RETRY, WAIT, AGAIN, WITHIN, STREAM, QUIZ = TASKS
 SOON = {408, 425, 429, 500, 502, 503, 504}
@@ -118,12 +120,64 @@ def waits_inside(error):
     return should_retry(error)
 
 
+def status_of(error):
+    return getattr(getattr(error, "response", None), "status_code", None)
+
+
+def all_from_500(error):
+    return should_retry(error) or (status_of(error) or 0) >= 500
+
+
+def some_proxies(error):
+    return should_retry(error) and (status_of(error) or 0) < 525
+
+
+def conflict_too(error):
+    return should_retry(error) or status_of(error) == 409
+
+
+def not_too_early(error):
+    return should_retry(error) and status_of(error) != 425
+
+
+def money_by_word(error):
+    return "insufficient_quota" not in str(error) if status_of(error) == 429 else should_retry(error)
+
+
+def any_os_error(error):
+    return should_retry(error) or isinstance(error, OSError) and status_of(error) is None
+
+
+def any_connection_error(error):
+    return should_retry(error) or isinstance(error, ConnectionError)
+
+
+def any_httpx_error(error):
+    return should_retry(error) or isinstance(error, httpx2.HTTPError) and status_of(error) is None
+
+
+def by_match(error):
+    match error:
+        case InferenceTimeoutError() | httpx2.TransportError():
+            return True
+        case HfHubHTTPError(response=httpx2.Response(status_code=429)):
+            try:
+                return error.response.json()["error"]["code"] != "insufficient_quota"
+            except (KeyError, TypeError, ValueError):
+                return True
+        case HfHubHTTPError():
+            return error.response.status_code in SOON or error.response.status_code > 519
+    return False
+
+
 RETRY_WRONG = [
     (by_text, "contains \"429\" and \"503\""), (by_text_of_message, "talks about 429 tokens"), (status_only, "'response'"), (no_connections, "httpx2.ConnectError"),
     (no_timeouts, "InferenceTimeoutError"), (only_refused, "httpx2.ReadError"), (money_too, "insufficient_quota"), (money_by_index, "a text in most"),
     (all_5xx_only, "when to come back"), (no_proxies, "belong to proxies"), (all_of_them, "A 401 stays a 401"), (all_http, "A 401 stays a 401"),
     (unknown_too, "a mistake in the program"), (none_at_all, "when to come back"), (as_kind, "True or False"), (forgets_false, "nothing (None)"),
     (prints_it, "nothing (None)"), (not_found_too, "nothing at this address"), (waits_inside, "It only decides"),
+    (all_from_500, "A 501"), (some_proxies, "this was a 530"), (conflict_too, "A 409"), (not_too_early, "A 425"), (money_by_word, "not for a word in the text"),
+    (any_os_error, "FileNotFoundError"), (any_connection_error, "OfflineModeIsEnabled"), (any_httpx_error, "TooManyRedirects"),
 ]
 
 
@@ -143,7 +197,7 @@ def seconds_to_wait(headers, failures):
 
 
 def a_little_more(headers, failures):
-    return seconds_to_wait(headers, failures) + (0.5 if len(headers) and "r=12" not in str(headers) else 0)
+    return seconds_to_wait(headers, failures) + (0.5 if len(headers) and "t=250" not in str(headers) else 0)
 
 
 def ignores_headers(headers, failures):
@@ -191,7 +245,7 @@ def at_most_cap(headers, failures):
 
 
 def no_chance(headers, failures):
-    return seconds_to_wait(headers, failures) if len(headers) and "r=12" not in str(headers) else min(20, 0.5 * 2 ** (failures - 1))
+    return seconds_to_wait(headers, failures) if len(headers) and "t=250" not in str(headers) else min(20, 0.5 * 2 ** (failures - 1))
 
 
 def a_little_chance(headers, failures):
@@ -222,12 +276,38 @@ def below_zero(headers, failures):
     return seconds_to_wait(headers, failures) if len(headers) else random.uniform(-0.5, 0.5)
 
 
+def capped_after_the_draw(headers, failures):
+    return seconds_to_wait(headers, failures) if len(headers) else min(20, random.uniform(0, 0.5 * 2 ** (failures - 1)))
+
+
+def nearly_empty(headers, failures):
+    limit = parse_ratelimit(headers)
+    return limit.reset if limit and limit.remaining <= 1 and "retry-after" not in headers else seconds_to_wait(headers, failures)
+
+
+def both_waits(headers, failures):
+    limit = parse_ratelimit(headers)
+    told = float(headers.get("retry-after", 0)) + (limit.reset if limit and limit.remaining == 0 else 0)
+    return told or jitter(failures)
+
+
+def half_of_it(headers, failures):
+    return seconds_to_wait(headers, failures) if len(headers) else jitter(failures) / 2
+
+
+def with_the_parsers(headers, failures):
+    limit = parse_ratelimit(headers)
+    told = max(parse_retry_after(headers) or 0, limit.reset if limit and not limit.remaining else 0)
+    return told or backoff(failures)
+
+
 WAIT_WRONG = [
     (ignores_headers, "Never come back earlier"), (ignores_ratelimit, "and nothing else"), (ignores_retry_after, "`Retry-After:"), (whole_numbers, "Take `float(…)`"),
     (as_it_stands, "returned a text"), (the_shorter, "the longer one counts"), (retry_after_wins, "the longer one counts"), (any_reset, "12 requests remain"),
     (doubles_it, "do not double"), (at_most_cap, "Never come back earlier"), (no_chance, "come back together"), (a_little_chance, "whole range"),
     (no_cap, "ends at the cap"), (counts_from_zero, "from 0 to 0.5 s"), (one_range, "never went above"), (waits_itself, "waits by itself"),
     (returns_nothing, "nothing (None)"), (below_zero, "Time does not run backwards"),
+    (capped_after_the_draw, "you draw first"), (nearly_empty, "1 request remains"), (both_waits, "do not double"), (half_of_it, "never went above"),
 ]
 
 
@@ -388,12 +468,68 @@ def made_up(client, question):
     return "An answer."
 
 
+def own_client(client, question):
+    return ask_again(InferenceClient(), question)
+
+
+def endless_without_connection(client, question):
+    failures = 0
+    while True:
+        try:
+            return ask(client, question)
+        except Exception as error:
+            failures += not isinstance(error, httpx2.TransportError)
+            if failures >= 4 or not should_retry(error):
+                raise
+            time.sleep(seconds_to_wait(headers_of(error), max(failures, 1)))
+
+
+def endless_when_throttled(client, question):
+    failures = 0
+    while True:
+        try:
+            return ask(client, question)
+        except Exception as error:
+            failures += status_of(error) != 429
+            if failures >= 4 or not should_retry(error):
+                raise
+            time.sleep(seconds_to_wait(headers_of(error), max(failures, 1)))
+
+
+def always_the_first(client, question):
+    return ask_again(client, question, pause=lambda headers, failures: seconds_to_wait(headers, 1))
+
+
+def other_model_next(client, question):
+    try:
+        return ask(client, question)
+    except Exception as error:
+        if not should_retry(error):
+            raise
+        time.sleep(seconds_to_wait(headers_of(error), 1))
+        messages = [{"role": "user", "content": question}]
+        return client.chat_completion(messages, model=models.tools).choices[0].message.content
+
+
+def calls_itself(client, question, failures=1):
+    try:
+        return ask(client, question)
+    except Exception as error:
+        if failures >= 4 or not should_retry(error):
+            raise
+        seconds = seconds_to_wait(headers_of(error), failures)
+    time.sleep(seconds)
+    return calls_itself(client, question, failures + 1)
+
+
 AGAIN_WRONG = [
     (never_again, "A 503 was not tried again"), (three_tries, "gave up after 3 requests"), (five_tries, "you sent 5 requests"), (for_ever, "4 are allowed"),
     (tries_everything, "A 401 was tried again"), (no_pause, "without waiting"), (one_second, "Nobody said how long"), (without_headers, "Give `seconds_to_wait` the headers"),
     (from_zero, "1 for the first"), (always_headers, "has no response"), (only_hub_errors, "The connection was refused"), (sleeps_after_the_last, "The last one was for nothing"),
     (runtime_error, "RuntimeError instead"), (ends_in_none, "as if there were an answer"), (sorry, "as if there were an answer"), (waits_first, "waited all the same"),
     (prints_answer, "prints the answer and returns nothing"), (made_up, "No request was sent"),
+    (own_client, "a client of its own"), (endless_without_connection, "The connection was refused again and again"), (endless_when_throttled, "refused every time (429)"),
+    (always_the_first, "your third pause was never longer"), (other_model_next, "You asked"),
 ]
 
 
@@ -518,10 +654,99 @@ def timeout_error(client, question, patience):
         raise
 
 
+def nearly_fits(client, question, patience):
+    return ask_within(client, question, patience - 0.001)
+
+
+def own_client_within(client, question, patience):
+    return ask_within(InferenceClient(timeout=30), question, patience)
+
+
+def draws_again(client, question, patience):
+    waited, failures = 0, 0
+    while True:
+        try:
+            return ask(client, question)
+        except Exception as error:
+            failures += 1
+            if not should_retry(error) or waited + seconds_to_wait(headers_of(error), failures) > patience:
+                raise
+            time.sleep(seconds_to_wait(headers_of(error), failures))
+            waited += seconds_to_wait(headers_of(error), failures)
+
+
+def ten_tries(client, question, patience):
+    waited = 0
+    for failures in range(1, 11):
+        try:
+            return ask(client, question)
+        except Exception as error:
+            seconds = seconds_to_wait(headers_of(error), failures)
+            if not should_retry(error) or waited + seconds > patience or failures == 10:
+                raise
+            time.sleep(seconds)
+            waited += seconds
+
+
+def within_by_first_pause(client, question, patience):
+    waited = 0
+    while True:
+        try:
+            return ask(client, question)
+        except Exception as error:
+            seconds = seconds_to_wait(headers_of(error), 1)
+            if not should_retry(error) or waited + seconds > patience:
+                raise
+            time.sleep(seconds)
+            waited += seconds
+
+
+def by_the_clock(client, question, patience):
+    end, failures = time.monotonic() + patience, 0
+    while True:
+        try:
+            return ask(client, question)
+        except Exception as error:
+            failures += 1
+            seconds = seconds_to_wait(headers_of(error), failures)
+            if not should_retry(error) or time.monotonic() + seconds > end:
+                raise
+            time.sleep(seconds)
+
+
+def by_another_clock(client, question, patience):
+    started, failures = now(), 0
+    while True:
+        try:
+            return ask(client, question)
+        except Exception as error:
+            failures += 1
+            seconds = seconds_to_wait(headers_of(error), failures)
+            if not should_retry(error) or now() - started + seconds > patience:
+                raise
+        time.sleep(seconds)
+
+
+def a_little_later(client, question, patience):
+    """With half a second more than the server asked for, which task 2 allows."""
+    waited, failures = 0, 0
+    while True:
+        try:
+            return ask(client, question)
+        except Exception as error:
+            failures += 1
+            seconds = a_little_more(headers_of(error), failures) if "retry-after" in headers_of(error) else seconds_to_wait(headers_of(error), failures)
+            if not should_retry(error) or waited + seconds > patience:
+                raise
+        time.sleep(seconds)
+        waited += seconds
+
+
 WITHIN_WRONG = [
     (each_by_itself, "not all of them together"), (shortens, "only comes too early"), (asks_afterwards, "whether it still fits"), (ignores_patience, "whether it still fits"),
     (counts_tries, "there is no number of tries"), (skips_the_wait, "without waiting"), (none_when_over, "returned nothing (None)"), (patient_with_all, "A 403 was tried again"),
-    (timeout_error, "TimeoutError instead"), (lambda client, question, patience: "An answer.", "No request was sent"),
+    (nearly_fits, "fits exactly"), (own_client_within, "a client of its own"), (draws_again, "once for each failure"), (ten_tries, "there is no number of tries"),
+    (within_by_first_pause, "the number of failures so far, which grows"), (timeout_error, "TimeoutError instead"), (lambda client, question, patience: "An answer.", "No request was sent"),
 ]
 
 
@@ -652,18 +877,72 @@ def forgets_yield(client, question):
         pass
 
 
+def streams(client, question, guard=True, pause=seconds_to_wait, allowed=0):
+    """A `stream_text` that does one thing differently. allowed : how many pieces do not count as handed over."""
+    pieces = 0
+    for failures in range(1, 4):
+        try:
+            for chunk in client.chat_completion([{"role": "user", "content": question}], model=models.chat, max_tokens=200, stream=True):
+                if (chunk.choices or not guard) and chunk.choices[0].delta.content:
+                    pieces += 1
+                    yield chunk.choices[0].delta.content
+            return
+        except Exception as error:
+            if pieces > allowed or failures == 3 or not should_retry(error):
+                raise
+            if pause is not None:
+                time.sleep(pause(headers_of(error), failures))
+
+
+def no_guard(client, question):
+    return streams(client, question, guard=False)
+
+
+def no_wait(client, question):
+    return streams(client, question, pause=None)
+
+
+def waits_untold(client, question):
+    return streams(client, question, pause=lambda headers, failures: seconds_to_wait({}, failures))
+
+
+def one_piece_is_none(client, question):
+    return streams(client, question, allowed=1)
+
+
+def streams_own_client(client, question):
+    return streams(InferenceClient(), question)
+
+
+def first_piece_apart(client, question):
+    for failures in range(1, 4):
+        try:
+            pieces = pieces_of(client, question)
+            first = next(pieces, None)
+            break
+        except Exception as error:
+            if failures == 3 or not should_retry(error):
+                raise
+            time.sleep(seconds_to_wait(headers_of(error), failures))
+    if first is not None:
+        yield first
+        yield from pieces
+
+
 STREAM_WRONG = [
     (begins_anew, "you began anew"), (no_retry, "Nobody has read anything yet"), (collects, "collects first"), (swallows, "as if the answer were whole"),
     (whole_text, "all at once"), (as_a_list, "all at once"), (one_piece, "in one piece"), (not_a_stream, "did not ask for a stream"), (with_none, "nothing (None)"),
     (chunks_themselves, "Hand over the text"), (tries_all, "A 401 was tried again"), (five_streams, "you sent 5 requests"), (sleeps_last, "waited after the last try"),
-    (forgets_yield, "nothing (None)"),
+    (forgets_yield, "nothing (None)"), (no_guard, "`choices` is an empty list"), (no_wait, "without waiting"), (waits_untold, "`Retry-After: 30`"),
+    (one_piece_is_none, "one piece is enough"), (streams_own_client, "a client of its own"),
 ]
 
 
 # ---- all of them ---------------------------------------------------------------------------------------------------
 
-SOLVED = [(RETRY, should_retry), (RETRY, with_the_library), (WAIT, seconds_to_wait), (WAIT, a_little_more), (AGAIN, ask_again), (AGAIN, in_a_while_loop),
-          (WITHIN, ask_within), (WITHIN, counts_down), (STREAM, stream_text)]
+SOLVED = [(RETRY, should_retry), (RETRY, with_the_library), (RETRY, by_match), (WAIT, seconds_to_wait), (WAIT, a_little_more), (WAIT, with_the_parsers),
+          (AGAIN, ask_again), (AGAIN, in_a_while_loop), (AGAIN, calls_itself), (WITHIN, ask_within), (WITHIN, counts_down), (WITHIN, by_the_clock),
+          (WITHIN, by_another_clock), (WITHIN, a_little_later), (STREAM, stream_text), (STREAM, streams), (STREAM, first_piece_apart)]
 WRONG = [(task, function, said) for task, wrong in
          ((RETRY, RETRY_WRONG), (WAIT, WAIT_WRONG), (AGAIN, AGAIN_WRONG), (WITHIN, WITHIN_WRONG), (STREAM, STREAM_WRONG)) for function, said in wrong]
 

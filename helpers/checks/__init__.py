@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from helpers.checks.spy import GIVEN, NotYet, Raised, Spy, answer, broken, error, reply, spy, words
+from helpers.models import models
 
 __all__ = ["GIVEN", "Choice", "NotYet", "Question", "Quiz", "Raised", "Spy", "Task", "Verdict", "answer", "broken", "call_whole", "error",
            "expect", "expect_chat_request", "expect_given_client", "expect_refusal_through", "expect_text", "reply", "spy", "words"]
@@ -152,8 +153,8 @@ def expect_chat_request(service: Spy, question: str, model: str, max_tokens: int
            "`system` is for how to answer, `assistant` for what the model said before.")
     expect(not service.leaked, "Your token is in the body of the request, where the model reads it and others may log it. "
                                                        "The client sends it in a header by itself: take it out.")
-    asked = str(body.get("model"))
-    expect(asked.split(":")[0] == model, f"You asked `{asked}`. Take the model's id from the registry, `models.chat`: it is kept up to date there.")
+    asked, name = str(body.get("model")), next((row.name for row in models if row.id == model), "chat")
+    expect(asked.split(":")[0] == model, f"You asked `{asked}`. Take the model's id from the registry, `models.{name}`: it is kept up to date there.")
     if max_tokens is not None:
         expect(body.get("max_tokens") is not None, f"The request has no `max_tokens`: the model may write as long as it likes, and you pay for every token. Pass `max_tokens={max_tokens}`.")
         expect(body.get("max_tokens") == max_tokens, f"`max_tokens` was {body.get('max_tokens')!r}; this task asks for {max_tokens}.")

@@ -11,7 +11,8 @@ import httpx2
 
 from helpers import wire
 from helpers.checks import (
-    Choice, NotYet, Question, Quiz, Raised, Task, answer, describe, error, expect, expect_chat_request, expect_text, reply, spy, words,
+    GIVEN, Choice, NotYet, Question, Quiz, Raised, Task, answer, broken, describe, error, expect, expect_chat_request, expect_given_client, expect_text,
+    reply, spy, words,
 )
 from helpers.models import models
 from helpers.wire import Answer
@@ -24,7 +25,7 @@ def new_client():
     import openai
     from huggingface_hub import get_token
 
-    return openai.OpenAI(base_url=ROUTER, api_key=get_token, max_retries=0, timeout=10)
+    return openai.OpenAI(base_url=ROUTER, api_key=get_token, max_retries=0, timeout=10, default_headers=GIVEN)
 
 
 def call(service, function, *arguments):
@@ -52,7 +53,11 @@ def check_connect(connect) -> str:
     token = f"hf_{random.getrandbits(160):040x}"        # another one than in the environment
     key_of_another = f"sk-{words(1)}"
     with spy() as service, patch.dict(os.environ, {"OPENAI_API_KEY": key_of_another}):
+        before = dict(os.environ)
         client = call(service, connect, token)
+        changed = sorted(name for name in before.keys() | os.environ if before.get(name) != os.environ.get(name))
+        expect(not changed, f"Your function changed {', '.join(f'`{name}`' for name in changed)} in the environment, and with it every other client of the program. "
+                            "Pass everything to this one: `OpenAI(base_url=…, api_key=token, …)`.")
         expect(client is not None, "Your function returns nothing (None). Did you forget `return`?")
         expect(type(client).__name__ != "InferenceClient", "That is the client of `huggingface_hub`. This task wants `openai`'s: `OpenAI(base_url=…, api_key=…)`.")
         expect(not isinstance(client, AsyncOpenAI), "`AsyncOpenAI` has to be awaited. This task wants the plain `OpenAI`.")
@@ -128,21 +133,25 @@ def catalogue(service, *listed: tuple[str, list[dict]]):
 
 def check_cheapest(cheapest) -> str:
     names = [f"{words(1)}-{i}" for i in range(9)]
-    prices = sorted(cents / 100 for cents in random.sample(range(20, 1800), 9))      # no two alike
+    # No two alike, and the lowest has one digit before the point and the others two: as texts they would be in another order.
+    prices = [random.randint(200, 999) / 100] + sorted(cents / 100 for cents in random.sample(range(1000, 1800), 8))
 
     def run(offers: list[dict], *needs: str):
         """The provider that was chosen out of these offers; other models are cheaper."""
         model, other, cheap = f"{words(1)}/{words(1)}", f"{words(1)}/{words(1)}", [offer(names[8], 0.01)]
         random.shuffle(offers)
-        with spy() as service, catalogue(service, (other, cheap), (model, offers), (models.tools, cheap)):
+        given = list(needs)
+        with spy() as service, catalogue(service, (other, cheap), (f"{model}-mini", cheap), (model, offers), (models.tools, cheap)):
             try:
-                value = call(service, cheapest, new_client(), model, list(needs))
+                value = call(service, cheapest, new_client(), model, given)
             except Raised as raised:
                 expect(not isinstance(raised.error, KeyError), f"{raised}. Not every offer has every field. Read with `.get(…)`, which gives None where there is nothing.")
                 expect("'dict' object has no attribute" not in str(raised.error), f"{raised}. `model.providers` is a list of dictionaries: `offer[\"status\"]`.")
                 raise
         expect(not service.sent.entries, "You asked a model. The prices are in the list of models: `client.models.list()`, which is free.")
         expect(any(entry.path == "/v1/models" for entry in service.lookups), "The list of models was not asked for, so the answer cannot be today's. Call `client.models.list()`.")
+        expect_given_client(service)
+        expect(given == list(needs), "You changed the list `needs` that was passed to you; whoever called your function may still need it.")
         expect(len(service.lookups) == 1, f"You asked for the list {len(service.lookups)} times; once is enough, keep it in a variable.")
         if value is not None:
             expect(not isinstance(value, dict), "You returned the whole offer. The task asks for the text that goes into `model=`: the model's id, a colon, the provider.")
@@ -150,6 +159,8 @@ def check_cheapest(cheapest) -> str:
             expect(not value.startswith((f"{other}:", f"{models.tools}:")),
                    f"You chose another model (`{value}`) than the one that was asked for, `{model}`. Take the offers of the one whose `id` is the argument `model`.")
             expect(value not in names, "You returned the provider alone. The text that goes into `model=` is the model's id, a colon, the provider.")
+            expect(value != f"{model}-mini:{names[8]}" and value != f"{model}:{names[8]}",
+                   f"That offer belongs to another model, `{model}-mini`, whose name only begins like the one that was asked for. Compare the whole `id`: `listed.id == model`.")
             expect(value.startswith(f"{model}:"), f"You returned `{value}`. The form is the model's id, a colon, the provider: `{model}:{names[0]}`.")
         return value and value.split(":")[-1]
 
@@ -163,6 +174,10 @@ def check_cheapest(cheapest) -> str:
                if chosen == one or chosen == three else f"`{chosen}` is none of the providers.")
     chosen = run([offer(one, prices[0], status="error"), offer(two, prices[3])])
     expect(chosen == two, "You chose a provider whose `status` is \"error\": it is not answering. Take only offers whose `status` is \"live\".")
+    chosen = run([offer(one, prices[0], status="staging"), offer(two, prices[3])])
+    expect(chosen == two, "You chose a provider whose `status` is \"staging\". There are more statuses than two: take only offers whose `status` is \"live\".")
+    chosen = run([offer(one, 0.0), offer(two, prices[3])])
+    expect(chosen == one, "One provider's price is 0, which is the lowest there is, and you left it out. A price of 0 is known, and 0 is false in an `if`: ask whether there is a `pricing`, not whether its number is true.")
     chosen = run([offer(one, None), offer(two, prices[3])])
     expect(chosen == two, "You chose a provider that does not say its price. Not known is not free: leave such offers out.")
     for need, at in zip(ABILITIES, ("tools", "schema")):
@@ -200,6 +215,7 @@ def check_say(say) -> str:
         with spy() as service:
             value = call(service, say, new_client(), given, text, keep)
         expect_chat_request(service, text, models.chat, SAY_TOKENS)
+        expect_given_client(service)
         expect(len(service.sent) == 1, f"You sent {len(service.sent)} requests for one turn.")
         sent = service.sent.last.json["messages"]
         _expect_messages(sent, before, text, keep)
@@ -221,8 +237,9 @@ def check_say(say) -> str:
     with spy(error(401)) as service:
         try:
             service.call(say, new_client(), given, words(3), 2)
-        except Raised:
-            pass
+        except Raised as raised:
+            expect(getattr(raised.error, "status_code", None) == 401, f"The service refused the request (401), and your function raised {type(raised.error).__name__} in place of the "
+                                                                      "error that happened, which knows the status and the reason. Let it through as it is.")
         else:
             raise NotYet("The service refused the request, and your function returned as if nothing had happened. Let the error through: there is no answer to add.")
     expect(given == before, "The request failed, and the history you were given has changed all the same: the next turn would send a question that was never answered. Build a new list and leave the given one alone.")
@@ -262,6 +279,9 @@ def _expect_history(after: object, before: list, text: str, said: str, sent: int
     expect(after[:len(before)] == before, "What was in the history before has changed in what you returned.")
     last = after[-1] if after else {}
     expect(last.get("role") == "assistant", f"The last message of the history has the role `{last.get('role')}`. What the model said has the role `assistant`.")
+    more = sorted(set(last) - {"role", "content"})
+    expect(not more, f"The last message holds more than role and content: {', '.join(more)}. `model_dump()` writes fields that are None too, and some servers refuse them in the next "
+                     "request. Put `{\"role\": \"assistant\", \"content\": answer}` there.")
     raise NotYet("The history you returned must be the old one, then the question (`user`), then the answer (`assistant`), each a dictionary with role and content.")
 
 
@@ -295,6 +315,13 @@ def check_to_ticket(to_ticket) -> str:
                 expect(len(service.sent) <= 2, "You asked again and again. A second try with more room is enough; after that let the error through.")
                 raise ended
         _expect_ticket_request(service, text)
+        expect_given_client(service)
+        first = service.sent[0].json
+        for row in range(1, len(service.sent)):
+            again = service.sent[row].json
+            expect(again.get("messages") == first["messages"], "The second request asks something else than the first. Only `max_tokens` changes.")
+            expect(again.get("model") == first["model"], f"The second request asked another model, `{again.get('model')}`. Only `max_tokens` changes.")
+            expect(again.get("response_format") == first["response_format"], "The second request has another `response_format` than the first, or none. Only `max_tokens` changes.")
         expect(len(service.sent) <= at_most, f"You sent {len(service.sent)} requests where {at_most} would do.")
         return value, raised, service
 
@@ -311,7 +338,6 @@ def check_to_ticket(to_ticket) -> str:
     room = service.sent[1].json.get("max_tokens")
     expect(room != FIRST, f"The second request had the same `max_tokens`, {FIRST}: it is cut at the same place, and paid twice.")
     expect(room == SECOND, f"The second request must allow {SECOND} tokens; yours had `max_tokens={room}`.")
-    expect(service.sent[1].json["messages"] == service.sent[0].json["messages"], "The second request asks something else than the first. Only `max_tokens` changes.")
     if raised:
         raise raised
     _expect_is_ticket(value, right, service)
@@ -330,9 +356,18 @@ def check_to_ticket(to_ticket) -> str:
         expect(not isinstance(value, (dict, str)), f"The model answered `{unfit}`, which is no ticket, and your function returned {describe(value)} all the same. Only what the class accepts may come back.")
         expect(value is None, f"The model answered `{unfit}`, which is no ticket. Return None; your function returned {describe(value)}.")
 
-    value, raised, service = run(error(401), error(401), at_most=1)
-    expect(raised is not None and getattr(raised.error, "status_code", None) == 401,
-           "The service refused the request (401), and your function hid it. Catch only the two exceptions that you have an answer for, `LengthFinishReasonError` and `ValidationError`.")
+    value, raised, service = run(reply(padded(right, 250)), *[reply('{"desk": "complaints", "urgent": true, "amount": null}')] * 3)
+    expect(raised is None, f"The first answer was cut, and the second does not fit the class. {raised}. Return None then, whichever request it was: the second one belongs inside the `try` too.")
+    expect(value is None, f"The first answer was cut, and the second does not fit the class. Return None; your function returned {describe(value)}.")
+
+    only_two = "Catch only the two exceptions that you have an answer for, `LengthFinishReasonError` and `ValidationError`."
+    value, raised, service = run(error(401), error(401))
+    expect(len(service.sent) == 1, f"The service refused the request (401), and you sent it again. {only_two}")
+    expect(raised is not None and getattr(raised.error, "status_code", None) == 401, f"The service refused the request (401), and your function hid it. {only_two}")
+    for step, kind, what in ((error(429), "RateLimitError", "The service refused the request (429, too many requests)"), (broken(), "APIConnectionError", "The connection failed")):
+        value, raised, service = run(step, step)
+        expect(len(service.sent) == 1, f"{what}, and you sent the request again. {only_two}")
+        expect(raised is not None and type(raised.error).__name__ == kind, f"{what}, and `{kind}` did not come through. {only_two}")
     return "an object of your class when it fits, one more try when it was cut, None when it does not fit, and every other error goes through."
 
 
@@ -404,6 +439,7 @@ def check_with_tools(with_tools) -> str:
         with spy(first, second or reply(words(9)), limit=6) as service:
             value = call(service, with_tools, new_client(), question, dict(tools))
         expect_chat_request(service, question, models.tools, row=0)
+        expect_given_client(service)
         _expect_offered(service.sent[0].json, tools)
         if len(service.sent) < 2:
             return value, service, {}
@@ -420,6 +456,8 @@ def check_with_tools(with_tools) -> str:
         wanted = [c["id"] for c in asked[-1]["tool_calls"]]
         expect(set(given) <= set(wanted), "A `tool_call_id` is none of the model's calls. Take `call.id`.")
         expect(set(given) == set(wanted), f"The model asked for {len(wanted)} calls and {len(given)} came back. Every call needs a result: go through all of `message.tool_calls`.")
+        asked = str(service.sent[1].json.get("model"))
+        expect(asked.split(":")[0] == models.tools, f"The second request asked another model, `{asked}`. The one that asked for the call, `models.tools`, is to get its result.")
         return value, service, given
 
     def calls(*wanted):
@@ -469,6 +507,24 @@ def check_with_tools(with_tools) -> str:
     except Raised as raised:
         raise NotYet(f"The arguments were cut in the middle, so they were no JSON. {raised}. `model_validate_json` raises `ValidationError` for that too: catch it, and send it back as the result.") from None
     expect(not ran, "The arguments were cut in the middle (`{\"order_id\": 10`), and your function ran the tool all the same.")
+
+    sums = {**half, "tool_calls": [{"id": "call_0", "type": "function", "function": {"name": status, "arguments": '{"order_id": 40 + 2}'}}]}
+    try:
+        value, service, given = run(answer({**head, "choices": [{"index": 0, "message": sums, "finish_reason": "tool_calls"}]}))
+    except Raised as raised:
+        raise NotYet(f"The arguments were no JSON (`{{\"order_id\": 40 + 2}}`). {raised}. `model_validate_json` raises `ValidationError` for that too: catch it, and send it back as the result.") from None
+    expect(not ran, "The model's arguments were `{\"order_id\": 40 + 2}`, which is no JSON but Python, and your function worked it out. With `eval` a model, or whoever writes into its prompt, "
+                    "runs what it likes on your machine. Read arguments with `model_validate_json`.")
+
+    # One that must not be run and one that may, in one message.
+    number = random.randint(1, 9999)
+    try:
+        value, service, given = run(calls(("delete_everything", {"order_id": 1}), (status, {"order_id": number})))
+    except Raised as raised:
+        raise NotYet(f"The model asked for a tool that does not exist. {raised}. A model may write any name: look whether it is in `tools`, and if not, send that back as the result.") from None
+    if not service.sent[1:]:
+        raise NotYet("The model asked for two calls, the first of a tool that does not exist, and there was no second request. Send what is wrong back as that call's result, and go on.")
+    expect(ran == [(status, ("order_id", number))], f"The model asked for two calls, of which only the second was allowed. That one must run; your function ran {_said(ran)}.")
 
     # No call at all.
     try:

@@ -1,12 +1,19 @@
 """Exercise 03: rate limits and retries."""
 
+import contextlib
 import functools
+import inspect
+import json
 import random
+import sys
+import time
+from unittest.mock import patch
 
 import httpx2
 
 from helpers.checks import (
-    Choice, NotYet, Question, Quiz, Raised, Task, broken, describe, error, expect, expect_chat_request, expect_text, reply, spy, words,
+    GIVEN, Choice, NotYet, Question, Quiz, Raised, Task, broken, describe, error, expect, expect_chat_request, expect_given_client, expect_text, reply,
+    spy, words,
 )
 from helpers.models import models
 from helpers.wire import Answer
@@ -19,7 +26,7 @@ STREAM_TRIES = 3            # of task 5
 def new_client():
     from huggingface_hub import InferenceClient
 
-    return InferenceClient(timeout=30)
+    return InferenceClient(timeout=30, headers=GIVEN)
 
 
 def new_question() -> str:
@@ -37,6 +44,7 @@ def reset():
 
 NO_MONEY = {"message": "You exceeded your current quota, please check your plan and billing details.", "type": "insufficient_quota",
             "code": "insufficient_quota"}
+NOT_MONEY = {"message": "Slow down. (This is not insufficient_quota: your account is fine.)", "type": "requests", "code": "rate_limit_exceeded"}
 
 
 # ---- 1 ------------------------------------------------------------------------------------------------------------
@@ -63,19 +71,25 @@ NEVER = [
     (error(402), "A 402 says that the credits are used up. Trying again fills no account."),
     (error(403), "A 403 says that the token may not do this. It will not be allowed to a moment later."),
     (error(404), "A 404 says that there is nothing at this address. Nothing will be there in a second, either."),
+    (error(409), "A 409 says that the request contradicts something that is there already. It still does a moment later."),
     (error(410), "A 410 says that this address is gone for good."),
+    (error(501), "A 501 says that the server cannot do this at all. Not everything from 500 up is on the list: 500, 502, 503, 504, and from 520 on."),
     (error(429, NO_MONEY), "This 429 has the code `insufficient_quota`: no money, and not too many requests. Waiting does not help. The code is in the body: "
                            "`error.response.json()[\"error\"]` is a dictionary there, and a text in other refusals."),
 ]
 AGAIN = [
     (error(429, retry_after=7), "A 429 is the one error that even says when to come back."),
     (error(429), "A 429 without any hint still means: too many requests, later it will work."),
+    (error(429, NOT_MONEY), "This 429 has the code `rate_limit_exceeded`. Its message only mentions `insufficient_quota`: look at the code, "
+                            "`error.response.json()[\"error\"][\"code\"]`, and not for a word in the text."),
     (error(503), "A 503 is what a service says that is overloaded, or a model that is being loaded. Both pass."),
     (error(500), "A 500 is a failure inside the service. The next request is often answered."),
     (error(502), "A 502 comes from something between you and the model that could not reach it for a moment."),
     (error(504), "A 504 says that something in between waited too long. The next request may be quicker."),
     (error(408), "A 408 says that the server waited too long for your request. Send it again."),
+    (error(425), "A 425 says that your request came a moment too early. Send it again."),
     (error(520), "From 520 on the statuses belong to proxies, which use them for their own troubles. They pass like a 502."),
+    (error(530), "From 520 on the statuses belong to proxies, all of them and not only the first few: this was a 530."),
     (broken(), "The connection was refused (`httpx2.ConnectError`): no response and no status, and the request never arrived. Try again."),
     (reset(), "The connection was lost (`httpx2.ReadError`): no response and no status. `httpx2.TransportError` is the class above all of these."),
     (timed_out(), "No answer came in time (`InferenceTimeoutError`, which is no `HfHubHTTPError` and has no response). Try again."),
@@ -103,8 +117,16 @@ def check_should_retry(should_retry) -> str:
                     raise NotYet(f"{raised}. {why}") from None
                 raise
             expect(value is again, f"{why} Your function says {'no' if again else 'yes'}.")
-    bug = KeyError("city")
-    expect(judged(bug) is False, "A KeyError is a mistake in the program and no failure of the service. Say yes to what you know, and no to everything else.")
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    for other, why in (
+        (KeyError("city"), "A KeyError is a mistake in the program and no failure of the service."),
+        (FileNotFoundError("prompt.txt"), "A FileNotFoundError is an OSError, and `HfHubHTTPError` is one too; a file that is missing has nothing to do with the service."),
+        (OfflineModeIsEnabled("HF_HUB_OFFLINE=1"), "OfflineModeIsEnabled is Python's ConnectionError, and says that this machine was told to stay offline. It stays so."),
+        (httpx2.TooManyRedirects("Exceeded maximum allowed redirects."), "TooManyRedirects is an `httpx2.HTTPError` and no `httpx2.TransportError`: the connection "
+                                                                         "was there, the address leads in a circle."),
+    ):
+        expect(judged(other) is False, f"{why} Say yes to what you know, and no to everything else.")
     return "the status and the class decide, and what you do not know is not tried again."
 
 
@@ -140,9 +162,10 @@ def check_seconds_to_wait(seconds_to_wait) -> str:
     told(30, "`Retry-After: 5` and `RateLimit: \"api\";r=0;t=30`; both must be kept, so the longer one counts", Retry_After="5", RateLimit='"api";r=0;t=30')
     told(30, "`Retry-After: 30` and `RateLimit: \"api\";r=0;t=5`; both must be kept, so the longer one counts", Retry_After="30", RateLimit='"api";r=0;t=5')
 
-    value = asked(1, RateLimit='"api";r=12;t=250')
-    expect(value <= BASE + 1e-9, f"`RateLimit: \"api\";r=12;t=250` says that 12 requests remain: this limit is not the reason, and you would wait {value:.3g} s for it. "
-                                 "Its `t` counts only if `r` is 0.")
+    for remain in (12, 1):
+        value = asked(1, RateLimit=f'"api";r={remain};t=250')
+        expect(value <= BASE + 1e-9, f"`RateLimit: \"api\";r={remain};t=250` says that {remain} request{'s' * (remain > 1)} remain{'s' * (remain == 1)}: this limit is not "
+                                     f"the reason, and you would wait {value:.3g} s for it. Its `t` counts only if `r` is 0.")
     for failures in (1, 2, 4, 5, 9):
         limit = min(CAP, BASE * 2 ** (failures - 1))
         drawn = [asked(failures) for _ in range(60)]
@@ -152,6 +175,8 @@ def check_seconds_to_wait(seconds_to_wait) -> str:
         expect(max(drawn) <= limit + 1e-9 or failures < 9, f"After {failures} failures you would wait up to {max(drawn):.3g} s. The doubling ends at the cap: `min({CAP:g}, …)`.")
         expect(max(drawn) <= limit + 1e-9, f"After {failures} failure{'s' * (failures > 1)} the pause is drawn from 0 to {limit:g} s; yours went up to {max(drawn):.3g} s. "
                                            f"The first failure has the range {BASE:g} s, each further one the double.")
+        expect(drawn.count(max(drawn)) < 5, f"After {failures} failures most pauses are {max(drawn):g} s exactly: you draw first and cut off what is above the cap, and so the clients "
+                                            f"meet there. Cut off the range, then draw: `random.uniform(0, min({CAP:g}, …))`.")
         expect(max(drawn) > 0.7 * limit, f"After {failures} failure{'s' * (failures > 1)} the pause is drawn from 0 to {limit:g} s; yours never went above {max(drawn):.3g} s.")
         expect(min(drawn) < 0.3 * limit, f"After {failures} failure{'s' * (failures > 1)} the pause is drawn from 0 to {limit:g} s; yours never went below {min(drawn):.3g} s. "
                                          "A little chance around a fixed pause keeps the herd together: draw from the whole range.")
@@ -161,10 +186,14 @@ def check_seconds_to_wait(seconds_to_wait) -> str:
 # ---- 3 ------------------------------------------------------------------------------------------------------------
 
 
-def run(function, *steps, arguments=(), limit: int = 12):
-    """(value or Raised, the spy) for one call of the learner's function while the service does `steps`, then answers."""
+def run(function, *steps, arguments=(), limit: int = 12, slept: list | None = None):
+    """(value or Raised, the spy) for one call of the learner's function while the service does `steps`, then answers.
+
+    slept : the list in which the waits are noted.
+    """
     question = new_question()
     with spy(*steps, limit=limit) as service:
+        service.slept = service.slept if slept is None else slept
         try:
             value = service.call(function, new_client(), question, *arguments)
         except Raised as raised:
@@ -174,6 +203,7 @@ def run(function, *steps, arguments=(), limit: int = 12):
     if not isinstance(value, Raised) or service.sent.entries:
         for row in range(len(service.sent)):
             expect_chat_request(service, question, models.chat, row=row)
+        expect_given_client(service)
     expect(service.sent.entries, "No request was sent. The function asks the model, like `ask` in exercise 01, and tries again when that fails.")
     return value, service
 
@@ -238,15 +268,63 @@ def check_ask_again(ask_again) -> str:
     expect_original(value, service, 500, f"All {TRIES} requests failed (500)")
     expect(len(service.slept) < TRIES, f"{TRIES} requests have {TRIES - 1} waits between them; you waited {len(service.slept)} times. The last one was for nothing: "
                                        "decide whether to go on before you wait.")
+    for steps, what in (([broken()] * 12, "The connection was refused again and again"), ([error(429, retry_after=1)] * 12, "The service refused every time (429)"),
+                        ([error(503), broken(), timed_out(), error(429, retry_after=1), *[error(500)] * 8], "The service failed again and again, each time in another way")):
+        try:
+            value, service = run(ask_again, *steps)
+        except NotYet as ended:
+            raise ended if not str(ended).startswith("Your function had sent") else NotYet(f"{what}, and your function went on and on. {TRIES} requests are allowed, whatever went wrong.") from None
+        expect(len(service.sent) == TRIES, f"{what}, and you sent {len(service.sent)} request{'s' * (len(service.sent) > 1)}. {TRIES} are allowed, the first one included, whatever went wrong.")
+
+    longest = max(run(ask_again, *[error(500)] * 10)[1].slept[-1] for _ in range(15))
+    expect(longest > BASE, f"Nobody said how long, and your third pause was never longer than {longest:.2f} s. It is drawn from 0 to {4 * BASE:g} s: pass `seconds_to_wait` "
+                           "the number of failures so far, which grows.")
     return f"at most {TRIES} requests, a wait between two of them and none after the last, and the error that happened."
 
 
 # ---- 4 ------------------------------------------------------------------------------------------------------------
 
 
+@contextlib.contextmanager
+def moving_clock(slept: list[float], function):
+    """Waits take no time here. For the learner's own code the clock moves on all the same, so that a deadline by the clock works.
+
+    Gives a list with one item for each look at the clock.
+    """
+    theirs = getattr(inspect.unwrap(function), "__globals__", {})
+    looks: list[str] = []
+
+    def moved(name: str, real):
+        def now():
+            if sys._getframe(1).f_globals is not theirs:
+                return real()
+            looks.append(name)
+            return real() + sum(slept)
+
+        return now
+
+    clocks = {name: getattr(time, name) for name in ("monotonic", "perf_counter", "time")}
+    moving = {name: moved(name, real) for name, real in clocks.items()}
+    by_name = {mine: moving[name] for mine, value in theirs.items() for name, real in clocks.items() if value is real}    # from time import monotonic
+    with patch.multiple(time, **moving), patch.dict(theirs, by_name):
+        yield looks
+
+
 def check_ask_within(ask_within) -> str:
+    looks: list[str] = []
+
     def go(patience, *steps):
-        value, service = run(ask_within, *steps, arguments=(patience,), limit=60)
+        slept: list[float] = []
+
+        @functools.wraps(ask_within)
+        def watched(*arguments):
+            with moving_clock(slept, ask_within) as looked:
+                try:
+                    return ask_within(*arguments)
+                finally:
+                    looks.extend(looked)
+
+        value, service = run(watched, *steps, arguments=(patience,), limit=60, slept=slept)
         return value, service, sum(service.slept)
 
     value, service, slept = go(10)
@@ -257,6 +335,10 @@ def check_ask_within(ask_within) -> str:
     expect_answer(value, service, "Two waits of 4 s fit into 10 s")
     expect(len(service.sent) == 3, f"Refused twice, then answered: three requests. You sent {len(service.sent)}.")
     expect(slept >= 8, f"The server asked for 4 s twice, and you waited {slept:.1f} s in all.")
+    if slept == 8 and not looks:                        # whoever looks at the clock counts the requests' own time too
+        value, service, slept = go(8, error(429, retry_after=4), error(429, retry_after=4))
+        expect(not isinstance(value, Raised) or len(service.sent) != 2, "Waits of 4 and 4 s, patience 8 s: that fits exactly, and you raised before the second wait. Raise if the sum is *more* than `patience`, `>` and not `>=`.")
+        expect_answer(value, service, "Two waits of 4 s fit into 8 s exactly")
 
     value, service, slept = go(10, *[error(429, retry_after=42)] * 10)
     expect(slept < 42, f"The server asked for 42 s, the caller's patience was 10 s, and you waited {slept:.1f} s. Ask before each wait whether it still fits.")
@@ -270,8 +352,10 @@ def check_ask_within(ask_within) -> str:
     expect(len(service.sent) == 3, f"Waits of 4 s, patience 10 s: two waits fit, so there are three requests. You sent {len(service.sent)}.")
     expect_original(value, service, 429, "The third wait did not fit (4 + 4 + 4 s into 10 s)")
 
-    value, service, slept = go(20, error(429, retry_after=9), *[error(429, retry_after=5)] * 2)
-    expect_answer(value, service, "Waits of 9, 5 and 5 s fit into 20 s (there is no number of tries here, only patience)")
+    value, service, slept = go(23, error(429, retry_after=9), *[error(429, retry_after=5)] * 2)
+    expect_answer(value, service, "Waits of 9, 5 and 5 s fit into 23 s (there is no number of tries here, only patience)")
+    value, service, slept = go(60, *[error(429, retry_after=2)] * 15)
+    expect_answer(value, service, "Fifteen waits of 2 s fit into 60 s (there is no number of tries here, only patience)")
 
     value, service, slept = go(60, error(403))
     expect(len(service.sent) == 1 and not slept, "A 403 was tried again. Patience is for what passes; raise at once what does not.")
@@ -279,13 +363,29 @@ def check_ask_within(ask_within) -> str:
 
     value, service, slept = go(30, *[error(503)] * 4)
     expect_answer(value, service, "Four failures with short pauses fit into 30 s (there is no number of tries here, only patience)")
-    value, service, slept = go(3, *[error(503)] * 60)
-    expect(slept <= 3 + 1e-9, f"The caller's patience was 3 s, and you waited {slept:.1f} s in all.")
-    expect_original(value, service, 503, "The pauses added up to more than the patience of 3 s")
+    for _ in range(12):
+        value, service, slept = go(3, *[error(503)] * 60)
+        expect(slept <= 3 + 1e-9, f"The caller's patience was 3 s, and you waited {slept:.1f} s in all. Call `seconds_to_wait` once for each failure and keep the number: "
+                                  "it draws another one each time.")
+        expect_original(value, service, 503, "The pauses added up to more than the patience of 3 s")
+    value, service, slept = go(500, *[error(503)] * 10)
+    expect(max(service.slept) > BASE, f"Ten failures, and none of your pauses was longer than {max(service.slept):.2f} s. Pass `seconds_to_wait` the number of failures so far, which grows.")
     return "no wait is begun that does not fit, none is cut short, and the sum of all stays within the caller's patience."
 
 
 # ---- 5 ------------------------------------------------------------------------------------------------------------
+
+
+def with_usage(text: str):
+    """A stream whose last chunk holds the usage and an empty list of choices, as many servers send it."""
+
+    def step(service, entry):
+        given = reply(text)(service, entry)
+        usage = {"id": "chatcmpl-0", "object": "chat.completion.chunk", "created": 0, "model": models.chat, "choices": [],
+                 "usage": {"prompt_tokens": 9, "completion_tokens": 6, "total_tokens": 15}}
+        return Answer(given.status, given.headers, [*given.chunks[:-1], (0.0, f"data: {json.dumps(usage)}\n\n".encode()), given.chunks[-1]])
+
+    return step
 
 
 def check_stream_text(stream_text) -> str:
@@ -341,6 +441,19 @@ def check_stream_text(stream_text) -> str:
     expect(len(service.sent) == STREAM_TRIES, f"The service refused every time, and you sent {len(service.sent)} request{'s' * (len(service.sent) != 1)}; {STREAM_TRIES} are allowed.")
     expect(raised is not None and status_of(raised) == 503, "The service refused every time (503), and that error did not come through.")
     expect(len(service.slept) < STREAM_TRIES, "Your function waited after the last try. Decide whether to go on before you wait.")
+
+    for steps, what in (((error(503), error(503)), "The stream was refused twice (503)"), ((error(429, retry_after=30),), "The stream was refused with `Retry-After: 30`")):
+        got, raised, service = go(*steps)
+        expect(len(service.slept) >= len(steps), f"{what}, and you tried again without waiting. A service in trouble needs air: wait `seconds_to_wait(…)` before each new try, as in task 3.")
+    expect(sum(service.slept) >= 30, f"The server said `Retry-After: 30`, and you waited {sum(service.slept):.1f} s. Give `seconds_to_wait` the headers, as in task 3.")
+
+    got, raised, service = go(with_usage(words(6)))
+    expect(not raised or type(raised.error).__name__ != "IndexError", f"The last chunk of a stream may hold the usage alone; its `choices` is an empty list. {raised}. "
+                                                                      "Ask `if chunk.choices and chunk.choices[0].delta.content:`.")
+    expect(raised is None and "".join(got) == service.said[-1], f"The last chunk held the usage and no `choices`. {raised or 'The pieces together are not the answer.'}")
+
+    got, raised, service = go(reply(words(12), breaks_after=2))
+    expect(len(service.sent) == 1, "The stream broke after its first word. The reader has seen it, so there is no second try: one piece is enough.")
     return "tried again while nothing had been handed over, and never after that."
 
 
