@@ -1,5 +1,7 @@
 """Fixtures that more than one test file uses."""
 
+import functools
+import os
 import sys
 from pathlib import Path
 
@@ -22,3 +24,15 @@ def no_session_is_left():
     if session is not None and session._session is not None:
         session._session.stop()
         session._session = None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def certificates_are_read_once():
+    """Every client reads the system's certificates, which takes longer than all else it does; the openai client does so each time it is made."""
+    import httpcore2
+
+    read = functools.cache(lambda where, **options: read_anew(**options))
+    read_anew, httpcore2.default_ssl_context = httpcore2.default_ssl_context, lambda **options: read(
+        (os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")), **options)
+    yield
+    httpcore2.default_ssl_context = read_anew
