@@ -86,15 +86,11 @@ def settings() -> dict:
             "exposeAppInBrowser": True,
             "disabledExtensions": ["@jupyterlab/apputils-extension:announcements", "@jupyterlab/extensionmanager-extension"],
             "litePluginSettings": {
-                f"{KERNEL}:kernel": {"disablePyPIFallback": True, "loadPyodideOptions": {"packages": list(distribution.AT_ONCE), "env": ENVIRONMENT}},
+                f"{KERNEL}:kernel": {"disablePyPIFallback": True, "loadPyodideOptions": {"packages": list(distribution.AT_ONCE), "env": distribution.ENVIRONMENT}},
             },
         },
     }
 
-
-# Python's environment variables in the tab. Naming any replaces Pyodide's own, which is HOME.
-# huggingface_hub warns about file locks on import; nothing in the course takes one.
-ENVIRONMENT = {"HOME": "/home/pyodide", "PYTHONWARNINGS": "ignore:only soft file lock is available"}
 
 OVERRIDES = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},

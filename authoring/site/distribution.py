@@ -7,6 +7,7 @@ Pyodide publishes them, by absolute address and with Pyodide's own hash, and are
 import hashlib
 import json
 import shutil
+import tempfile
 import zipfile
 from email.parser import Parser
 from pathlib import Path
@@ -14,13 +15,23 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from authoring.site.wheels import FROM_PYODIDE, FRONT_END, SiteFailed
+from authoring.site.wheels import FROM_PYODIDE, FRONT_END, SiteFailed, run
 
+HERE = Path(__file__).resolve().parent
 CORE = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
 # Needed at once in every notebook, so they are loaded together with Python; what else a cell imports comes when it is run.
-AT_ONCE = ("micropip", "piplite", "ipykernel", "comm", "pyodide-kernel", "jedi", "ipython", "ipywidgets", "hf-inference-course")
+AT_ONCE = ("micropip", "piplite", "ipykernel", "comm", "pyodide-kernel", "jedi", "ipython", "ipywidgets", "hf-inference-course",
+           "course-bytecode")
+# Told to Python in the tab. Naming any variable replaces Pyodide's own, which is HOME. The warnings, about file locks that
+# nothing here takes and a connection pool that a browser has itself, would stand under the first call of every lesson.
+ENVIRONMENT = {
+    "HOME": "/home/pyodide",
+    "PYTHONWARNINGS": "ignore:only soft file lock is available,ignore:The following transport option(s) are not supported on Emscripten",
+}
 # huggingface_hub's unspoken need (wheels.ALSO).
 UNSPOKEN = {"huggingface-hub": ["httpcore2"]}
+# Left out of a wheel: type stubs for some 200 packages that are not here, and more files than all the rest together.
+TRIMMED = {"jedi": ("jedi/third_party/typeshed/stubs/", "jedi/third_party/django-stubs/")}
 
 
 def published(version: str) -> str:
@@ -36,12 +47,44 @@ def write(core: Path, wheels: list[Path], out: Path, version: str) -> dict:
     out.mkdir(parents=True, exist_ok=True)
     for file in CORE:
         shutil.copyfile(core / file, out / file)
+    kept = [_copy(wheel, out) for wheel in wheels]
     theirs = json.loads((core / "pyodide-lock.json").read_text(encoding="utf-8"))
-    lock = merged(theirs, wheels, published(version))
-    for wheel in wheels:
-        shutil.copyfile(wheel, out / wheel.name)
-    (out / "pyodide-lock.json").write_text(json.dumps(lock, indent=1), encoding="utf-8")
+    _write_lock(merged(theirs, kept, published(version)), out)
+    lock = merged(theirs, [*kept, compiled(out)], published(version))
+    _write_lock(lock, out)
     return lock
+
+
+def compiled(out: Path) -> Path:
+    """Compile what every notebook imports (compile_in_node.py): the standard library's bytecode goes into its archive,
+    the packages' into a wheel of its own, which is returned."""
+    with tempfile.TemporaryDirectory() as scratch:
+        in_node(out, HERE / "compile_in_node.py", Path(scratch))
+        shutil.copyfile(Path(scratch) / "python_stdlib.zip", out / "python_stdlib.zip")
+        wheel = next(Path(scratch).glob("*.whl"))
+        shutil.copyfile(wheel, out / wheel.name)
+    return out / wheel.name
+
+
+def in_node(pyodide: Path, program: Path, folder: Path) -> str:
+    """Run a Python file in this Pyodide under Node, with `folder` as /here, and return what it printed. Raises SiteFailed."""
+    return run(["node", HERE / "in_node.mjs", pyodide, json.dumps({"env": ENVIRONMENT}), program, folder])
+
+
+def _copy(wheel: Path, out: Path) -> Path:
+    """The wheel in `out`, without what TRIMMED leaves out of it."""
+    unwanted = TRIMMED.get(wheel.name.split("-")[0])
+    if not unwanted:
+        return Path(shutil.copyfile(wheel, out / wheel.name))
+    with zipfile.ZipFile(wheel) as whole, zipfile.ZipFile(out / wheel.name, "w", zipfile.ZIP_DEFLATED) as rest:
+        for item in whole.infolist():
+            if not item.filename.startswith(unwanted):
+                rest.writestr(item, whole.read(item), zipfile.ZIP_DEFLATED)
+    return out / wheel.name
+
+
+def _write_lock(lock: dict, out: Path) -> None:
+    (out / "pyodide-lock.json").write_text(json.dumps(lock, indent=1), encoding="utf-8")
 
 
 def merged(theirs: dict, wheels: list[Path], base: str) -> dict:

@@ -1,0 +1,117 @@
+"""The site, built once for all workers of a test run, served by a plain static server, and a browser to open it in."""
+
+import os
+import shutil
+import threading
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from filelock import FileLock
+
+from authoring.site.__main__ import build, server
+
+CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+# Its own background requests are switched off, so that what is seen on the network is the site's.
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync", "--disable-default-apps"]
+# Resolves when the notebook is shown, its kernel has answered and is waiting.
+READY = """async () => {
+  const app = window.jupyterapp; if (!app) return false;
+  await app.restored;
+  const context = app.shell.currentWidget?.context; if (!context?.sessionContext) return false;
+  await context.ready; await context.sessionContext.ready;
+  const kernel = context.sessionContext.session?.kernel; if (!kernel) return false;
+  await kernel.info;
+  return kernel.connectionStatus === 'connected' && kernel.status === 'idle';
+}"""
+# Recorded answers come at once. Said to the kernel itself: it would be one cell more otherwise.
+QUICK = """() => window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel.requestExecute(
+  { code: "import os; os.environ['COURSE_PACE'] = '0'", store_history: false }).done"""
+# Runs one cell and resolves to its outputs when the kernel is done with it.
+RUN = """async ([index, seconds]) => {
+  const { content, context } = window.jupyterapp.shell.currentWidget;
+  const cell = content.widgets[index];
+  content.activeCellIndex = index;
+  content.deselectAll();
+  await Promise.race([window.jupyterapp.commands.execute('notebook:run-cell'),
+                      new Promise((_, fail) => setTimeout(() => fail(new Error(`cell ${index} ran longer than ${seconds} s`)), 1000 * seconds))]);
+  return { count: cell.model.sharedModel.execution_count, outputs: cell.model.outputs.toJSON() };
+}"""
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory) -> Path:
+    """The built site. Skips where npm, which delivers Pyodide, is missing."""
+    if given := os.environ.get("COURSE_SITE"):
+        return Path(given)                  # one that is built already
+    if shutil.which("npm") is None:
+        pytest.skip("npm is missing, and Pyodide comes from there; .ci/run installs it")
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with FileLock(shared / "site.lock", timeout=900):
+        if not (shared / "site" / "index.html").exists():
+            build(shared / "site")
+    return shared / "site"
+
+
+@pytest.fixture(scope="session")
+def address(site):
+    with server(site) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A headless browser. Skips where there is none."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here; .ci/run installs it")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(chromium, address):
+    """A tab in a fresh profile: no storage, no cache."""
+    context = chromium.new_context()
+    yield Tab(context, address)
+    context.close()
+
+
+class Tab:
+    """A browser tab on the site. `foreign` are the addresses it asked for outside the site; nothing of them is delivered."""
+
+    def __init__(self, context, address: str):
+        self.address, self.foreign, self.said = address, [], []
+        context.route(lambda url: not url.startswith((address, "data:", "blob:")), self._refuse)
+        self.page = context.new_page()
+        self.page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
+
+    def _refuse(self, route) -> None:
+        self.foreign.append(route.request.url)
+        route.abort()
+
+    @property
+    def foreign_hosts(self) -> set[str]:
+        return {urlsplit(url).hostname for url in self.foreign}
+
+    def open(self, notebook: str, seconds: float = 120) -> float:
+        """Open a notebook and wait until Python is there; returns the seconds this took."""
+        begun = time.monotonic()
+        self.page.goto(f"{self.address}/lab/index.html?path={notebook}")
+        self.page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell", timeout=seconds * 1000)
+        self.page.wait_for_function(READY, timeout=seconds * 1000)
+        self.page.evaluate(QUICK)
+        return time.monotonic() - begun
+
+    def run(self, index: int, seconds: float = 120) -> dict:
+        """Run the cell at this place; returns {"count", "outputs"}."""
+        return self.page.evaluate(RUN, [index, seconds])
