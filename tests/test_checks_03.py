@@ -6,6 +6,7 @@ from time import perf_counter as now
 
 import httpx2
 import pytest
+from check_cases import CheckCases
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError
 
@@ -954,40 +955,9 @@ def nothing_is_left_behind():
     assert wire.current() is None and time.sleep is sleep
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("task, function", SOLVED, ids=lambda value: getattr(value, "__name__", ""))
-def test_the_solution_passes(task, function, seed):
-    random.seed(seed)
-    solved = (lambda client, question: function(client, question)) if task is AGAIN else function
-    verdict = task.judge(solved)
-    assert verdict.ok, verdict.message
+class TestExercise(CheckCases):
+    tasks, right, wrong, quiz = TASKS[:-1], SOLVED, WRONG, QUIZ
+    draws_right, shortest_why = 3, 40
 
-
-@pytest.mark.parametrize("task", TASKS[:-1], ids=lambda task: task.name)
-def test_the_stub_fails(task):
-    verdict = task.judge(stub)
-    assert not verdict.ok and "still empty" in verdict.message
-
-
-@pytest.mark.parametrize("task, function, said", WRONG, ids=lambda value: getattr(value, "__name__", ""))
-def test_each_mistake_gets_its_own_message(task, function, said):
-    random.seed(11)
-    verdict = task.judge(function)
-    assert not verdict.ok and said in verdict.message, verdict.message
-    assert "This check itself broke" not in verdict.message
-
-
-@pytest.mark.parametrize("task", TASKS[:-1], ids=lambda task: task.name)
-def test_four_mistakes_a_task_and_three_hints(task):
-    assert len([1 for other, _, _ in WRONG if other is task]) >= 4 and len(task.hints) == 3
-
-
-def test_the_quiz_explains_every_choice():
-    assert len(QUIZ.questions) >= 4
-    for question in QUIZ.questions:
-        assert sum(choice.right for choice in question.choices) == 1 and len(question.choices) == 4
-        assert all(len(choice.why) > 20 for choice in question.choices)
-
-
-def test_right_answers_are_not_all_in_one_place():
-    assert len({[choice.right for choice in question.choices].index(True) for question in QUIZ.questions}) >= 3
+    def before(self, draw):
+        random.seed(draw)

@@ -322,7 +322,7 @@ def check_to_ticket(to_ticket) -> str:
             expect(again.get("messages") == first["messages"], "The second request asks something else than the first. Only `max_tokens` changes.")
             expect(again.get("model") == first["model"], f"The second request asked another model, `{again.get('model')}`. Only `max_tokens` changes.")
             expect(again.get("response_format") == first["response_format"], "The second request has another `response_format` than the first, or none. Only `max_tokens` changes.")
-        expect(len(service.sent) <= at_most, f"You sent {len(service.sent)} requests where {at_most} would do.")
+        expect(len(service.sent) <= at_most, f"You sent {len(service.sent)} requests where {at_most} would do. Each is paid for and counts against the limit.")
         return value, raised, service
 
     for _ in range(3):

@@ -240,7 +240,7 @@ def check_ask_again(ask_again) -> str:
     expect_original(value, service, 401, "The token was wrong (401)")
 
     value, service = run(ask_again, error(503), error(503))
-    expect(len(service.sent) > 1, "A 503 was not tried again.")
+    expect(len(service.sent) > 1, "A 503 was not tried again. It is a failure that passes: `should_retry` says so.")
     expect_answer(value, service, "The service failed twice (503)")
     expect(len(service.sent) == 3, f"Two failures, then an answer: that is three requests. You sent {len(service.sent)}.")
     expect(service.slept, "Your function tried again without waiting. A service in trouble needs air: wait `seconds_to_wait(…)` before each new try.")
