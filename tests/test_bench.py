@@ -55,3 +55,27 @@ def test_each_contender_answers_right(contender, root):
 
 def test_both_bodies_are_two_kilobytes():
     assert 1900 < len(replay.content(replay.request(5))) < 2100 and 1900 < len(replay.content(replay.answer(5))) < 2100
+
+
+def test_the_suites_table_says_how_far_from_the_floor():
+    from pathlib import Path
+
+    from authoring.bench.tests import Cost, report
+
+    executed = {Path("notebooks/a.ipynb"): Cost(3, 2), Path("exercises/b.ipynb"): Cost(5, 4)}
+    table = report(Cost(1, 1) * 2, executed, Cost(6, 9), Cost(20, 30), load=0.25)
+    assert [row[1:] for row in table.rows] == [["2", "2", "0.33"], ["8", "6", "1.00"], ["6", "9", "1.50"], ["20", "30", "5.00"]]
+    assert "exercises/b.ipynb, takes 5.0 s" in table.note and "15 s for `make test`, 3 s for running the notebooks alone" in table.note
+    assert "Load on the machine before: 0.2" in table.note
+
+
+def test_a_command_costs_what_it_used_and_a_failure_is_told():
+    import os
+    import sys
+
+    from authoring.bench.tests import cost
+
+    used = cost([sys.executable, "-c", "import time; end = time.process_time() + 0.2\nwhile time.process_time() < end: pass"])
+    assert used.clock >= 0.2 and (used.processors >= 0.2 or os.name == "nt")
+    with pytest.raises(RuntimeError, match="(?s)failed.*out of order"):
+        cost([sys.executable, "-c", "raise SystemExit('out of order')"])
