@@ -134,7 +134,8 @@ def learn(hub: Hub, name: str, path: str | None) -> Learner:
     """Log in, open the notebook at `path` (relative to the course), run it to its end. None: `1 + 1` in a kernel, no more."""
     learner, began = Learner(name), time.monotonic()
     with hub.http() as http:
-        http.post(f"/hub/api/users/{name}").raise_for_status()
+        if (made := http.post(f"/hub/api/users/{name}")).status_code != 409:       # 409: was here before
+            made.raise_for_status()
         http.post(f"/hub/api/users/{name}/server").raise_for_status()
         while not (http.get(f"/hub/api/users/{name}").json()["servers"].get("", {}).get("ready")):
             if time.monotonic() - began > PATIENCE:
@@ -150,13 +151,13 @@ def learn(hub: Hub, name: str, path: str | None) -> Learner:
     channel = websocket.create_connection(address, header=[f"Authorization: token {hub.token}"], timeout=PATIENCE)
     try:
         first = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")])
-        run(channel, first)
+        execute(channel, first)
         learner.kernel, began = time.monotonic() - began, time.monotonic()
         if said(first.cells[0]) != [("2", "")]:
             learner.wrong.append(f"the first cell said {said(first.cells[0])}")
         if path:
             committed = nbformat.read(ROOT / path, as_version=4)
-            mine = run(channel, copy.deepcopy(committed))
+            mine = execute(channel, copy.deepcopy(committed))
             learner.wrong += [f"cell {number}" for number, (one, other) in enumerate(zip(mine.cells, committed.cells), 1)
                               if compared(other) and said(one) != said(other)]
             learner.run = time.monotonic() - began
@@ -165,7 +166,7 @@ def learn(hub: Hub, name: str, path: str | None) -> Learner:
     return learner
 
 
-def run(channel: websocket.WebSocket, notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+def execute(channel: websocket.WebSocket, notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Send every code cell over a kernel's websocket and collect its outputs, as nbclient does. Stops at no error."""
     outputs = NotebookClient(notebook, record_timing=False, store_widget_state=False)
     outputs.reset_execution_trackers()
@@ -272,7 +273,7 @@ NOTE = ("The hub of `workshop/` on this machine, with the driver on the same cor
         "forty, six at a time, started in 90 s on two cores.")
 
 
-def run_all() -> list[Table]:
+def run() -> list[Table]:
     plan = [("20 at once, lesson 01 (two small figures)", 20, 20, PLAIN), ("20 at once, lesson 03 (figures)", 20, 20, FIGURES),
             ("40, six at a time, a server and a kernel", 40, 6, None)]
     rows = [row(title, teach(count, at_once, path)) for title, count, at_once, path in plan]

@@ -1,0 +1,145 @@
+"""The hub for a class (workshop/): it starts as its page says, learners get the course, and nobody gets what is not theirs."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import nbformat
+import psutil
+import pytest
+import yaml
+
+pytest.importorskip("jupyterhub", reason="jupyterhub is not installed (pip install -e '.[hub]')")
+if sys.platform == "win32":
+    pytest.skip("JupyterHub does not run on Windows", allow_module_level=True)
+
+from authoring.badges import address  # noqa: E402
+from authoring.bench import workshop  # noqa: E402
+from workshop import link as linking  # noqa: E402
+
+LESSON = "notebooks/01_first_call.ipynb"
+
+
+@pytest.fixture(scope="module")
+def hub(root, tmp_path_factory):
+    """A running hub, started once for this file, with a token in its environment that no learner is to see."""
+    if not workshop.PROXY.exists():
+        if shutil.which("npm") is None:
+            pytest.skip("npm is not installed: the hub's proxy comes from it")
+        subprocess.run(["npm", "ci"], cwd=root / "workshop", check=True, timeout=300, capture_output=True)
+    secret = {"HF_TOKEN": "hf_" + "ofTheTeacher" * 3, "COURSE_PRACTICE_URL": "http://192.168.1.10:8760"}
+    with workshop.running(tmp_path_factory.mktemp("hub"), secret) as running:
+        yield running
+        family = psutil.Process(running.process.pid).children(recursive=True)
+    assert len(family) >= 4 and not [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.fixture(scope="module")
+def learners(hub):
+    """Two learners, each with a server and a kernel, as the load driver makes them."""
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda name: workshop.learn(hub, name, None), ["ada", "grace"]))
+
+
+def test_two_learners_get_a_server_a_kernel_and_an_answer(hub, learners):
+    assert [(one.name, one.wrong) for one in learners] == [("ada", []), ("grace", [])]
+    assert all(0 < one.start < 300 and one.kernel > 0 for one in learners)
+
+
+def test_each_learner_finds_the_course_and_keeps_it(hub, learners):
+    with hub.http() as http:
+        for folder in ("notebooks", "exercises", "solutions"):
+            found = http.get(f"/user/ada/api/contents/{folder}").json()["content"]
+            assert any(one["name"] == "01_first_call.ipynb" for one in found), folder
+        mine = {"type": "file", "format": "text", "content": "mine"}
+        http.put("/user/ada/api/contents/notebooks/mine.txt", json=mine).raise_for_status()
+        http.delete("/hub/api/users/ada/server").raise_for_status()
+        workshop.learn(hub, "ada", None)
+        assert http.get("/user/ada/api/contents/notebooks/mine.txt").json()["content"] == "mine"
+        assert http.get("/user/grace/api/contents/notebooks/mine.txt").status_code == 404
+
+
+def test_servers_share_what_they_import(hub, learners):
+    """Started from nothing a server has some 90 MiB of its own; forked, it has what it changed."""
+    kernels = [one for one in psutil.Process(hub.process.pid).children(recursive=True) if "ipykernel" in " ".join(one.cmdline())]
+    servers = [one.parent() for one in kernels]
+    assert len(servers) == 2
+    for server in servers:
+        assert server.memory_full_info().uss / 2**20 < 60
+
+
+def test_the_hubs_secrets_do_not_reach_a_kernel(hub, learners):
+    for process in psutil.Process(hub.process.pid).children(recursive=True):
+        if "ipykernel" in " ".join(process.cmdline()):
+            found = process.environ()
+            assert "HF_TOKEN" not in found and "CLASS_PASSWORD" not in found
+            assert found["COURSE_PRACTICE_URL"] == "http://192.168.1.10:8760"
+
+
+def test_the_password_of_the_class_is_asked_for(hub):
+    with hub.http() as http:
+        http.headers.pop("authorization")
+        page = http.get("/hub/login")
+        form = {"username": "eve", "password": "not the password", "_xsrf": http.cookies["_xsrf"]}
+        assert http.post("/hub/login", data=form).status_code == 403 and "Invalid username or password" in http.post("/hub/login", data=form).text
+        assert "form" in page.text and http.get("/user/ada/api/contents").status_code in (302, 403)
+
+
+def test_without_a_password_it_says_so_and_leaves_nothing(tmp_path):
+    with pytest.raises(RuntimeError, match="Set CLASS_PASSWORD, at least 8 characters"):
+        with workshop.running(tmp_path, {"CLASS_PASSWORD": "short"}):
+            pass
+    assert not (tmp_path / "state").exists()
+
+
+def test_the_proxy_is_pinned_with_hashes_and_without_addresses(root):
+    wanted = json.loads((root / "workshop/package.json").read_text())["dependencies"]
+    lock = json.loads((root / "workshop/package-lock.json").read_text())["packages"]
+    assert wanted == lock[""]["dependencies"] and all(re.fullmatch(r"[\d.]+", one) for one in wanted.values())
+    assert all(one["integrity"].startswith("sha512-") and "resolved" not in one for name, one in lock.items() if name)
+
+
+def test_the_values_for_kubernetes_say_what_they_must(root):
+    values = yaml.safe_load((root / "workshop/values.yaml").read_text())
+    assert values["hub"]["config"]["JupyterHub"]["authenticator_class"] == "shared-password"
+    assert values["hub"]["config"]["SharedPasswordAuthenticator"]["user_password"] == ""          # each class sets its own
+    user = values["singleuser"]
+    assert {"image", "defaultUrl", "memory", "cpu", "storage", "lifecycleHooks", "startTimeout"} <= user.keys()
+    assert (root / user["defaultUrl"].removeprefix("/lab/tree/")).is_file()
+    size = {"M": 2**20, "G": 2**30}
+    guarantee, limit = (int(user["memory"][name][:-1]) * size[user["memory"][name][-1]] for name in ("guarantee", "limit"))
+    assert guarantee < limit and values["cull"]["enabled"] and values["cull"]["timeout"] > values["cull"]["every"]
+    for folder in re.findall(r"/srv/course/(\w+)", str(user["lifecycleHooks"])):
+        assert (root / folder).is_dir()
+
+
+def test_the_link_is_well_formed(root):
+    parts = urlsplit(linking.link("https://hub.example.org/", LESSON))
+    asked = {name: value for name, [value] in parse_qs(parts.query, strict_parsing=True).items()}
+    assert (parts.scheme, parts.netloc, parts.path) == ("https", "hub.example.org", "/hub/user-redirect/git-pull")
+    assert asked["repo"] == address(root) and asked["branch"] == "main"
+    folder = Path(urlsplit(asked["repo"]).path).name
+    assert asked["urlpath"] == f"lab/tree/{folder}/{LESSON}"
+
+
+@pytest.mark.parametrize("hub, notebook, says", [("hub.example.org", LESSON, "no address of a hub"), ("https://hub.example.org", "notebooks/10.ipynb", "there is no")])
+def test_a_link_to_nowhere_is_refused(hub, notebook, says, capsys):
+    assert linking.main([hub, notebook]) == 1 and says in capsys.readouterr().err
+    assert linking.main(["https://hub.example.org"]) == 0 and capsys.readouterr().out.startswith("https://hub.example.org/hub/")
+
+
+def test_the_driver_sees_a_wrong_output(root):
+    """What the bench calls right: the same text, whatever the pictures and widgets."""
+    notebook = nbformat.read(root / LESSON, as_version=4)
+    cell = next(one for one in notebook.cells if one.cell_type == "code" and one.outputs and one.outputs[0].output_type == "stream")
+    before = workshop.said(cell)
+    cell.outputs[0].text += "x"
+    assert workshop.said(cell) != before
+    picture = nbformat.v4.new_output("display_data", {"text/plain": "alt", "text/html": "<img src='data:image/png;base64,AAAA'>", "image/png": "AAAA"})
+    other = nbformat.v4.new_output("display_data", {"text/plain": "alt", "text/html": "<img src='data:image/png;base64,BBBB'>", "image/png": "BBBB"})
+    assert workshop.said(nbformat.v4.new_code_cell(outputs=[picture])) == workshop.said(nbformat.v4.new_code_cell(outputs=[other]))
