@@ -23,8 +23,10 @@ def install() -> None:
         sys.meta_path.append(_Last())
 
 
-def fetch(module: str) -> bool:
+def fetch(module: str, package: str | None = None) -> bool:
     """Fetch a package now, where no cell has imported it by name. True if `import module` works from here on.
+
+    package : its name, where that is another one than the module's.
 
     A failure is remembered until the kernel is restarted, so that not every figure waits anew.
     """
@@ -34,12 +36,31 @@ def fetch(module: str) -> bool:
         return True
     if module in _gave_up or isinstance(sys.modules.get("numpy"), _StandIn) or not can_run_sync():
         return False
-    run_sync(_loaded_or_late(module))
+    run_sync(_loaded_or_late(package or module))
     importlib.invalidate_caches()
     if importlib.machinery.PathFinder.find_spec(module) is None:
         _gave_up.add(module)
         return False
     return True
+
+
+def teach_hub() -> None:
+    """Let huggingface_hub find NumPy and Pillow in a tab: it asks what is installed before it imports them. Once is enough."""
+    from huggingface_hub.utils import _runtime
+
+    if getattr(_runtime._get_version, "fetches", False):
+        return
+    theirs, modules = _runtime._get_version, {"numpy": "numpy", "pillow": "PIL"}
+
+    def version(package: str) -> str:
+        if package in modules and _runtime._package_versions.get(package, "N/A") == "N/A":
+            _runtime._package_versions.pop(package, None)       # it keeps "not installed" for good
+            if not fetch(modules[package], package) and package == "numpy":
+                raise absent("numpy")       # its own advice is to install it
+        return theirs(package)
+
+    version.fetches = True
+    _runtime._get_version = version
 
 
 def _loaded_or_late(package: str):
@@ -61,6 +82,13 @@ def absent(module: str) -> ModuleNotFoundError:
     name = NAMES[module]
     return ModuleNotFoundError(f"This needs {name}, which a browser tab fetches from Pyodide's own site, and it could not be fetched. "
                                f"Cells without {name} work all the same. When the network is back: restart the kernel, and run again.", name=module)
+
+
+def refused(host: str) -> str:
+    """What a browser's "Failed to fetch" means, for a request to the real service."""
+    return (f"The browser could not fetch from {host}. Either there is no network, or the service does not let pages of other sites "
+            "ask it (CORS), which nobody can change from here. Live works in JupyterLab on your machine (`make lab`), on Binder and "
+            "on Colab; Replay works here.")
 
 
 class _Last:

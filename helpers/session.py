@@ -20,7 +20,7 @@ from contextlib import contextmanager
 
 import httpx2
 
-from helpers import wire
+from helpers import fetched, wire
 from helpers.cost import rough_cost, say_cost  # noqa: F401 (rough_cost is asked for here)
 from helpers.log import Entry, Log, mask, masked
 from helpers.recorder import KEEP, Recorder
@@ -120,6 +120,8 @@ class Session:
         """Set huggingface_hub up for the mode: no telemetry, a token to build clients with, no offline mode."""
         from huggingface_hub import constants
 
+        if sys.platform == "emscripten":
+            fetched.teach_hub()
         self._take_back()
         # Telemetry: before its first request it would send one that nobody asked for, and keep the answer in HF_HOME.
         os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
@@ -139,6 +141,9 @@ class Session:
         constants.HF_HUB_OFFLINE = _offline()
 
     def _find_practice_server(self) -> None:
+        if sys.platform == "emscripten":
+            raise RuntimeError("Practice needs the practice server on your machine, and a page in a browser may not ask it. "
+                               "Here it is Replay; for Practice open the course with `make lab`.")
         try:
             with httpx2.Client(trust_env=False, timeout=2) as client:
                 health = client.get(self.practice_url + "/health").raise_for_status().json()
@@ -273,6 +278,10 @@ def _pace() -> float:
 
 
 def _check_live() -> None:
+    if not _token() and sys.platform == "emscripten":
+        raise RuntimeError("Live needs your own token. Make one at huggingface.co/settings/tokens with the permission "
+                           '"Make calls to Inference Providers", run `import os, getpass; os.environ["HF_TOKEN"] = getpass.getpass()` in a '
+                           "cell, and choose Live again. The token stays in this tab's Python and is gone when the kernel ends.")
     if not _token():
         raise RuntimeError("Live needs your own token and none was found. Make one at huggingface.co/settings/tokens "
                            'with the permission "Make calls to Inference Providers", then run `hf auth login` in a '

@@ -13,11 +13,14 @@ Not intercepted: clients with a transport of their own (`httpx2.MockTransport`),
 httpx2 (the older `httpx`, `requests`, curl). Those go where they always went.
 """
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import httpx2
+
+from helpers import fetched
 
 HOSTS = frozenset({
     "huggingface.co",                    # the Hub: which provider serves which model
@@ -209,7 +212,7 @@ def _forward(transport, plan: Forward) -> httpx2.Response:
         if own:
             own.close()
         plan.done(Answer(0, {}, [], time.perf_counter() - started, breaks=error))
-        raise
+        raise _explained(error, plan.request)
     tee = _Tee(plan, response, started, own)
     if not plan.drain:
         return httpx2.Response(response.status_code, headers=tee.answer.headers, stream=tee, extensions=response.extensions)
@@ -232,7 +235,7 @@ async def _async_forward(transport, plan: Forward) -> httpx2.Response:
         if own:
             await own.aclose()
         plan.done(Answer(0, {}, [], time.perf_counter() - started, breaks=error))
-        raise
+        raise _explained(error, plan.request)
     tee = _AsyncTee(plan, response, started, own)
     if not plan.drain:
         return httpx2.Response(response.status_code, headers=tee.answer.headers, stream=tee, extensions=response.extensions)
@@ -244,6 +247,13 @@ async def _async_forward(transport, plan: Forward) -> httpx2.Response:
     finally:
         await tee.aclose()
     return await _async_play(_from_the_start(tee.answer))
+
+
+def _explained(error: BaseException, request: httpx2.Request) -> BaseException:
+    """The error itself; in a browser tab, whose "Failed to fetch" explains nothing, one that says what it means."""
+    if sys.platform == "emscripten" and isinstance(error, httpx2.ConnectError):
+        return httpx2.ConnectError(fetched.refused(request.url.host), request=request)
+    return error
 
 
 def _straight(plan: Forward) -> dict:
