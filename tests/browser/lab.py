@@ -164,15 +164,21 @@ class Notebook:
         self.page.emulate_media(color_scheme="dark")
         self.page.locator("body[data-jp-theme-light='false']").wait_for(state="attached")
 
+    @contextmanager
+    def unrolled(self):
+        """In a window so high that everything is in it: what is scrolled away is invisible to axe, and to a camera."""
+        size = self.page.viewport_size
+        height = self.panel.locator(".jp-WindowedPanel-outer").evaluate("area => area.scrollHeight")
+        self.page.set_viewport_size(size | {"height": height + 200})
+        yield
+        self.page.set_viewport_size(size)
+
     def photograph(self, folder: Path, name: str) -> None:
         """Every cell that shows a picture, a table or a widget, as it looks now: `<notebook>-<cell>-<name>.png` in `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
-        size = self.page.viewport_size
-        self.page.set_viewport_size(size | {"height": 4000})        # a long quiz in one piece
         for area in self.panel.locator(".jp-Cell-outputArea").filter(has=self.page.locator("img, table, .jupyter-widgets")).all():
             number = int(area.evaluate("area => area.closest('.jp-Cell').dataset.windowedListIndex"))
             area.screenshot(path=folder / f"{self.path.replace('/', '-').removesuffix('.ipynb')}-{number:03}-{name}.png")
-        self.page.set_viewport_size(size)
 
     def shut_down(self) -> None:
         """End the kernel, so that the next notebook does not find it warm."""

@@ -59,7 +59,7 @@ def clipped(notebook) -> list[str]:
 
 
 def barriers(notebook) -> list[str]:
-    """What axe-core calls serious or critical in our text and outputs."""
+    """What axe-core calls serious or critical in our text and outputs, as far as they are in the window: see `unrolled`."""
     from axe_playwright_python.sync_playwright import Axe
 
     notebook.page.add_style_tag(content=BODY)
