@@ -21,13 +21,19 @@ import threading
 import time
 from datetime import datetime, timezone
 
+if sys.platform == "emscripten":        # a browser tab: its threads and its event loop are Pyodide's
+    from helpers import tab
+    from pyodide.webloop import WebLoop as _Loop
+else:
+    tab = None
+    from asyncio.base_events import BaseEventLoop as _Loop
+
 EPOCH = datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc).timestamp()    # what `time.time()` says when a clock starts
 PATIENCE = 10.0             # real seconds in one place after which a thread counts as waiting for something unknown
 LOOK_EVERY = 0.0003         # real seconds between two looks at threads that wait for each other
 
 _inside: contextvars.ContextVar["Clock | None"] = contextvars.ContextVar("clock", default=None)
 _running: "Clock | None" = None
-_Loop = asyncio.base_events.BaseEventLoop
 _SimpleQueue = queue.SimpleQueue
 _real = {"sleep": time.sleep, "monotonic": time.monotonic, "perf_counter": time.perf_counter, "time": time.time}
 _thread_start, _condition_wait = threading.Thread.start, threading.Condition.wait
@@ -258,9 +264,13 @@ class VirtualClock(Clock):
 
     def _start(self) -> None:
         self._working.add(threading.current_thread())
+        if tab is not None:
+            tab.when_idle = self._look
         queue.SimpleQueue = queue._PySimpleQueue        # pools of threads wait in one; this form waits where _at_rest can see it
 
     def _stop(self) -> None:
+        if tab is not None:
+            tab.when_idle = None
         queue.SimpleQueue = _SimpleQueue
         with self._lock:
             left, self._alarms = self._alarms, []
@@ -304,7 +314,7 @@ class VirtualClock(Clock):
                 _real["sleep"](LOOK_EVERY if self._alarms else 10 * LOOK_EVERY)
                 self._look()
 
-        if self._watcher is None:
+        if self._watcher is None and tab is None:
             self._watcher = threading.Thread(target=watch, name="virtual clock", daemon=True)
             _thread_start(self._watcher)
 
@@ -315,6 +325,8 @@ class VirtualClock(Clock):
         loop = self._loops.get(thread)
         if loop is not None and getattr(loop, "_ready", None):
             return False                                                # its loop has something to do
+        if tab is not None:
+            return not tab.is_called(thread)                            # in a tab only one runs, and that one asks
         frame = sys._current_frames().get(thread.ident)
         if frame is None:                                               # it has ended
             self._working.discard(thread)
@@ -410,7 +422,7 @@ def _start_thread(thread: threading.Thread) -> None:
 
 def _time_of_loop(loop) -> float:
     # The loop's own round keeps real time, because it waits in real time for real sockets.
-    if sys._getframe(1).f_code is _Loop._run_once.__code__:
+    if tab is None and sys._getframe(1).f_code is _Loop._run_once.__code__:
         return _real["monotonic"]()
     return time.monotonic()
 
