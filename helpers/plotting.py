@@ -107,7 +107,7 @@ def bars(labels: Sequence[str], values: Sequence[float], xlabel: str = "", ylabe
 
 def lines(x: Sequence[float], series: Mapping[str, Sequence[float]], xlabel: str = "", ylabel: str = "",
           mark: Mapping[str, float] | None = None):
-    """Lines over a shared x, named at their ends' legend; `mark` draws named vertical lines, such as a break-even."""
+    """Lines over a shared x, named above them; `mark` draws named vertical lines, such as a break-even."""
     figure, axes = new_figure(height=3.4)
     if figure is None:
         return None
@@ -117,8 +117,8 @@ def lines(x: Sequence[float], series: Mapping[str, Sequence[float]], xlabel: str
         axes.axvline(at, color="#666666", linewidth=1)
         axes.annotate(name, (at, 0.98), xycoords=("data", "axes fraction"), xytext=(4, 0), textcoords="offset points", va="top", color="#444444")
     axes.set(xlabel=xlabel, ylabel=ylabel)
-    if len(series) > 1:
-        axes.legend(frameon=False)
+    if len(series) > 1:                     # outside: wherever it stood inside, some line would run through it
+        figure.legend(frameon=False, loc="outside upper center", ncols=min(3, len(series)))
     return figure
 
 
