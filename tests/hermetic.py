@@ -13,10 +13,28 @@ import pytest
 _file = None  # the one whose tests are running
 KEEP = ("COURSE_WEIGHTS",)  # where the practice models lie: a place, not a setting
 
+# What takes long begins first, or one worker would end with it while the others have nothing to do. The notebooks come
+# next, then the rest. (pytest-xdist would begin with the files that have the most tests, and those are not the longest.)
+LONG_FIRST = (
+    "tests/browser/", "tests/test_colab.py", "tests/test_environment.py", "tests/test_pages.py", "tests/test_practice_server_chat.py",
+    "tests/test_replay.py", "notebooks/03", "notebooks/09",
+)  # fmt: skip
+
+
+def place(path: str) -> int:
+    """When a file's turn comes, among those of other places; `path` as seen from the course's folder."""
+    listed = [i for i, beginning in enumerate(LONG_FIRST) if path.startswith(beginning)]
+    return min(listed, default=len(LONG_FIRST) + (not path.endswith(".ipynb")))
+
+
+def pytest_collection_modifyitems(config, items):
+    items.sort(key=lambda item: place(item.path.relative_to(config.rootpath).as_posix()) if item.path.is_relative_to(config.rootpath) else 0)
+
 
 def pytest_configure(config):
     if "PYTEST_XDIST_WORKER" in os.environ:
         return  # a worker: inherited from the process that started it
+    config.option.loadscopereorder = False  # pytest-xdist keeps the order of LONG_FIRST
     from authoring.execute import clean_environment
 
     scratch = tempfile.TemporaryDirectory(prefix="course-tests-", ignore_cleanup_errors=True)

@@ -1,5 +1,7 @@
 """The practice server on a free port of this machine, and real clients that reach it under the service's host names."""
 
+import atexit
+import functools
 import socket
 import threading
 import time
@@ -63,17 +65,32 @@ def weights_or_skip(*keys: str) -> None:
         pytest.skip(str(error))
 
 
+@functools.cache
+def the_server() -> Running:
+    """One for all test files of this process: pytest makes a fixture anew for each file that imports it, and loading the models takes seconds."""
+    from authoring.practice_server import create_app
+
+    server = Running(create_app("smollm2", speed=600))
+    atexit.register(server.stop)
+    return server
+
+
 @pytest.fixture(scope="session")
 def practice():
     """The practice server with SmolLM2 over a real socket; its endpoints' clock runs 600 times as fast."""
     pytest.importorskip("xllamacpp")
     pytest.importorskip("uvicorn")
     weights_or_skip("smollm2", "bge", "spacy")
-    from authoring.practice_server import create_app
+    return the_server()
 
-    server = Running(create_app("smollm2", speed=600))
-    yield server
-    server.stop()
+
+@pytest.fixture
+def none_left(practice):
+    """No endpoint that a test made outlives it."""
+    yield
+    endpoints = practice.app.state.practice.endpoints.endpoints
+    for owner, name in [key for key in endpoints if key[0] == "practice-user"]:
+        del endpoints[owner, name]
 
 
 @pytest.fixture

@@ -46,3 +46,16 @@ def test_nbval_compares_strictly_with_a_clean_kernel_and_progress_of_its_own(tmp
     outcome = {name: word for word, name in re.findall(r"^(PASSED|FAILED) \S*?(\w+\.ipynb::Cell \d)", done.stdout, re.MULTILINE)}
     right = dict.fromkeys((f"a_right.ipynb::Cell {number}" for number in range(3)), "PASSED")
     assert outcome == right | {"b_wrong.ipynb::Cell 0": "FAILED", "c_apart.ipynb::Cell 0": "PASSED"}, done.stdout
+
+
+def test_what_takes_long_begins_first():
+    import hermetic
+
+    for beginning in hermetic.LONG_FIRST:
+        assert any(path.is_file() for path in ROOT.glob(f"{beginning}*")) or (ROOT / beginning).is_dir(), f"{beginning} is no longer there"
+    long, notebook, rest = (hermetic.place(path) for path in (hermetic.LONG_FIRST[0] + "test_x.py", "exercises/05_embeddings.ipynb", "tests/test_log.py"))
+    assert long < notebook < rest
+
+
+def test_workers_keep_that_order(request):
+    assert request.config.option.loadscopereorder is False or "PYTEST_XDIST_WORKER" in os.environ

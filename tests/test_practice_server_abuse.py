@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from practice_fixtures import TOKEN, http, practice  # noqa: F401
+from practice_fixtures import TOKEN, http, none_left, practice  # noqa: F401
 
 HF = "/hf-inference/models/"
 CHAT = {"model": "openai/gpt-oss-120b", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
@@ -53,12 +53,7 @@ def fine(answer: httpx2.Response) -> None:
         assert answer.text.strip(), "an error that says nothing"
 
 
-@pytest.fixture(autouse=True)
-def none_left(practice):
-    yield
-    endpoints = practice.app.state.practice.endpoints.endpoints
-    for owner, name in [key for key in endpoints if key[0] == "practice-user"]:
-        del endpoints[owner, name]
+pytestmark = pytest.mark.usefixtures("none_left")
 
 
 def test_the_good_bodies_are_good(http):

@@ -9,7 +9,7 @@ from huggingface_hub.errors import (
     InferenceEndpointError,
     InferenceEndpointTimeoutError,
 )
-from practice_fixtures import TOKEN, as_service, practice  # noqa: F401
+from practice_fixtures import TOKEN, as_service, none_left, practice  # noqa: F401
 
 from authoring.practice_server.catalogue import Catalogue
 from authoring.practice_server.endpoints import PENDING, STARTING, WAKING, Clock, ControlPlane, Endpoint, check
@@ -20,12 +20,7 @@ SPEC = {"repository": "Qwen/Qwen3-4B", "framework": "pytorch", "task": "text-gen
 HI = [{"role": "user", "content": "Hi"}]
 
 
-@pytest.fixture(autouse=True)
-def none_left(practice):
-    yield
-    endpoints = practice.app.state.practice.endpoints.endpoints
-    for owner, name in [key for key in endpoints if key[0] == "practice-user"]:
-        del endpoints[owner, name]
+pytestmark = pytest.mark.usefixtures("none_left")
 
 
 def ready(endpoint):
