@@ -1,0 +1,82 @@
+"""What a browser tab fetches late (helpers/fetched.py), as far as it can be seen without a tab; the rest is test_site_browser.py."""
+
+import importlib.util
+import sys
+import types
+
+import pytest
+
+from helpers import fetched
+
+
+@pytest.fixture
+def nowhere(monkeypatch):
+    """A Python in which nothing but fetched's own finder finds NumPy, Pillow or anything below them."""
+    monkeypatch.setattr(sys, "meta_path", [])
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("numpy", "PIL")]:
+        monkeypatch.delitem(sys.modules, name)
+    fetched.install()
+    fetched.install()
+    assert len(sys.meta_path) == 1, "installed twice"
+    yield
+    sys.modules.pop("numpy", None)          # the stand-in
+
+
+def test_numpy_can_be_imported_and_explains_itself_when_used(nowhere):
+    import numpy as np
+
+    assert not hasattr(np, "ndarray")
+    with pytest.raises(AttributeError, match="This needs NumPy, .* restart the kernel"):
+        np.array([1])
+
+
+@pytest.mark.parametrize("module, name", [("PIL", "Pillow"), ("PIL.Image", "Pillow"), ("numpy.linalg", "NumPy")])
+def test_what_is_imported_by_parts_is_explained_at_once(nowhere, module, name):
+    with pytest.raises(ModuleNotFoundError, match=f"This needs {name}"):
+        fetched._Last.find_spec(module)
+
+
+def test_other_modules_are_none_of_its_business(nowhere):
+    assert fetched._Last.find_spec("matplotlib") is None
+    assert fetched._Last.find_spec("numpyro") is None
+
+
+def test_a_failure_is_remembered_and_a_success_is_found(monkeypatch):
+    asked = []
+    ffi = types.SimpleNamespace(can_run_sync=lambda: True, run_sync=asked.append)
+    monkeypatch.setitem(sys.modules, "pyodide", types.ModuleType("pyodide"))
+    monkeypatch.setitem(sys.modules, "pyodide.ffi", ffi)
+    monkeypatch.setattr(fetched, "_loaded_or_late", lambda package: package)
+    monkeypatch.setattr(fetched, "_gave_up", set())
+    assert not fetched.fetch("no_such_module", "its-package")
+    assert not fetched.fetch("no_such_module", "its-package")
+    assert asked == ["its-package"]
+    monkeypatch.delitem(sys.modules, "this", raising=False)
+    assert fetched.fetch("this") and asked == ["its-package", "this"]
+
+
+def test_a_browser_that_cannot_set_a_call_aside_fetches_nothing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyodide", types.ModuleType("pyodide"))
+    monkeypatch.setitem(sys.modules, "pyodide.ffi", types.SimpleNamespace(can_run_sync=lambda: False, run_sync=None))
+    assert not fetched.fetch("no_such_module")
+
+
+def test_huggingface_hub_asks_for_numpy_where_it_said_not_installed(monkeypatch):
+    from huggingface_hub.utils import _runtime
+
+    asked = []
+    monkeypatch.setattr(_runtime, "_get_version", _runtime._get_version)
+    monkeypatch.setattr(_runtime, "_package_versions", {"numpy": "N/A", "pillow": "N/A"})
+    monkeypatch.setattr(fetched, "fetch", lambda module, package=None: asked.append(module) or True)
+    fetched.teach_hub()
+    fetched.teach_hub()
+    assert _runtime.is_numpy_available() and _runtime.is_pillow_available() and asked == ["numpy", "PIL"]
+    assert _runtime.is_numpy_available() and asked == ["numpy", "PIL"], "asked again for what is there"
+    monkeypatch.setattr(fetched, "fetch", lambda module, package=None: False)
+    monkeypatch.setattr(_runtime, "_package_versions", {})
+    with pytest.raises(ModuleNotFoundError, match="This needs NumPy"):
+        _runtime.is_numpy_available()
+
+
+def test_elsewhere_it_is_not_installed():
+    assert importlib.util.find_spec("helpers.fetched") and not any(isinstance(finder, fetched._Last) for finder in sys.meta_path)

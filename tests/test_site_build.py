@@ -1,0 +1,193 @@
+"""The site as it is built (authoring/site/): complete, pinned, and asking nobody but itself and Pyodide's own packages."""
+
+import hashlib
+import json
+import re
+import sys
+import threading
+import zipfile
+
+import httpx2
+import pytest
+
+from authoring import npm
+from authoring.site import __main__ as site_command
+from authoring.site import distribution, wheels
+from authoring.site.wheels import SiteFailed
+
+pytest_plugins = ["site_fixtures"]
+
+
+@pytest.fixture(scope="module")
+def lock(site):
+    return json.loads((site / "static/pyodide/pyodide-lock.json").read_text(encoding="utf-8"))
+
+
+# ---- what is in it ----
+
+
+@pytest.mark.parametrize("folder", site_command.FOLDERS)
+def test_every_notebook_is_there(site, root, folder):
+    ours = {path.name for path in (root / folder).glob("*.ipynb")}
+    listed = json.loads((site / "api/contents" / folder / "all.json").read_text(encoding="utf-8"))["content"]
+    assert {item["name"] for item in listed} == ours
+    assert {path.name for path in (site / "files" / folder).glob("*.ipynb")} == ours
+
+
+def test_every_link_of_a_notebook_leads_to_a_file_of_the_site(site):
+    dead = [(path.name, link) for path in (site / "files").rglob("*.ipynb") for link in site_command.linked(path)
+            if not (path.parent / link).exists()]
+    assert not dead
+
+
+def test_the_front_page_leads_to_the_first_lesson(site):
+    page = (site / "index.html").read_text(encoding="utf-8")
+    target = re.search(r"path=([\w/.]+)", page)[1]
+    assert (site / "files" / target).exists()
+    assert 'id="jupyter-config-data"' in page, "JupyterLite's own pages read this element of the front page"
+
+
+def test_the_kernel_starts_with_what_every_notebook_needs(site, lock):
+    told = json.loads((site / "jupyter-lite.json").read_text(encoding="utf-8"))["jupyter-config-data"]
+    kernel = told["litePluginSettings"]["@jupyterlite/pyodide-kernel-extension:kernel"]
+    assert kernel["disablePyPIFallback"] is True
+    assert kernel["pyodideUrl"].startswith("./")
+    assert set(kernel["loadPyodideOptions"]["packages"]) <= set(lock["packages"])
+
+
+# ---- the lock ----
+
+
+def test_each_package_is_here_with_its_hash_or_is_pyodides_own(site, lock):
+    core, _, version = site_command.pyodide()
+    theirs = json.loads((core / "pyodide-lock.json").read_text(encoding="utf-8"))["packages"]
+    elsewhere = {name for name, entry in lock["packages"].items() if "://" in entry["file_name"]}
+    assert set(distribution.FROM_PYODIDE) <= elsewhere
+    for name, entry in lock["packages"].items():
+        if name in elsewhere:
+            assert entry["file_name"] == distribution.published(version) + theirs[name]["file_name"]
+            assert entry["sha256"] == theirs[name]["sha256"]
+        else:
+            assert hashlib.sha256((site / "static/pyodide" / entry["file_name"]).read_bytes()).hexdigest() == entry["sha256"]
+
+
+def test_nothing_that_is_loaded_at_once_needs_pyodides_own(lock):
+    needed, ask = set(), list(distribution.AT_ONCE)
+    while ask:
+        name = ask.pop()
+        if name not in needed:
+            needed.add(name)
+            ask += lock["packages"][name]["depends"]
+    assert not [name for name in needed if "://" in lock["packages"][name]["file_name"]]
+
+
+def test_the_tab_has_the_versions_that_are_tested(root, lock):
+    tested = wheels.pinned(root / "locks" / "test.txt")
+    pinned = wheels.pinned()
+    assert {name: lock["packages"][name]["version"] for name in pinned} == pinned
+    assert {name: version for name, version in pinned.items() if name in tested} == {name: tested[name] for name in pinned if name in tested}
+
+
+def test_pins_have_hashes_and_no_addresses(root):
+    for name in ("site.txt", "npm.txt"):
+        text = (root / "locks" / name).read_text(encoding="utf-8")
+        assert "://" not in text
+    blocks = re.split(r"^(?=[a-z0-9])", wheels.PINS.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    assert blocks and all("--hash=sha256:" in block for block in blocks)
+
+
+def test_the_bytecode_is_what_this_python_reads(site, lock):
+    """Its magic number is that of the standard library's: bytecode of another Python would be compiled again, silently."""
+    with zipfile.ZipFile(site / "static/pyodide/python_stdlib.zip") as library, \
+            zipfile.ZipFile(site / "static/pyodide" / lock["packages"]["course-bytecode"]["file_name"]) as packages:
+        standard = [name for name in library.namelist() if name.endswith(".pyc")]
+        ours = [name for name in packages.namelist() if name.endswith(".pyc")]
+        assert len(standard) > 150 and len(ours) > 500
+        assert {library.read(name)[:8] for name in standard[1:]} == {packages.read(name)[:8] for name in ours}
+        tag = "cpython-" + "".join(lock["info"]["python"].split(".")[:2])
+        assert all(name.endswith(f".{tag}.pyc") for name in ours)
+        assert any(name.startswith("helpers/__pycache__/session.") for name in ours)
+
+
+# ---- what goes wrong, said ----
+
+
+def wheel(folder, name, needs=()):
+    path = folder / f"{name}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{name}/__init__.py", "")
+        archive.writestr(f"{name}-1.0.dist-info/METADATA", "\n".join([f"Name: {name}", "Version: 1.0", *(f"Requires-Dist: {n}" for n in needs)]))
+    return path
+
+
+THEIRS = {"info": {"python": "3.14.2"}, "packages": {
+    name: {"name": name, "file_name": f"{name}.whl", "sha256": "0", "depends": depends, "imports": [name]}
+    for name, depends in {"numpy": [], "pillow": [], "matplotlib": ["numpy", "cycler"], "cycler": [], "pandas": ["numpy"]}.items()}}
+
+
+def test_a_wheel_that_needs_what_nobody_brings_stops_the_build(tmp_path):
+    with pytest.raises(SiteFailed, match="alpha needs beta, .* `make lock`"):
+        distribution.merged(THEIRS, [wheel(tmp_path, "alpha", ["beta"])], "https://there/")
+
+
+def test_markers_are_those_of_the_tab(tmp_path):
+    made = wheel(tmp_path, "alpha", ['beta; sys_platform == "win32"', 'gamma; sys_platform == "emscripten"', "delta; extra == 'all'"])
+    lock = distribution.merged(THEIRS, [made, wheel(tmp_path, "gamma")], "https://there/")
+    assert lock["packages"]["alpha"]["depends"] == ["gamma"]
+
+
+def test_of_pyodides_packages_only_those_that_are_wanted_stay(tmp_path):
+    packages = distribution.merged(THEIRS, [wheel(tmp_path, "cycler")], "https://there/")["packages"]
+    assert set(packages) == {"numpy", "pillow", "matplotlib", "cycler"}
+    assert packages["numpy"]["file_name"] == "https://there/numpy.whl"
+    assert packages["cycler"]["file_name"] == "cycler-1.0-py3-none-any.whl", "what we bring is not fetched elsewhere"
+
+
+def test_a_wheel_can_be_trimmed(tmp_path, monkeypatch):
+    monkeypatch.setattr(distribution, "TRIMMED", {"alpha": ("alpha/stubs/",)})
+    made = wheel(tmp_path, "alpha")
+    with zipfile.ZipFile(made, "a") as archive:
+        archive.writestr("alpha/stubs/many.pyi", "")
+    (tmp_path / "out").mkdir()
+    with zipfile.ZipFile(distribution._copy(made, tmp_path / "out")) as archive:
+        assert "alpha/__init__.py" in archive.namelist() and "alpha/stubs/many.pyi" not in archive.namelist()
+
+
+def test_another_pyodide_than_the_kernels_is_refused(monkeypatch):
+    monkeypatch.setattr(npm, "pins", lambda *_: {"pyodide": ("1.0", "sha512-…")})
+    with pytest.raises(SiteFailed, match=r"the kernel was made for pyodide [\d.]+ and locks/npm.txt pins 1.0"):
+        site_command.pyodide()
+
+
+def test_an_empty_lock_is_refused(tmp_path):
+    (tmp_path / "site.txt").write_text("# nothing\n")
+    with pytest.raises(SiteFailed, match="pins nothing; write it with `make lock`"):
+        wheels.fetch("2026_0", "3.14", pins=tmp_path / "site.txt", kept=tmp_path)
+
+
+def test_a_command_that_fails_is_quoted():
+    with pytest.raises(SiteFailed, match="failed:\nwhat a pity"):
+        wheels.run([sys.executable, "-c", "import sys; sys.exit('what a pity')"])
+    with pytest.raises(SiteFailed, match="is missing"):
+        wheels.run(["no-such-command"])
+
+
+def test_serving_a_site_that_is_not_there_says_what_to_do(tmp_path, capsys):
+    assert site_command.main(["serve", "--out", str(tmp_path)]) == 1
+    assert "`make site` builds it" in capsys.readouterr().err
+
+
+# ---- served ----
+
+
+def test_a_plain_server_sends_what_browsers_insist_on(tmp_path):
+    for name in ("a.mjs", "a.wasm", "a.json"):
+        (tmp_path / name).write_text("{}")
+    with site_command.server(tmp_path) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        try:
+            types = {name: httpx2.get(f"http://127.0.0.1:{running.server_port}/{name}", trust_env=False).headers["content-type"]
+                     for name in ("a.mjs", "a.wasm", "a.json")}
+        finally:
+            running.shutdown()
+    assert types == {"a.mjs": "text/javascript", "a.wasm": "application/wasm", "a.json": "application/json"}
