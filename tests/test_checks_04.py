@@ -318,6 +318,20 @@ def skips_the_piece_with_the_reason(client, question):
     return text, reason == "stop", usage.completion_tokens if usage else None
 
 
+def usage_only_without_choices(client, question):
+    stream, text, reason, usage = chat(client, question, **USAGE), "", None, None
+    try:
+        for chunk in stream:
+            if not chunk.choices:
+                usage = chunk.usage
+                continue
+            text += chunk.choices[0].delta.content or ""
+            reason = chunk.choices[0].finish_reason or reason
+    except httpx.HTTPError:
+        pass
+    return text, reason == "stop", usage.completion_tokens if usage else None
+
+
 def forgets_some(client, question):
     text, complete, tokens = read(client, question)
     return text if tokens else text[:-3], complete, tokens
@@ -330,7 +344,7 @@ def reads_again(client, question):
 
 READ_WRONG = [
     (prompt_tokens, "the tokens of the prompt"), (strips_text, "white space"), (believes_in_usage, "no usage came"), (raises_its_own, "raised ValueError"),
-    (skips_the_piece_with_the_reason, "same chunk as the `finish_reason`"), (forgets_some, "not what had arrived"), (reads_again, "2 requests"),
+    (usage_only_without_choices, "beside the last choice"), (skips_the_piece_with_the_reason, "same chunk as the `finish_reason`"), (forgets_some, "not what had arrived"), (reads_again, "2 requests"),
     (no_usage, "did not ask for the usage"), (by_full_stop, "a full stop at the end means nothing"), (any_reason, 'Only "stop" means whole'),
     (the_reason, "the reason itself"), (counts_pieces, "counting pieces does not do"), (all_tokens, "prompt and answer together"),
     (no_try, "the `try` must be around the loop"), (text_errors_only, "let RemoteProtocolError through"), (zero_for_unknown, "must be None"),

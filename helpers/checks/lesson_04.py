@@ -30,7 +30,7 @@ def stream_of(pieces: list, finish: str | None = "stop", usage: int | None = Non
     """A stream as bad as real ones are: an empty first chunk, a role without content, pieces that may be None or "".
 
     finish : the finish_reason of the chunk before the usage. usage : completion tokens, told whether asked for or not.
-    trouble : an event that comes in place of the end. together : the last piece and the reason come in one chunk, as with some providers.
+    trouble : an event that comes in place of the end. together : the last piece, the reason and the usage come in one chunk, as with some providers.
     """
 
     def step(service, entry):
@@ -47,8 +47,12 @@ def stream_of(pieces: list, finish: str | None = "stop", usage: int | None = Non
             events.append(trouble)
         else:
             written = usage or len(pieces)
-            events.append(event({"content": events.pop()["choices"][0]["delta"]["content"] if together else None}, finish))
-            events.append({**head, "choices": [], "usage": {"prompt_tokens": READ, "completion_tokens": written, "total_tokens": READ + written}})
+            counted = {"usage": {"prompt_tokens": READ, "completion_tokens": written, "total_tokens": READ + written}}
+            if together:
+                events[-1]["choices"][0]["finish_reason"] = finish
+                events[-1] |= counted
+            else:
+                events += [event({"content": None}, finish), {**head, "choices": [], **counted}]
         lines = [(0.0, f"data: {json.dumps(item)}\n\n".encode()) for item in events] + [(0.0, b"data: [DONE]\n\n")]
         return Answer(200, {"content-type": "text/event-stream"}, lines)
 
@@ -185,6 +189,8 @@ def check_read(read) -> str:
     expect(tokens != READ, "You returned the tokens of the prompt, which were read. The task asks for those that were written, `completion_tokens`.")
     expect(tokens == used, f"The service counted {used} tokens and you returned {tokens}. A piece need not be one token, so counting pieces does not do: take `chunk.usage.completion_tokens`.")
     text, complete, tokens, _ = run(stream_of([*some_pieces(8), "."], finish="length", usage=used, together=True), "An answer that was cut", together=True)
+    expect(tokens is not None, "The usage was in the stream and you returned None for `tokens`. This time it came beside the last choice, as some providers send it: "
+                               "look at `chunk.usage` of every chunk, whether it has choices or not.")
     expect(complete is False, "The answer was cut off by the limit (`finish_reason` was \"length\"), and you say it is whole. Only \"stop\" means whole; a full stop at the end means nothing.")
 
     for step, what in ((stream_of([*some_pieces(6), "."], trouble=OVERLOADED), "An error event came after some pieces"),
@@ -385,7 +391,7 @@ TASKS = [
         "In the inner loop: `if choice.delta.content:` and below it `yield choice.delta.content`.",
     ]),
     Task("read(client, question)", "Keep what arrived", check_read, hints=[
-        "Three variables before the loop, filled inside it: the text, the reason, the usage. Each comes in another kind of chunk.",
+        "Three variables before the loop, filled inside it: the text, the reason, the usage. They may come in different chunks or in the same one.",
         "`chunk.usage` is on the chunk, `finish_reason` and `delta.content` are on the choice. Make the call first; put only the loop into `try` … `except httpx.HTTPError:`, "
         "because the errors of a stream come from the loop.",
         "After the loop: `return text, reason == \"stop\", usage.completion_tokens if usage else None`. In the loop `usage = chunk.usage or usage` and "
