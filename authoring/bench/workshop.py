@@ -38,7 +38,9 @@ from authoring.bench.table import Table
 ROOT = Path(__file__).resolve().parents[2]
 PROXY = ROOT / "workshop/node_modules/.bin/configurable-http-proxy"
 PLAIN, FIGURES = "notebooks/01_first_call.ipynb", "notebooks/03_rate_limits_and_retries.ipynb"
-PAGE = ("lab", "lab/api/settings", "lab/api/translations", "api/kernelspecs", "api/contents/notebooks?content=1")
+# What JupyterLab asks for when it opens a notebook.
+PAGE = ("lab", "api/me", "lab/api/settings", "lab/api/translations", "lab/api/workspaces/default", "api/kernelspecs", "api/terminals",
+        "api/nbconvert", "api/contents/notebooks?content=1", f"api/contents/{PLAIN}?content=1&hash=1")
 PATIENCE = 600.0        # seconds for one learner's start, and for one cell
 MIB = 2**20
 
