@@ -36,7 +36,10 @@ def fetch(module: str, package: str | None = None) -> bool:
         return True
     if module in _gave_up or isinstance(sys.modules.get("numpy"), _StandIn) or not can_run_sync():
         return False
-    run_sync(_loaded_or_late(package or module))
+    try:
+        run_sync(_loaded_or_late(package or module))
+    except Exception:                           # a JsException; what counts is whether the module is there now
+        pass
     importlib.invalidate_caches()
     if importlib.machinery.PathFinder.find_spec(module) is None:
         _gave_up.add(module)
@@ -67,14 +70,14 @@ def _loaded_or_late(package: str):
     """A JavaScript promise: the package is there, or could not be had, or LONGEST is over. By the browser's clock, because
     ours may stand still in the fault lab."""
     from js import Promise, setTimeout
-    from pyodide.ffi import create_once_callable
+    from pyodide.ffi import create_once_callable, to_js
     from pyodide_js import loadPackage
 
     def silent(_text):
         """What went wrong is said where the package is missed."""
 
     late = Promise.new(create_once_callable(lambda resolve, _reject: setTimeout(resolve, 1000 * LONGEST)))
-    return Promise.race([loadPackage(package, messageCallback=silent, errorCallback=silent), late])
+    return Promise.race(to_js([loadPackage(package, messageCallback=silent, errorCallback=silent), late]))
 
 
 def absent(module: str) -> ModuleNotFoundError:

@@ -20,15 +20,18 @@ import time
 import weakref
 from collections import deque
 
+import comm
 import js
 import pyodide
 from pyodide import webloop
 from pyodide.ffi import can_run_sync, create_once_callable
 from pyodide.webloop import WebLoop
+from pyodide_js import _module
 from pyodide_js._api import scheduleCallback
 
 MISSING = ("several threads at once need a browser that can set a running call aside (JavaScript Promise Integration), "
            "and this one cannot. Chrome and Edge can, from version 137 on. The cells without threads work here, too.")
+NOT_HERE = "this code was called by the browser itself, where it cannot wait for another thread; run it in a cell"
 
 when_idle = None            # what to call when a thread begins to wait, or the event loop has nothing left to do (helpers.clock)
 
@@ -36,6 +39,7 @@ _ident = contextvars.ContextVar("thread", default=threading.get_ident())
 _idents = itertools.count(2**16)
 _called: set["_Waiter"] = set()                 # woken, and not running again yet
 _real_monotonic, _real_call_later, _real_run_sync = time.monotonic, WebLoop.call_later, pyodide.ffi.run_sync
+_real_comm_msg = comm.CommManager.comm_msg
 
 
 def install() -> None:
@@ -49,6 +53,7 @@ def install() -> None:
     pyodide.ffi.run_sync = webloop.run_sync = run_sync      # for time.sleep and asyncio.run, too
     WebLoop._ready = property(lambda loop: [handle for handle in _soon if not handle.cancelled()])
     WebLoop.call_soon, WebLoop.call_later, WebLoop.call_at = _call_soon, _call_later, _call_at
+    comm.CommManager.comm_msg = _comm_msg
 
 
 def is_called(thread: threading.Thread) -> bool:
@@ -59,6 +64,11 @@ def is_called(thread: threading.Thread) -> bool:
 def _idle() -> None:
     if when_idle is not None:
         when_idle()
+
+
+def _check() -> None:
+    if not can_run_sync():
+        raise RuntimeError(NOT_HERE if _module.jspiSupported else MISSING)
 
 
 # ---- waiting -----------------------------------------------------------------------------------------------------
@@ -102,8 +112,7 @@ class _Waiter:
         self.resolve()
 
     def wait(self) -> None:
-        if not can_run_sync():
-            raise RuntimeError(MISSING)
+        _check()
         try:
             run_sync(self.promise)
         finally:
@@ -191,8 +200,7 @@ class Handle:
 
 def _start(bootstrap, *, handle: Handle, daemon: bool = True) -> None:
     """Run `bootstrap`, a method of the thread to start, until it waits for the first time."""
-    if not can_run_sync():
-        raise RuntimeError(MISSING)
+    _check()
     handle.ident = next(_idents)
     handle._running.acquire()
     context = contextvars.Context()
@@ -206,6 +214,21 @@ def _start(bootstrap, *, handle: Handle, daemon: bool = True) -> None:
             handle._set_done()
 
     scheduleCallback(create_once_callable(run, _may_syncify=True), 0)
+
+
+# ---- widgets -----------------------------------------------------------------------------------------------------
+
+_turn = Lock()
+
+
+def _comm_msg(manager, stream, ident, msg) -> None:
+    """Handle a widget's message in a call of its own, which can be set aside; one message after the other."""
+
+    def handle() -> None:
+        with _turn:
+            _real_comm_msg(manager, stream, ident, msg)
+
+    scheduleCallback(create_once_callable(handle, _may_syncify=True), 0)
 
 
 # ---- the event loop ----------------------------------------------------------------------------------------------
