@@ -89,6 +89,10 @@ def own_client(client, text):
     return mood(InferenceClient(provider="hf-inference"), text)
 
 
+async def needs_await(client, text):
+    return mood(client, text)
+
+
 def rounds(client, text):
     element = best(client, text)
     return element.label.lower() if round(element.score, 1) >= 0.8 else "unsure"
@@ -123,6 +127,7 @@ def three_labels(client, text):
 MISTAKES_1 = {
     stub: "still empty",
     own_client: "a client of its own",
+    needs_await: "asks for a plain `def`",
     rounds: "with 0.79, below 0.8",
     none_if_unsure: "has a word for this case",
     positive_or_else: "with 0.62, below 0.8",

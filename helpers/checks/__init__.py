@@ -202,6 +202,9 @@ def call_whole(service: Spy, function: Callable, *arguments):
     """service.call(), for a task that wants its value at once: a generator is a mistake, where service.call() would make a list of it."""
     boxed = functools.wraps(function)(lambda *given: [function(*given)])
     value = service.call(boxed, *arguments)[0]
+    if inspect.iscoroutine(value):
+        value.close()
+        raise NotYet("Your function is an `async def`: calling it gives a coroutine, and nothing is sent before somebody awaits it. This task asks for a plain `def`.")
     expect(not inspect.isgenerator(value), "You returned a generator, of which nothing has been computed yet. Collect the values, and return them together.")
     return value
 
