@@ -41,6 +41,34 @@ RUN = """async ([index, seconds]) => {
 }"""
 
 
+# Runs code in the notebook's kernel, outside its cells, and resolves to what it printed and raised.
+EXECUTE = """async ([code, seconds]) => {
+  const kernel = window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel;
+  const said = [];
+  const future = kernel.requestExecute({ code, store_history: false });
+  future.onIOPub = message => {
+    const { text, evalue, data } = message.content;
+    said.push(text ?? evalue ?? data?.["text/plain"] ?? "");
+  };
+  await Promise.race([future.done, new Promise((_, fail) => setTimeout(() => fail(new Error(`no end within ${seconds} s`)), 1000 * seconds))]);
+  return said.join("\\n");
+}"""
+# All that the browser keeps for the site, as one text.
+STORED = """async () => {
+  const found = [JSON.stringify(localStorage), JSON.stringify(sessionStorage), document.cookie];
+  for (const { name } of await indexedDB.databases()) {
+    const base = await new Promise((done, fail) => { const r = indexedDB.open(name); r.onsuccess = () => done(r.result); r.onerror = fail; });
+    for (const store of base.objectStoreNames) {
+      const all = await new Promise((done, fail) => {
+        const r = base.transaction(store).objectStore(store).getAll(); r.onsuccess = () => done(r.result); r.onerror = fail; });
+      found.push(JSON.stringify(all));
+    }
+    base.close();
+  }
+  return found.join("\\n");
+}"""
+
+
 @pytest.fixture(scope="session")
 def site(tmp_path_factory) -> Path:
     """The built site. Skips where npm, which delivers Pyodide, is missing."""
@@ -115,3 +143,11 @@ class Tab:
     def run(self, index: int, seconds: float = 120) -> dict:
         """Run the cell at this place; returns {"count", "outputs"}."""
         return self.page.evaluate(RUN, [index, seconds])
+
+    def execute(self, code: str, seconds: float = 120) -> str:
+        """Run code in the kernel; returns what it printed, showed and raised."""
+        return self.page.evaluate(EXECUTE, [code, seconds])
+
+    def stored(self) -> str:
+        """All that the browser keeps for the site."""
+        return self.page.evaluate(STORED)
