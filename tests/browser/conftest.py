@@ -1,4 +1,4 @@
-"""One server and one Chromium for each worker; a page that keeps what the browser complains about.
+"""One server and one Chromium for each worker, and a page that keeps what the browser complains about.
 
 BROWSER_NOTEBOOKS=all     every notebook instead of a few that stand for them
 BROWSER_PICTURES=folder   every notebook that was run, light and dark, as pictures in this folder
@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="needs Chromium: on Debian or Ubuntu, sudo apt-get install chromium"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab(tmp_path_factory):
     """A server that shows a copy of the notebooks: running them here changes no file of the course."""
     folder = tmp_path_factory.mktemp("course")
@@ -36,8 +36,9 @@ def lab(tmp_path_factory):
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium():
+    """Closed with the last test of this folder: while Playwright is at work, no test in this process can start an event loop."""
     from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=20_000)      # a machine that is busy with the rest of the suite

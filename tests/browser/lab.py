@@ -30,6 +30,8 @@ OPTIONS = [
     "--no-browser", "--ServerApp.ip=127.0.0.1", "--ServerApp.log_level=WARN",
     "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.extension_manager=readonly",
     "--LabApp.expose_app_in_browser=True",
+    # A test run that was killed leaves no server behind for long.
+    "--MappingKernelManager.cull_idle_timeout=600", "--MappingKernelManager.cull_connected=True", "--ServerApp.shutdown_no_activity_timeout=900",
 ]
 
 
