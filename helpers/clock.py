@@ -34,10 +34,8 @@ LOOK_EVERY = 0.0003         # real seconds between two looks at threads that wai
 
 _inside: contextvars.ContextVar["Clock | None"] = contextvars.ContextVar("clock", default=None)
 _running: "Clock | None" = None
-_SimpleQueue = queue.SimpleQueue
 _real = {"sleep": time.sleep, "monotonic": time.monotonic, "perf_counter": time.perf_counter, "time": time.time}
-_thread_start, _condition_wait = threading.Thread.start, threading.Condition.wait
-_loop_time, _loop_call_at = _Loop.time, _Loop.call_at
+_thread_start, _condition_wait, _loop_call_at = threading.Thread.start, threading.Condition.wait, _Loop.call_at
 
 
 class Clock:
@@ -75,22 +73,15 @@ class Clock:
         self._bases["time"] = EPOCH
         self._start()
         self._token = _inside.set(self)
-        time.sleep = _sleep
-        for name in self._bases:
-            setattr(time, name, _tells(name))
-        threading._time = queue.time = time.monotonic
-        threading.Thread.start, threading.Condition.wait = _start_thread, _wait
-        _Loop.time, _Loop.call_at = _time_of_loop, _call_at
+        for owner, name, ours, _ in _REPLACED:
+            setattr(owner, name, ours)
         return self
 
     def __exit__(self, *error):
         global _running
         _running, self.open = None, False
-        for name, function in _real.items():
-            setattr(time, name, function)
-        threading._time = queue.time = time.monotonic
-        threading.Thread.start, threading.Condition.wait = _thread_start, _condition_wait
-        _Loop.time, _Loop.call_at = _loop_time, _loop_call_at
+        for owner, name, _, theirs in _REPLACED:
+            setattr(owner, name, theirs)
         try:
             _inside.reset(self._token)
         except ValueError:              # left in another task than it was entered in
@@ -266,12 +257,10 @@ class VirtualClock(Clock):
         self._working.add(threading.current_thread())
         if tab is not None:
             tab.when_idle = self._look
-        queue.SimpleQueue = queue._PySimpleQueue        # pools of threads wait in one; this form waits where _at_rest can see it
 
     def _stop(self) -> None:
         if tab is not None:
             tab.when_idle = None
-        queue.SimpleQueue = _SimpleQueue
         with self._lock:
             left, self._alarms = self._alarms, []
         for _, _, what, whose in left:                                  # whoever is still in here must not stay for ever
@@ -435,3 +424,19 @@ def _call_at(loop, when, callback, *args, context=None):
         raise TypeError("when cannot be None")
     loop._check_closed()
     return clock._call_at(loop, when, callback, args, context)
+
+
+_monotonic = _tells("monotonic")
+_REPLACED = [(owner, name, ours, getattr(owner, name)) for owner, name, ours in [
+    (time, "sleep", _sleep),
+    (time, "monotonic", _monotonic),
+    (time, "perf_counter", _tells("perf_counter")),
+    (time, "time", _tells("time")),
+    (threading, "_time", _monotonic),                       # two modules that took it out of `time` before
+    (queue, "time", _monotonic),
+    (threading.Thread, "start", _start_thread),
+    (threading.Condition, "wait", _wait),
+    (queue, "SimpleQueue", queue._PySimpleQueue),           # pools of threads wait in one; this form waits where _at_rest can see it
+    (_Loop, "time", _time_of_loop),
+    (_Loop, "call_at", _call_at),
+]]

@@ -112,7 +112,6 @@ class _Waiter:
         self.resolve()
 
     def wait(self) -> None:
-        _check()
         try:
             run_sync(self.promise)
         finally:
@@ -135,6 +134,10 @@ class Lock:
             return True
         if not blocking or timeout == 0:
             return False
+        if timeout > 0 and not can_run_sync():
+            time.sleep(timeout)                 # nobody else runs meanwhile who could release it
+            return False
+        _check()
         waiter = _Waiter()
         self._line.append(waiter)
         if timeout > 0:
