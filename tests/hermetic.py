@@ -16,8 +16,8 @@ KEEP = ("COURSE_WEIGHTS",)  # where the practice models lie: a place, not a sett
 # What takes long begins first, or one worker would end with it while the others have nothing to do. The notebooks come
 # next, then the rest. (pytest-xdist would begin with the files that have the most tests, and those are not the longest.)
 LONG_FIRST = (
-    "tests/browser/", "tests/test_colab.py", "tests/test_environment.py", "tests/test_pages.py", "tests/test_practice_server_chat.py",
-    "tests/test_replay.py", "notebooks/03", "notebooks/09",
+    "tests/test_site_", "tests/browser/", "tests/test_colab.py", "tests/test_tab.py", "tests/test_workshop.py", "tests/test_environment.py",
+    "tests/test_pages.py", "tests/test_practice_server_chat.py", "notebooks/09", "notebooks/03",
 )  # fmt: skip
 
 
