@@ -9,9 +9,11 @@ All servers run as the user who starts the hub: learners who want to can read ea
 holds nothing else, or values.yaml, where every learner has a container.
 """
 
+import atexit
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 COURSE = Path(__file__).resolve().parent.parent
@@ -45,10 +47,16 @@ c.Spawner.args = [
     # Neither is used in this course, and each is imported by every server.
     "--ServerApp.jpserver_extensions={'jupyter_lsp': False, 'notebook_shim': False}",
     "--LabApp.extension_manager=readonly",
+    # Over TCP each server looks for free ports by itself, and when twenty kernels start at once some find the same.
+    "--KernelManager.transport=ipc",
     *(["--allow-root"] if os.geteuid() == 0 else []),
 ]
 c.Spawner.default_url = "/lab/tree/notebooks/01_first_call.ipynb"
 c.Spawner.env_keep = ["PATH", "LANG", "LC_ALL", "COURSE_MODE", "COURSE_PRACTICE_URL"]
+# Those sockets are files, whose paths must be short.
+sockets = tempfile.mkdtemp(prefix="hub-")
+atexit.register(shutil.rmtree, sockets, ignore_errors=True)
+c.Spawner.environment = {"JUPYTER_RUNTIME_DIR": lambda spawner: f"{sockets}/{spawner.user.name}"}
 c.Spawner.start_timeout = c.Spawner.http_timeout = 300      # when thirty people log in at once, the last one waits longest
 c.JupyterHub.concurrent_spawn_limit = 0     # the default turns away those who come too fast, and they would have to try again
 
