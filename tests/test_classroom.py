@@ -130,6 +130,28 @@ def test_other_hosts_and_paths_are_refused(school, service, method, host, path):
     assert answer.status_code == 403 and answer.json()["error"] and service.state.seen == []
 
 
+@pytest.mark.parametrize("target", ["@evil.example/v1/models", ".evil.example/v1/models", ":1@evil.example/v1/models", "//evil.example/v1/models",
+                                    "https://evil.example/v1/models"])
+def test_a_target_that_would_turn_into_another_host_reaches_nobody_else(school, service, target):
+    """Clients cannot send such a request line; a socket can. The stand-in is asked under the router's name, or not at all."""
+    import socket
+
+    parts = httpx2.URL(school[0])
+    with socket.create_connection((parts.host, parts.port), timeout=10) as line:
+        line.sendall(f"GET {target} HTTP/1.1\r\nHost: {ROUTER}\r\nAuthorization: Bearer {PRACTICE_TOKEN}\r\nConnection: close\r\n\r\n".encode())
+        answer = b""
+        while piece := line.recv(65536):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 4") and {host for _, host, *_ in service.state.seen} <= {ROUTER}
+
+
+@pytest.mark.parametrize("path", [b"@evil.example/v1", b".evil.example/v1", b":1@evil.example/v1"])
+def test_host_and_path_together_name_the_host_or_nothing(path):
+    with pytest.raises(Refused):
+        module._address(ROUTER, {"raw_path": path, "query_string": b""})
+    assert str(module._address(ROUTER, {"raw_path": b"/v1/models", "query_string": b"a=b%20c"})) == f"https://{ROUTER}/v1/models?a=b%20c"
+
+
 def test_what_a_header_says_about_hosts_addresses_and_bills_is_not_believed(school, service):
     address, _ = school
     assert ask(address, host="evil.example", headers={"x-forwarded-host": ROUTER}).status_code == 403

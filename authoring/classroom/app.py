@@ -75,7 +75,7 @@ class Classroom:
                                "notebooks ask for them: COURSE_MODE=practice, and COURSE_PRACTICE_URL with this address.")
         what = plan(request.method, host, path, request.headers.get("authorization"))
         content = await _content(request)
-        address = f"https://{host}{request.scope.get('raw_path', path.encode()).decode()}" + (f"?{request.url.query}" if request.url.query else "")
+        address = str(_address(host, request.scope))
         headers = {name: request.headers[name] for name in ASKING if name in request.headers}
         if not what.token and host == ROUTER and "authorization" in request.headers:
             headers["authorization"] = request.headers["authorization"]
@@ -161,6 +161,18 @@ class Classroom:
                     yield clean
             if hide.rest:
                 yield hide.rest
+
+
+def _address(host: str, scope: dict) -> httpx2.URL:
+    """The service's address of a request. Raises Refused where host and path, put together, would name another host."""
+    query = b"?" + scope["query_string"] if scope["query_string"] else b""
+    try:
+        url = httpx2.URL(scheme="https", host=host, raw_path=scope["raw_path"] + query)
+    except (httpx2.InvalidURL, ValueError):
+        url = None
+    if url is None or url.host != host or httpx2.URL(str(url)).host != host:
+        raise Refused(403, "This is no address of the service.")
+    return url
 
 
 async def _content(request: Request) -> bytes:
