@@ -720,7 +720,14 @@ async def one_request(questions, at_once):
         return [await one(client, "\n".join(questions))]
 
 
+async def uses_the_questions_up(questions, at_once):
+    answers = await ask_all(questions, at_once)
+    questions.clear()
+    return answers
+
+
 ALL_WRONG = [
+    (uses_the_questions_up, "changed the list of questions"),
     (a_client_for_each, "You made 7 clients"), (leaves_the_client_open, "still open"), (closes_if_all_goes_well, "behind the error the client stayed open"),
     (in_groups, "in groups of 3"), (asks_twice, "you asked again"), (one_too_many, "4 requests were under way"), (one_request, "but 1 requests"),
     (one_by_one, "waits for each before it starts the next"), (no_gate, "7 requests were under way at once; 3 were allowed"), (gate_for_each, "shared by all"),

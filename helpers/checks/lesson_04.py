@@ -309,7 +309,8 @@ def check_ask_all(ask_all) -> str:
             return answer
 
         with spy(*[step] * count) as service, watched_connections() as made:
-            got = service.call(ask_all, list(questions), at_once)
+            got = service.call(ask_all, given := list(questions), at_once)
+        expect(given == questions, "Your function changed the list of questions, which belongs to the caller. Work on a copy.")
         expect(got is not None, "Your function returns nothing (None). Did you forget `return`, or to `await` the `gather`?")
         for row in range(len(service.sent)):
             asked = next((question for question in questions if question in json.dumps(service.sent[row].json)), questions[0])
