@@ -41,7 +41,7 @@ def chromium():
     """Closed with the last test of this folder: while Playwright is at work, no test in this process can start an event loop."""
     from playwright.sync_api import expect, sync_playwright
 
-    expect.set_options(timeout=20_000)      # a machine that is busy with the rest of the suite
+    expect.set_options(timeout=60_000)      # a machine that is busy with the rest of the suite
     as_root = hasattr(os, "geteuid") and os.geteuid() == 0          # Chromium refuses to sandbox itself for root
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS + ["--no-sandbox"] * as_root)
@@ -77,7 +77,7 @@ def page(chromium, lab):
     """A page in a fresh browser profile. The test fails if anything complained, or sent a request elsewhere."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)          # see expect.set_options above
     page.complaints = Complaints()
     page.complaints.watch(page)
     yield page

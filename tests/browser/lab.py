@@ -43,7 +43,7 @@ class Server:
 
 
 @contextmanager
-def serve(folder: Path, private: Path, seconds: float = 60):
+def serve(folder: Path, private: Path, seconds: float = 120):
     """A JupyterLab server on this machine, with settings and kernels of nobody else, showing `folder`.
 
     private : an empty folder for its settings, log and runtime files.
@@ -131,7 +131,7 @@ class Notebook:
         page.goto(f"{server.url}lab/workspaces/t{time.time_ns()}/tree/{path}?reset&token={server.token}")
         notebook = cls(page, path)
         notebook.panel.locator(".jp-Cell").first.wait_for()
-        page.wait_for_function(READY, timeout=60_000)
+        page.wait_for_function(READY, timeout=120_000)
         return notebook
 
     def command(self, name: str, **arguments):
