@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 pytest.importorskip("jupyterhub", reason="jupyterhub is not installed (pip install -e '.[hub]')")
-if sys.platform == "win32":
-    pytest.skip("JupyterHub does not run on Windows", allow_module_level=True)
+if sys.platform != "linux":
+    pytest.skip("the hub is for Linux: workshop/README.md", allow_module_level=True)
 
 from authoring.badges import address  # noqa: E402
 from authoring.bench import workshop  # noqa: E402
