@@ -264,10 +264,12 @@ def test_a_page_is_no_barrier(site, show, name, scheme):
 
 
 @needs_chromium
-def test_a_page_is_printed_whole_and_black_on_white(site, show):
-    page = show(site["notebooks/05_embeddings.html"][0], "dark", width=700)
+@pytest.mark.parametrize("name", ["notebooks/03_rate_limits_and_retries.html", "notebooks/05_embeddings.html"])
+def test_a_page_is_printed_whole_and_black_on_white(site, show, name):
+    page = show(site[name][0], "dark", width=700)
     page.emulate_media(media="print", color_scheme="dark")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 700
     assert page.evaluate("[...document.querySelectorAll('pre')].filter(box => box.scrollWidth > box.clientWidth + 1).length") == 0
     assert not page.locator("nav").is_visible()
     page.context.close()
