@@ -131,7 +131,7 @@ class Tab:
     def foreign_hosts(self) -> set[str]:
         return {urlsplit(url).hostname for url in self.foreign}
 
-    def open(self, notebook: str, seconds: float = 120) -> float:
+    def open(self, notebook: str, seconds: float = 300) -> float:
         """Open a notebook and wait until Python is there; returns the seconds this took."""
         begun = time.monotonic()
         self.page.goto(f"{self.address}/lab/index.html?path={notebook}")
@@ -140,11 +140,11 @@ class Tab:
         self.page.evaluate(QUICK)
         return time.monotonic() - begun
 
-    def run(self, index: int, seconds: float = 120) -> dict:
+    def run(self, index: int, seconds: float = 300) -> dict:
         """Run the cell at this place; returns {"count", "outputs"}."""
         return self.page.evaluate(RUN, [index, seconds])
 
-    def execute(self, code: str, seconds: float = 120) -> str:
+    def execute(self, code: str, seconds: float = 300) -> str:
         """Run code in the kernel; returns what it printed, showed and raised."""
         return self.page.evaluate(EXECUTE, [code, seconds])
 
