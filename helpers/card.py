@@ -96,7 +96,8 @@ class QuizView:
         for i, (question, buttons, verdict) in enumerate(zip(self.card.tasks[self.number - 1].questions, self.choices, self.verdicts), 1):
             chosen = answers.get(str(i))
             for (letter, button), choice in zip(buttons.items(), question.choices):
-                button.description = f"{letter}) {choice.text}" + (" (your answer)" if letter == chosen else "")
+                text = choice.text.replace("`", "")     # a button has no code font
+                button.description = f"{letter}) {text}" + (" (your answer)" if letter == chosen else "")
                 button.button_style = "primary" if letter == chosen else ""
             verdict.value = verdict_html(question.judge(chosen) if chosen else None)
 

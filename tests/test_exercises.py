@@ -234,6 +234,11 @@ def test_quiz_buttons_and_their_plain_way_show_the_same(card, capsys):
     assert "(done)" in view.title.value
 
 
+def test_a_button_shows_no_signs_for_code_that_it_cannot_set(card):
+    card.tasks[1] = Quiz("Where?", [Question("Which one?", [Choice("`hf auth login`", "that is it.", right=True), Choice("none", "One does.")])])
+    assert QuizView(card, 2).choices[0]["a"].description == "a) hf auth login"
+
+
 def test_what_is_shown_is_escaped_and_announced(card):
     view = QuizView(card, 2)
     assert "&lt;b&gt;1&lt;/b&gt; + 1?" in view.widget.children[4].value
