@@ -22,10 +22,9 @@ CORE = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip
 # Needed at once in every notebook, so they are loaded together with Python; what else a cell imports comes when it is run.
 AT_ONCE = ("micropip", "piplite", "ipykernel", "comm", "pyodide-kernel", "jedi", "ipython", "ipywidgets", "hf-inference-course",
            "course-bytecode")
-# Told to Python in the tab. Naming any variable replaces Pyodide's own, which is HOME. The warnings, about file locks that
-# nothing here takes and a connection pool that a browser has itself, would stand under the first call of every lesson.
+# Told to Python in the tab. The warnings, about file locks that nothing here takes and a connection pool that a browser has
+# itself, would stand under the first call of every lesson.
 ENVIRONMENT = {
-    "HOME": "/home/pyodide",
     "PYTHONWARNINGS": "ignore:only soft file lock is available,ignore:The following transport option(s) are not supported on Emscripten",
 }
 # huggingface_hub's unspoken need (wheels.ALSO).
