@@ -235,7 +235,7 @@ def test_quiz_buttons_and_their_plain_way_show_the_same(card, capsys):
 
 
 def test_a_button_shows_no_signs_for_code_that_it_cannot_set(card):
-    card.tasks[1] = Quiz("Where?", [Question("Which one?", [Choice("`hf auth login`", "that is it.", right=True), Choice("none", "One does.")])])
+    card.tasks = [card.tasks[0], Quiz("Where?", [Question("Which one?", [Choice("`hf auth login`", "that is it.", right=True), Choice("none", "One does.")])])]
     assert QuizView(card, 2).choices[0]["a"].description == "a) hf auth login"
 
 
