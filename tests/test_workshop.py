@@ -150,3 +150,8 @@ def test_the_driver_sees_a_wrong_output(root):
     picture = nbformat.v4.new_output("display_data", {"text/plain": "alt", "text/html": "<img src='data:image/png;base64,AAAA'>", "image/png": "AAAA"})
     other = nbformat.v4.new_output("display_data", {"text/plain": "alt", "text/html": "<img src='data:image/png;base64,BBBB'>", "image/png": "BBBB"})
     assert workshop.said(nbformat.v4.new_code_cell(outputs=[picture])) == workshop.said(nbformat.v4.new_code_cell(outputs=[other]))
+
+
+def test_the_driver_names_the_cells_that_differ():
+    found = [workshop.Learner("ada", wrong=["cell 81"]), workshop.Learner("grace", wrong=["cell 81", "cell 3"])]
+    assert workshop.differing(found) == "cell 3 (1 of 2), cell 81 (2 of 2)" and workshop.differing([workshop.Learner("ada")]) == ""
