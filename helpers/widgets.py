@@ -73,7 +73,8 @@ def _call(function: Callable, values: dict):
 
 def _as_html(shown) -> str:
     if not hasattr(shown, "savefig"):
-        return f"<pre style='white-space: pre-wrap'>{html.escape(str(shown))}</pre>"
+        # word-break: JupyterLab would break a long line in the middle of a word.
+        return f"<pre style='white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere'>{html.escape(str(shown))}</pre>"
     picture = io.BytesIO()
     shown.savefig(picture, format="png", dpi=100, bbox_inches="tight")
     data = base64.b64encode(picture.getvalue()).decode()
