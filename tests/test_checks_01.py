@@ -158,6 +158,11 @@ def own_error(client, question):
         raise RuntimeError("the request failed") from error
 
 
+def remembers_questions(client, question, messages=[]):
+    messages.append({"role": "user", "content": question})
+    return ask_with(client, question, messages=messages)
+
+
 def limit_as_text(client, question):
     return ask_with(client, question, max_tokens="200")
 
@@ -172,7 +177,7 @@ ASK_WRONG = [
     (old_task, "serves chat only"), (streams, "asked for a stream"), (hides_errors, "as if nothing had happened"),
     (forgets_index, "'list' object has no attribute 'message'"), (as_dictionary, "list indices must be integers"),
     (remembers, "No request was sent"), (provider_here, "belongs to the client"), (own_client, "a client of its own"),
-    (own_error, "raised RuntimeError in place of the error"), (limit_as_text, "`max_tokens` was '200'"),
+    (own_error, "raised RuntimeError in place of the error"), (limit_as_text, "`max_tokens` was '200'"), (remembers_questions, "question of an earlier call"),
 ]
 
 

@@ -157,6 +157,10 @@ def any_httpx_error(error):
     return should_retry(error) or isinstance(error, httpx2.HTTPError) and status_of(error) is None
 
 
+def whoever_says_when(error):
+    return should_retry(error) or "retry-after" in headers_of(error)
+
+
 def by_match(error):
     match error:
         case InferenceTimeoutError() | httpx2.TransportError():
@@ -179,6 +183,7 @@ RETRY_WRONG = [
     (prints_it, "nothing (None)"), (not_found_too, "nothing at this address"), (waits_inside, "It only decides"),
     (all_from_500, "A 501"), (some_proxies, "this was a 530"), (conflict_too, "A 409"), (not_too_early, "A 425"), (money_by_word, "not for a word in the text"),
     (any_os_error, "FileNotFoundError"), (any_connection_error, "OfflineModeIsEnabled"), (any_httpx_error, "TooManyRedirects"),
+    (whoever_says_when, "not whether"),
 ]
 
 
@@ -702,6 +707,24 @@ def within_by_first_pause(client, question, patience):
             waited += seconds
 
 
+def only_while_patient(client, question, patience):
+    waited, failures = 0, 0
+    while waited < patience:
+        try:
+            return ask(client, question)
+        except Exception as error:
+            failures += 1
+            seconds = seconds_to_wait(headers_of(error), failures)
+            if not should_retry(error) or waited + seconds > patience:
+                raise
+        time.sleep(seconds)
+        waited += seconds
+
+
+def no_more_than_it_has(client, question, patience):
+    return only_while_patient(client, question, patience or 1e-9)
+
+
 def by_the_clock(client, question, patience):
     end, failures = time.monotonic() + patience, 0
     while True:
@@ -746,7 +769,7 @@ def a_little_later(client, question, patience):
 WITHIN_WRONG = [
     (each_by_itself, "not all of them together"), (shortens, "only comes too early"), (asks_afterwards, "whether it still fits"), (ignores_patience, "whether it still fits"),
     (counts_tries, "there is no number of tries"), (skips_the_wait, "without waiting"), (none_when_over, "returned nothing (None)"), (patient_with_all, "A 403 was tried again"),
-    (nearly_fits, "fits exactly"), (own_client_within, "a client of its own"), (draws_again, "once for each failure"), (ten_tries, "there is no number of tries"),
+    (nearly_fits, "fits exactly"), (only_while_patient, "Patience is about waits"), (no_more_than_it_has, "did not send it"), (own_client_within, "a client of its own"), (draws_again, "once for each failure"), (ten_tries, "there is no number of tries"),
     (within_by_first_pause, "the number of failures so far, which grows"), (timeout_error, "TimeoutError instead"), (lambda client, question, patience: "An answer.", "No request was sent"),
 ]
 
@@ -915,6 +938,12 @@ def streams_own_client(client, question):
     return streams(InferenceClient(), question)
 
 
+def all_but_none(client, question):
+    for chunk in client.chat_completion([{"role": "user", "content": question}], model=models.chat, max_tokens=200, stream=True):
+        if chunk.choices and chunk.choices[0].delta.content is not None:
+            yield chunk.choices[0].delta.content
+
+
 def first_piece_apart(client, question):
     for failures in range(1, 4):
         try:
@@ -936,6 +965,7 @@ STREAM_WRONG = [
     (chunks_themselves, "Hand over the text"), (tries_all, "A 401 was tried again"), (five_streams, "you sent 5 requests"), (sleeps_last, "waited after the last try"),
     (forgets_yield, "nothing (None)"), (no_guard, "`choices` is an empty list"), (no_wait, "without waiting"), (waits_untold, "`Retry-After: 30`"),
     (one_piece_is_none, "one piece is enough"), (streams_own_client, "a client of its own"),
+    (all_but_none, "a piece without text"),
 ]
 
 

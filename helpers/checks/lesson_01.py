@@ -47,12 +47,16 @@ MAX_TOKENS = 200
 
 
 def check_ask(ask) -> str:
+    earlier = None
     for _ in range(2):                                  # twice, so that neither the question nor the answer can be fixed
         question = new_question()
         with spy() as service:
             answer = one_call(service, ask, new_client(), question)
         expect_chat_request(service, question, models.chat, MAX_TOKENS)
         expect_given_client(service)
+        expect(earlier is None or earlier not in str(service.sent.last.json), "The request also holds the question of an earlier call. A list that outlives the call, such as a default "
+                                                                              "argument or a global, grows with each one: make the list of messages inside the function.")
+        earlier = question
         expect(not service.sent.last.json.get("stream"), "You asked for a stream. It comes in pieces that still have to be joined; leave out `stream=True` here.")
         expect(len(service.sent) == 1, f"You sent {len(service.sent)} requests for one question. Each one costs; keep the first response in a variable.")
         expect_text(answer, service.said[-1], service)

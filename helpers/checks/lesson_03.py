@@ -70,6 +70,7 @@ NEVER = [
     (error(400), "A 400 says that the request itself is wrong. Sent again it is just as wrong."),
     (error(402), "A 402 says that the credits are used up. Trying again fills no account."),
     (error(403), "A 403 says that the token may not do this. It will not be allowed to a moment later."),
+    (error(403, retry_after=5), "This was a 403 with a `Retry-After`. The header says when, not whether: the status decides, and a 403 stays one."),
     (error(404), "A 404 says that there is nothing at this address. Nothing will be there in a second, either."),
     (error(409), "A 409 says that the request contradicts something that is there already. It still does a moment later."),
     (error(410), "A 410 says that this address is gone for good."),
@@ -215,6 +216,7 @@ def status_of(raised: Raised) -> int | None:
 def expect_answer(value, service, trouble: str) -> None:
     if isinstance(value, Raised):
         raise NotYet(f"{trouble}, and one more request would have been answered. {value}")
+    expect(value is not None or service.said, f"{trouble}, and one more request would have been answered. Your function did not send it, and returned nothing (None).")
     expect(value is not None or service.printed, f"{trouble}. The answer came, and your function returned nothing (None).")
     expect_text(value, service.said[-1], service)
 
@@ -330,6 +332,11 @@ def check_ask_within(ask_within) -> str:
     value, service, slept = go(10)
     expect(len(service.sent) == 1 and not slept, "The first request was answered: one request and no wait.")
     expect_answer(value, service, "Nothing went wrong")
+    try:
+        value, service, slept = go(0)
+    except NotYet as missing:
+        raise NotYet(f"With `patience=0`: {missing} Patience is about waits; the first request needs none.") from None
+    expect_answer(value, service, "With a patience of 0 s nothing went wrong")
 
     value, service, slept = go(10, error(429, retry_after=4), error(429, retry_after=4))
     expect_answer(value, service, "Two waits of 4 s fit into 10 s")
@@ -363,13 +370,13 @@ def check_ask_within(ask_within) -> str:
 
     value, service, slept = go(30, *[error(503)] * 4)
     expect_answer(value, service, "Four failures with short pauses fit into 30 s (there is no number of tries here, only patience)")
-    for _ in range(12):
-        value, service, slept = go(3, *[error(503)] * 60)
-        expect(slept <= 3 + 1e-9, f"The caller's patience was 3 s, and you waited {slept:.1f} s in all. Call `seconds_to_wait` once for each failure and keep the number: "
-                                  "it draws another one each time.")
-        expect_original(value, service, 503, "The pauses added up to more than the patience of 3 s")
     value, service, slept = go(500, *[error(503)] * 10)
     expect(max(service.slept) > BASE, f"Ten failures, and none of your pauses was longer than {max(service.slept):.2f} s. Pass `seconds_to_wait` the number of failures so far, which grows.")
+    for patience in [3] * 3 + [30] * 15:
+        value, service, slept = go(patience, *[error(503)] * 60)
+        expect(slept <= patience + 1e-9, f"The caller's patience was {patience} s, and you waited {slept:.1f} s in all. Call `seconds_to_wait` once for each failure and keep the number: "
+                                  "it draws another one each time.")
+        expect_original(value, service, 503, f"The pauses added up to more than the patience of {patience} s")
     return "no wait is begun that does not fit, none is cut short, and the sum of all stays within the caller's patience."
 
 
@@ -416,6 +423,7 @@ def check_stream_text(stream_text) -> str:
         raise raised
     expect(len(got) > 3, "You handed the whole answer over in one piece. Hand over each piece when it comes, so that people can begin to read.")
     expect("".join(got) == service.said[-1], "The pieces together are not the model's answer.")
+    expect(all(got), "You handed over a piece without text (\"\"): the first chunk of a stream holds only the role. Skip it: `if chunk.choices and chunk.choices[0].delta.content:`.")
     expect(len(service.sent) == 1, f"The stream was whole, and you sent {len(service.sent)} requests.")
 
     for steps, what in (((error(503),), "The stream was refused (503) before it began"), ((reply(breaks_after=0),), "The connection broke before the first piece"),
