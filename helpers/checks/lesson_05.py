@@ -282,12 +282,12 @@ TASKS = [
     Task("embed_texts(client, texts)", "Vectors you can trust", check_embed_texts, hints=[
         "One call takes the whole list. What comes back is an array; what do you not know about its rows?",
         "`np.linalg.norm(vectors, axis=1, keepdims=True)` gives the length of each row, as a column, ready to divide by.",
-        "vectors = client.feature_extraction(texts, model=models.embedding)\nlengths = np.linalg.norm(vectors, axis=1, keepdims=True)\nand return the one divided by the other.",
+        "`vectors = client.feature_extraction(texts, model=models.embedding)`, then `lengths = np.linalg.norm(vectors, axis=1, keepdims=True)`, and return the one divided by the other.",
     ]),
     Task("search(client, question, texts, vectors, k)", "The k nearest", check_search, hints=[
         "The vectors of the texts are given. Only one text has no vector yet.",
         "Some providers answer one text with (n,), others with (1, n). A list of one always gives (1, n): take row 0.",
-        "scores = vectors @ asked, then `np.argsort(-scores)[:k]` are the places of the k best, the best first.",
+        "`scores = vectors @ asked`, then `np.argsort(-scores)[:k]` are the places of the k best, the best first.",
     ]),
     Task("embed_in_batches(client, texts, size)", "A few at a time", check_batches, hints=[
         "Step through the list in steps of `size`; a slice may reach beyond the end, then it is just shorter.",
