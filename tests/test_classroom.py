@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from authoring.bench import quota
 from authoring.classroom import __main__ as command
 from authoring.classroom import app as module
 from authoring.classroom.app import Classroom, _may_ask
@@ -398,3 +399,12 @@ def test_the_log_has_a_line_a_request_and_no_words(school, caplog):
     lines = [record.getMessage() for record in caplog.records if record.name == "classroom"]
     assert [line.split(" ")[:5] for line in lines] == [["one", "POST", ROUTER + CHAT, "200", "service"], ["two", "POST", ROUTER + CHAT, "200", "kept"]]
     assert "nobody else" not in json.dumps(lines)
+
+
+def test_the_bench_counts_what_a_class_asks(monkeypatch):
+    monkeypatch.setattr(quota, "LATENCY", (0, 0))
+    monkeypatch.setattr(quota, "QUOTA", 1000)
+    found = quota.measure(retry=True, keeping=True, learners=2)
+    assert found["requests"] == quota.SAME + 2 * quota.OWN and found["kept"] == quota.SAME and found["refused"] == 0
+    title, each, refused, kept, failed, *_ = quota.row("here", found)
+    assert (title, each, refused, kept, failed) == ("here", f"{found['requests'] / 40:.2f}", "0", str(quota.SAME), "0 of 40")
