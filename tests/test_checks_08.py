@@ -2,11 +2,13 @@
 
 import os
 import time
+from contextlib import ExitStack
+from decimal import Decimal
 
 import pytest
 from check_cases import CheckCases
 from huggingface_hub import (
-    HfApi, InferenceClient, create_inference_endpoint, get_inference_endpoint, list_inference_endpoints_hardware,
+    AsyncInferenceClient, HfApi, InferenceClient, create_inference_endpoint, get_inference_endpoint, list_inference_endpoints_hardware,
 )
 from huggingface_hub.errors import HfHubHTTPError, InferenceEndpointError, InferenceEndpointTimeoutError
 
@@ -130,6 +132,36 @@ def rents(example):
     return audit(example)
 
 
+def other_order(example):
+    right, rate, ids = audit(example)
+    return rate, right, ids
+
+
+def nearly_that_rate(example):
+    right, rate, _ = audit(example)
+    return right, rate, [one.id for one in list_inference_endpoints_hardware() if abs(one.price_per_hour - rate) < 0.002]
+
+
+def changes_the_example(example):
+    found = audit(example)
+    example["hours"] *= example.pop("min_replica")
+    return found
+
+
+def ids_twice(example):
+    right, rate, ids = audit(example)
+    return right, rate, ids + ids
+
+
+def deprecated_only(example):
+    right, rate, _ = audit(example)
+    return right, rate, [one.id for one in list_inference_endpoints_hardware() if one.price_per_hour == rate and one.status == "deprecated"]
+
+
+def audit_as_list(example):
+    return list(audit(example))
+
+
 def wrong_somehow(example):
     right, rate, ids = audit(example)
     return right * 1.7, rate, ids
@@ -142,6 +174,8 @@ AUDIT_WRONG = [
     (unrounded, "three digits"), (available_only, "available instances only"), (one_id, "returned one id"), (first_only, "Two instances cost that much"),
     (objects, "hardware objects"), (nothing_found, "found no instance"), (right_only, "three things"), (prints_audit, "returns nothing (None)"),
     (cost_as_text, "returned a text"), (rents, "a request that changes something"), (wrong_somehow, "The right cost is $"),
+    (other_order, "in another order"), (nearly_that_rate, "Two instances cost that much"), (changes_the_example, "changed the dictionary"), (ids_twice, "twice"),
+    (deprecated_only, "Two instances cost that much"),
 ]
 
 
@@ -273,6 +307,35 @@ def limit_without_seconds(response, seconds, hour, at_once):
     return meet if meet <= at_once * 86_400 else None
 
 
+def nine_tenths_full(response, seconds, hour, at_once):
+    meet = 24 * hour / one_cost(response)
+    return meet if meet <= 0.95 * at_once / seconds * 86_400 else None
+
+
+def raises_for_none(response, seconds, hour, at_once):
+    meet = break_even(response, seconds, hour, at_once)
+    if meet is None:
+        raise ValueError("there is no break-even")
+    return meet
+
+
+def zero_for_none(response, seconds, hour, at_once):
+    return break_even(response, seconds, hour, at_once) or 0
+
+
+def both_numbers(response, seconds, hour, at_once):
+    return break_even(response, seconds, hour, at_once), at_once / seconds * 86_400
+
+
+def for_a_slot(response, seconds, hour, at_once):
+    return break_even(response, seconds, hour / at_once, at_once)
+
+
+def as_decimal(response, seconds, hour, at_once):
+    meet = break_even(response, seconds, hour, at_once)
+    return None if meet is None else Decimal(meet)
+
+
 def prints_it(response, seconds, hour, at_once):
     print(break_even(response, seconds, hour, at_once))
 
@@ -288,6 +351,8 @@ EVEN_WRONG = [
     (fixed_prices, "written into your code"), (guessed, "the break-even is at"), (in_words, "returned a text"), (no_limit, "there is no break-even: return None"),
     (infinite, "there is no break-even: return None"), (always_none, "You returned None, which says"), (inverted, "You returned None, which says"),
     (limit_of_one, "returned None"), (limit_of_an_hour, "returned None"), (limit_without_seconds, "Look at the units"), (prints_it, "prints the result"), (asks_again, "sent a request"),
+    (nine_tenths_full, "Look at the units"), (raises_for_none, "That is an answer, not an error"), (zero_for_none, "there is no break-even: return None"),
+    (both_numbers, "you returned a tuple"), (for_a_slot, "the break-even is at"),
 ]
 
 
@@ -400,6 +465,50 @@ def whole_response(url, question):
     return InferenceClient(model=url, headers=HEADER).chat_completion([{"role": "user", "content": question}], max_tokens=100)
 
 
+def gives_up_early(url, question):
+    return asks(InferenceClient(model=url, headers=HEADER, timeout=5), question)
+
+
+def sleeps_first(url, question):
+    time.sleep(600)
+    return ask_patiently(url, question)
+
+
+def another_error(url, question):
+    try:
+        return ask_patiently(url, question)
+    except HfHubHTTPError:
+        raise RuntimeError("asleep") from None
+
+
+def a_stream(url, question):
+    return InferenceClient(model=url, headers=HEADER).chat_completion([{"role": "user", "content": question}], max_tokens=100, stream=True)
+
+
+def wakes_it_first(url, question):
+    try:
+        impatient(url, question)
+    except HfHubHTTPError:
+        pass
+    return ask_patiently(url, question)
+
+
+def patient_by_name(url, question):
+    with InferenceClient(model=url, headers=HEADER, timeout=700) as client:
+        return asks(client, question, model=models.chat)
+
+
+def patient_stream(url, question):
+    with InferenceClient(model=url, headers=HEADER) as client:
+        chunks = client.chat_completion([{"role": "user", "content": question}], max_tokens=100, stream=True)
+        return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+
+
+async def patient_async(url, question):
+    response = await AsyncInferenceClient(model=url, headers=HEADER).chat_completion([{"role": "user", "content": question}], max_tokens=100)
+    return response.choices[0].message.content
+
+
 def other_question(url, question):
     return ask_patiently(url, "Are you awake?")
 
@@ -422,6 +531,8 @@ PATIENT_WRONG = [
     (asks_until_awake, "no header `X-Scale-Up-Timeout`"), (asks_twice, "2 requests for one question"), (retries_too, "Let the error through"), (hides_503, "as if nothing had happened"),
     (by_router, "asked the router"), (continues, "`text_generation`"), (no_max, "`max_tokens` was None"), (whole_response, "whole response object"),
     (plain_text, "`messages` as a plain text"), (other_question, "question is not in the request"), (made_up, "No request was sent"), (prints_answer, "prints the answer and returns nothing"), (token_in_question, "Your token is in the body"),
+    (gives_up_early, "gives up after 5 seconds"), (sleeps_first, "waited 600 seconds by itself"), (another_error, "raised RuntimeError instead"), (a_stream, "returned a stream"),
+    (wakes_it_first, "no header `X-Scale-Up-Timeout`"),
 ]
 
 
@@ -625,17 +736,91 @@ def short_answer(name, question):
         endpoint.pause()
 
 
+def asks_again_itself(name, question):
+    endpoint = get_inference_endpoint(name)
+    try:
+        endpoint.resume().wait(timeout=900)
+        for _ in range(2):
+            try:
+                return asks(endpoint.client, question)
+            except HfHubHTTPError:
+                time.sleep(1)
+        return asks(endpoint.client, question)
+    finally:
+        endpoint.pause()
+
+
+def own_openai(name, question, retries=0):
+    from openai import OpenAI
+
+    endpoint = get_inference_endpoint(name)
+    try:
+        endpoint.resume().wait(timeout=900)
+        ai = OpenAI(base_url=endpoint.url + "/v1", api_key=os.environ["HF_TOKEN"], max_retries=retries)
+        messages = [{"role": "user", "content": question}]
+        return ai.chat.completions.create(model=ai.models.list().data[0].id, messages=messages, max_tokens=100).choices[0].message.content
+    finally:
+        endpoint.pause()
+
+
+def own_openai_retries(name, question):
+    return own_openai(name, question, retries=2)
+
+
+def half_a_minute(name, question):
+    endpoint = get_inference_endpoint(name)
+    try:
+        return asks(endpoint.resume().wait(timeout=30).client, question)
+    finally:
+        endpoint.pause()
+
+
+def lets_it_sleep(name, question):
+    endpoint = get_inference_endpoint(name)
+    try:
+        return asks(endpoint.resume().wait(timeout=900).client, question)
+    finally:
+        endpoint.update(min_replica=0, scale_to_zero_timeout=15)
+
+
+def returns_in_finally(name, question):
+    endpoint, text = get_inference_endpoint(name), None
+    try:
+        text = asks(endpoint.resume().wait(timeout=900).client, question)
+    finally:
+        endpoint.pause()
+        return text
+
+
+def only_if_paused(name, question):
+    endpoint = get_inference_endpoint(name)
+    if endpoint.status == "running":
+        return asks(endpoint.client, question)
+    return ask_my_own(name, question)
+
+
+def with_a_stack(name, question):
+    with ExitStack() as stack:
+        endpoint = get_inference_endpoint(name)
+        stack.callback(endpoint.pause)
+        endpoint.resume().wait(timeout=1800, refresh_every=10)
+        return asks(InferenceClient(model=endpoint.url, timeout=60), question, model=endpoint.repository)
+
+
 OWN_WRONG = [
     (never_pauses, "left running"), (pauses_after, "When the request failed with 500, the endpoint was left running"), (pauses_after_errors, "`except Exception` does not see it"),
     (try_begins_late, "When the start failed"), (no_deadline, "waited for ever"), (loop_without_end, "A start can fail"), (long_deadline, "5.6 hours"), (no_resume, "until its deadline"),
     (no_resume_no_deadline, "call `resume()` first"), (no_wait, "`wait(timeout=…)` first"), (neither, "`endpoint.resume()` starts it"), (deletes, "You deleted the endpoint"),
     (scales_to_zero, "next stray request wakes it"), (creates, "You created an endpoint"), (hides_all, "as if nothing had happened"), (hides_timeout, "before the deadline, your function returned as if"),
     (own_by_router, "You asked the router instead"), (only_router, "never looked up"), (strict_resume, "running_ok=False"), (object_back, "whole response object"), (short_answer, "`max_tokens` was 10"),
+    (asks_again_itself, "your function asked 3 times"), (own_openai_retries, "`max_retries=0`"), (half_a_minute, "gave up before"), (lets_it_sleep, "left running"),
+    (returns_in_finally, "as if nothing had happened"), (only_if_paused, "When it ran already, the endpoint was left running"),
 ]
 
 
-RIGHT = [(AUDIT, audit), (AUDIT, audit_in_cents), (EVEN, break_even), (EVEN, by_hand), (EVEN, with_workload), (PATIENT, ask_patiently), (PATIENT, patient_by_base_url),
-         (PATIENT, patient_with_openai), (OWN, ask_my_own), (OWN, own_loop), (OWN, looks_first)]
+RIGHT = [(AUDIT, audit), (AUDIT, audit_in_cents), (AUDIT, audit_as_list), (EVEN, break_even), (EVEN, by_hand), (EVEN, with_workload), (EVEN, as_decimal),
+         (PATIENT, ask_patiently), (PATIENT, patient_by_base_url), (PATIENT, patient_with_openai), (PATIENT, patient_by_name), (PATIENT, patient_stream),
+         (PATIENT, patient_async), (OWN, ask_my_own), (OWN, own_loop), (OWN, looks_first), (OWN, own_openai), (OWN, with_a_stack)]
 WRONG = [(task, function, said) for task, cases in ((AUDIT, AUDIT_WRONG), (EVEN, EVEN_WRONG), (PATIENT, PATIENT_WRONG), (OWN, OWN_WRONG))
          for function, said in cases]
 

@@ -1,15 +1,19 @@
 """Every task of exercise 09: the stub fails, the solution passes, and each mistake gets the message that is about it."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import numpy as np
 import pytest
 from check_cases import CheckCases
+from huggingface_hub import InferenceClient
+from huggingface_hub.errors import HfHubHTTPError
 from pydantic import BaseModel, ValidationError
 
 from helpers import models
 from helpers.checks.lesson_09 import TASKS
+from helpers.retry import RetryPolicy
 
 TRIAGE, NEAREST, NOTE, FINISH, QUIZ = TASKS
 
@@ -90,6 +94,51 @@ def more_keys(client, text, desks):
     return triage(client, text, desks) | {"text": text}
 
 
+def through_own_client(client, text, desks):
+    return triage(InferenceClient(provider="hf-inference"), text, desks)
+
+
+def never_fails(client, text, desks):
+    try:
+        return triage(client, text, desks)
+    except Exception:
+        return {"desk": "general", "sentiment": "neutral"}
+
+
+def takes_from_the_dictionary(client, text, desks):
+    best = desk_of(client, text, list(desks))[0].label
+    return {"desk": desks.pop(best), "sentiment": mood_of(client, text).lower()}
+
+
+def labels_written_out(client, text, desks):
+    labels = ["payments and invoices", "passwords and profiles", "something is broken"]
+    return {"desk": desks.get(desk_of(client, text, labels)[0].label), "sentiment": mood_of(client, text).lower()}
+
+
+def whole_element(client, text, desks):
+    return triage(client, text, desks) | {"sentiment": client.text_classification(text, model=models.sentiment_three)[0]}
+
+
+def mood_object(client, text, desks):
+    mood = client.text_classification(text, model=models.sentiment_three)[0]
+    return {"desk": desks[desk_of(client, text, list(desks))[0].label], "sentiment": mood}
+
+
+def yields_it(client, text, desks):
+    yield triage(client, text, desks)
+
+
+def by_score(client, text, desks):
+    mood = max(client.text_classification(text=text, model=models.sentiment_three), key=lambda one: one.score)
+    return dict(desk=desks[max(desk_of(client, text, sorted(desks)), key=lambda one: one["score"])["label"]], sentiment=mood["label"].casefold())
+
+
+def both_at_once(client, text, desks):
+    with ThreadPoolExecutor(2) as pool:
+        mood, desk = pool.submit(mood_of, client, text), pool.submit(desk_of, client, text, list(desks))
+    return {"desk": desks[desk.result()[0].label], "sentiment": mood.result().lower()}
+
+
 MISTAKES_1 = {
     stub: "still empty",
     as_spelt: "spelt as this model likes",
@@ -106,6 +155,13 @@ MISTAKES_1 = {
     forgets_return: "Did you forget `return`",
     another_text: "does not hold the text",
     more_keys: "should have the keys",
+    through_own_client: "a client of its own",
+    never_fails: "as if it had an answer",
+    takes_from_the_dictionary: "changed `desks`",
+    labels_written_out: "the keys of `desks`",
+    whole_element: "You sent 3 requests",
+    mood_object: "asks for its label",
+    yields_it: "a generator",
 }
 
 
@@ -162,6 +218,68 @@ def asks_but_the_first(client, text, ids, index, least):
     return ids[0]
 
 
+def threshold_written_out(client, text, ids, index, least):
+    return nearest(client, text, ids, index, 0.8)
+
+
+def more_than_least(client, text, ids, index, least):
+    vector = embed(client, text)
+    scores = index @ (vector / np.linalg.norm(vector))
+    return ids[int(scores.argmax())] if scores.max() > least else None
+
+
+def first_near_enough(client, text, ids, index, least):
+    vector = embed(client, text)
+    scores = index @ (vector / np.linalg.norm(vector))
+    return next((one for one, score in zip(ids, scores) if score >= least), None)
+
+
+def without_sign(client, text, ids, index, least):
+    vector = embed(client, text)
+    scores = np.abs(index @ (vector / np.linalg.norm(vector)))
+    return ids[int(scores.argmax())] if scores.max() >= least else None
+
+
+def by_distance(client, text, ids, index, least):
+    away = np.linalg.norm(index - embed(client, text), axis=1)
+    return ids[int(away.argmin())] if away.min() <= least else None
+
+
+def raises_when_far(client, text, ids, index, least):
+    found = nearest(client, text, ids, index, least)
+    if found is None:
+        raise ValueError("nothing is near")
+    return found
+
+
+def changes_the_index(client, text, ids, index, least):
+    index *= 2
+    return nearest(client, text, ids, index / 2, least)
+
+
+def nearest_never_fails(client, text, ids, index, least):
+    try:
+        return nearest(client, text, ids, index, least)
+    except Exception:
+        return None
+
+
+def nearest_through_own_client(client, text, ids, index, least):
+    return nearest(InferenceClient(provider="hf-inference"), text, ids, index, least)
+
+
+def id_and_score(client, text, ids, index, least):
+    found = nearest(client, text, ids, index, least)
+    return found and (found, 0.9)
+
+
+def from_one_text(client, text, ids, index, least):
+    vector = np.asarray(client.feature_extraction(text, model=models.embedding, normalize=True)).reshape(-1)
+    scores = {one: row @ vector / np.linalg.norm(vector) for one, row in zip(ids, index)}
+    best = max(scores, key=scores.get)
+    return None if scores[best] < least else best
+
+
 MISTAKES_2 = {
     stub: "still empty",
     not_of_length_1: "below `least`",
@@ -173,6 +291,16 @@ MISTAKES_2 = {
     other_text: "not the one your function was given",
     always_none: "Did you forget `return`",
     asks_but_the_first: "another entry than the nearest",
+    threshold_written_out: "fixed in your code",
+    more_than_least: "at least",
+    first_near_enough: "the first one that is large enough",
+    without_sign: "another entry than the nearest",
+    by_distance: "you returned None",
+    raises_when_far: "return None",
+    changes_the_index: "changed `index`",
+    nearest_never_fails: "as if it had an answer",
+    nearest_through_own_client: "a client of its own",
+    id_and_score: "asks for an id",
 }
 
 
@@ -268,6 +396,53 @@ def nothing(client, text):
     note(client, text)
 
 
+def any_error_is_none(client, text):
+    try:
+        return Note.model_validate_json(ask(client, text) or "")
+    except Exception:
+        return None
+
+
+def note_through_own_client(client, text):
+    return note(InferenceClient(), text)
+
+
+def catches_too_little(client, text):
+    try:
+        return Note(**json.loads(ask(client, text) or ""))
+    except json.JSONDecodeError:
+        return None
+
+
+def invents_a_note(client, text):
+    return note(client, text) or Note(urgency="normal", summary=text)
+
+
+def false_for_none(client, text):
+    return note(client, text) or False
+
+
+def looks_at_the_end_only(client, text):
+    said = ask(client, text)
+    return Note.model_validate_json(said) if said and said.endswith("}") else None
+
+
+def by_hand(client, text):
+    schema = {"type": "object", "properties": {"urgency": {"type": "string", "enum": ["low", "normal", "high"]}, "summary": {"type": "string"}},
+              "required": ["urgency", "summary"], "additionalProperties": False}
+    form = {"type": "json_schema", "json_schema": {"name": "note", "schema": schema, "strict": True}}
+    try:
+        return Note(**json.loads(ask(client, text, response_format=form, max_tokens=50) or ""))
+    except (json.JSONDecodeError, ValidationError):
+        return None
+
+
+def streamed(client, text):
+    form = {"type": "json_schema", "json_schema": {"name": "note", "schema": Note.model_json_schema(), "strict": True}}
+    chunks = client.chat_completion([{"role": "user", "content": text}], model=models.chat, max_tokens=60, response_format=form, stream=True)
+    return read("".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices))
+
+
 MISTAKES_3 = {
     stub: "still empty",
     crashes: "Return None then: a person fills in the note",
@@ -284,6 +459,12 @@ MISTAKES_3 = {
     another_model: "Take the id from the registry",
     without_the_text: "not in the request's user message",
     nothing: "Did you forget `return`",
+    any_error_is_none: "as if it had an answer",
+    note_through_own_client: "a client of its own",
+    catches_too_little: "none of the three",
+    invents_a_note: "Return None: a person",
+    false_for_none: "Return None: a person",
+    looks_at_the_end_only: "none of the three",
 }
 
 
@@ -368,21 +549,108 @@ def loses_everything(stage, texts, policy):
     finish(stage, texts, policy)
 
 
+def a_policy_of_its_own(stage, texts, policy):
+    return finish(stage, texts, RetryPolicy(sleep=lambda seconds: None))
+
+
+def empties_the_list(stage, texts, policy):
+    found = finish(stage, list(texts), policy)
+    texts.clear()
+    return found
+
+
+def the_services_errors_only(stage, texts, policy):
+    results, failed = [], {}
+    for text in texts:
+        try:
+            results.append(policy.call(stage, text))
+        except HfHubHTTPError as error:
+            results.append(None)
+            failed[text] = error
+    return results, failed
+
+
+def one_status_only(stage, texts, policy):
+    results, failed = [], {}
+    for text in texts:
+        try:
+            results.append(policy.call(stage, text))
+        except Exception as error:
+            if error.response.status_code != 422:
+                raise
+            results.append(None)
+            failed[text] = error
+    return results, failed
+
+
+def stops_at_the_first(stage, texts, policy):
+    results, failed = [], {}
+    for text in texts:
+        try:
+            results.append(policy.call(stage, text))
+        except Exception as error:
+            results.append(None)
+            failed[text] = error
+            break
+    return results, failed
+
+
+def failed_by_number(stage, texts, policy):
+    results, failed = finish(stage, texts, policy)
+    return results, {texts.index(text): error for text, error in failed.items()}
+
+
+def errors_among_the_results(stage, texts, policy):
+    results, failed = finish(stage, texts, policy)
+    return [failed.get(text, result) for text, result in zip(texts, results)], failed
+
+
+def in_threads(stage, texts, policy):
+    failed = {}
+
+    def one(text):
+        try:
+            return policy.call(stage, text)
+        except Exception as error:
+            failed[text] = error
+
+    with ThreadPoolExecutor(3) as pool:
+        return list(pool.map(one, texts)), failed
+
+
+def with_a_lambda(stage, texts, policy):
+    results, failed = [None] * len(texts), {}
+    for i, text in enumerate(texts):
+        try:
+            results[i] = policy.call(lambda: stage(text))
+        except Exception as error:
+            failed[text] = error
+    return results, failed
+
+
 MISTAKES_4 = {
     stub: "still empty",
-    no_try: "The other four are lost with it",
+    no_try: "others are lost with it",
     try_outside: "One failure must not stop the others",
     no_policy: "was not tried again",
     loop_around: "was sent 3 times",
     leaves_out: "one item for each text",
     errors_as_text: "the exception itself",
     results_only: "asks for two things",
-    swallows: "from the text that failed to its exception",
+    swallows: "from each text that failed to its exception",
     no_stage: "No request was sent",
     loses_everything: "Did you forget `return`",
+    a_policy_of_its_own: "Use the argument `policy`",
+    empties_the_list: "changed the caller's list",
+    the_services_errors_only: "`except Exception as error`",
+    one_status_only: "`except Exception as error`",
+    stops_at_the_first: "never sent",
+    failed_by_number: "from each text that failed",
+    errors_among_the_results: "should hold None",
 }
 
-SOLUTIONS = [(TRIAGE, triage), (NEAREST, nearest), (NOTE, note), (FINISH, finish)]
+SOLUTIONS = [(TRIAGE, triage), (TRIAGE, by_score), (TRIAGE, both_at_once), (NEAREST, nearest), (NEAREST, from_one_text), (NOTE, note), (NOTE, by_hand),
+             (NOTE, streamed), (FINISH, finish), (FINISH, in_threads), (FINISH, with_a_lambda)]
 CASES = [(TRIAGE, MISTAKES_1), (NEAREST, MISTAKES_2), (NOTE, MISTAKES_3), (FINISH, MISTAKES_4)]
 
 

@@ -7,13 +7,24 @@ import numpy as np
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
 
-from helpers.checks import Choice, Question, Quiz, Raised, Task, answer, describe, error, expect, reply, spy
+from helpers.checks import (
+    GIVEN, Choice, Question, Quiz, Raised, Task, answer, call_whole, describe, error, expect, expect_given_client, expect_refusal_through, reply, spy, words,
+)
 from helpers.checks.lesson_05 import texts_about
 from helpers.models import models
 from helpers.retry import RetryPolicy
 
 RETURN_IT = "Your function returns nothing (None). Did you forget `return`?"
-DESKS = {"payments and invoices": "billing", "passwords and profiles": "account", "something is broken": "technical support"}
+
+
+def reader() -> InferenceClient:
+    """The client for the small models that a function is given."""
+    return InferenceClient(provider="hf-inference", headers=GIVEN)
+
+
+def writer() -> InferenceClient:
+    """The client for the chat model that a function is given."""
+    return InferenceClient(headers=GIVEN)
 
 
 def scored(*pairs: tuple[str, float]) -> list[dict]:
@@ -30,7 +41,8 @@ def asked(service, model: str) -> list[dict]:
 
 def check_triage(triage) -> str:
     for mood in random.sample(["Positive", "neutral", "NEGATIVE"], 3):
-        text, (best, *rest) = texts_about(1)[0], random.sample(list(DESKS), 3)
+        desks = {f"matters of {words(1)}": f"desk {i}" for i in random.sample(range(10, 99), 3)}
+        text, given, (best, *rest) = texts_about(1)[0], dict(desks), random.sample(list(desks), 3)
         moods = answer([scored((mood, 0.9), ("other", 0.1))])
         labels = answer(scored((best, 0.7), (rest[0], 0.2), (rest[1], 0.1)))
 
@@ -40,22 +52,26 @@ def check_triage(triage) -> str:
             return moods if models.sentiment_three in entry.path else labels if models.zero_shot in entry.path else None
 
         with spy(routes=routes) as service:
-            value = service.call(triage, InferenceClient(provider="hf-inference"), text, dict(DESKS))
+            value = call_whole(service, triage, reader(), text, given)
         expect(service.sent.entries, "No request was sent. Ask `models.sentiment_three` for the sentiment and `models.zero_shot` for the desk.")
         expect(asked(service, models.sentiment_three), "Nobody asked `models.sentiment_three`, the model that knows neutral messages.")
         expect(asked(service, models.zero_shot), "Nobody asked `models.zero_shot` for the desk.")
         expect(len(service.sent) == 2, f"You sent {len(service.sent)} requests for one message. Two are enough: one for the sentiment, one for the desk.")
         expect(all(entry.json.get("inputs") == text for entry in service.sent), "A request does not hold the text that your function was given.")
+        expect_given_client(service)
         sent = (asked(service, models.zero_shot)[0].get("parameters") or {}).get("candidate_labels")
         expect(not isinstance(sent, str), "You sent the labels as one string, which the service cuts at the commas. Pass a list.")
-        expect(sorted(sent or []) == sorted(DESKS), "The labels in the request should be the descriptions, the keys of `desks`: `list(desks)`.")
+        expect(sorted(sent or []) == sorted(desks), "The labels in the request should be the descriptions, the keys of `desks`: `list(desks)`.")
         expect(value is not None, RETURN_IT)
         expect(isinstance(value, dict), f"You returned {describe(value)}; the task asks for a dictionary with `desk` and `sentiment`.")
         expect(set(value) == {"desk", "sentiment"}, f"The dictionary should have the keys `desk` and `sentiment`; yours has {sorted(map(str, value))}.")
-        expect(value["desk"] not in DESKS, "`desk` is the description. The caller wants the name: `desks[…]`.")
-        expect(value["desk"] == DESKS[best], f"The best label was \"{best}\", so `desk` is \"{DESKS[best]}\"; yours is {value['desk']!r}. The best comes first.")
+        expect(value["desk"] not in list(desks), "`desk` is the description. The caller wants the name: `desks[…]`.")
+        expect(value["desk"] == desks[best], f"The best label was \"{best}\", so `desk` is \"{desks[best]}\"; yours is {value['desk']!r}. The best comes first.")
+        expect(isinstance(value["sentiment"], str), f"`sentiment` is {describe(value['sentiment'])}; the task asks for its label, `answer[0].label`, in lower case.")
         expect(value["sentiment"] != mood or mood.islower(), f"`sentiment` is \"{mood}\", spelt as this model likes. The task asks for lower case, so that another model can take its place.")
         expect(value["sentiment"] == mood.lower(), f"The likeliest sentiment was \"{mood}\"; yours is {value['sentiment']!r}. It is `answer[0].label`, in lower case.")
+        expect(given == desks, "Your function changed `desks`, which belongs to the caller: the next message would meet another dictionary. `desks[…]` reads without changing.")
+    expect_refusal_through(triage, reader(), texts_about(1)[0], dict(desks))
     return "two requests, and names that do not depend on how a model spells or describes them."
 
 
@@ -68,26 +84,36 @@ def check_nearest(nearest) -> str:
 
     index = np.stack([unit(1, 0, 0), unit(0, 1, 0), unit(0, 0, 1)])
     ids = [f"entry-{random.randrange(10**6)}" for _ in range(3)]
-    cases = [(unit(0.1, 0.9, 0.2), ids[1]), (unit(0.1, 0.2, 0.9) * 5, ids[2]), (unit(0.9, 0.1, 0), ids[0]),
-             (unit(1, 1, 1), None), (unit(1, 1, 1) * 5, None)]
-    for vector, wanted in cases:
-        text = texts_about(1)[0]
+    cases = [(unit(0.1, 0.9, 0.2), 0.8, ids[1]), (unit(0.1, 0.2, 0.9) * 5, 0.8, ids[2]), (unit(0.9, 0.1, 0), 0.98, ids[0]),
+             (unit(0.6, 0.75, 0.55), 0.4, ids[1]), (unit(-0.9, 0.3, 0.2), 0.25, ids[1]), (unit(0, 1, 0), 1.0, ids[1]),
+             (unit(1, 1, 1), 0.8, None), (unit(1, 1, 1) * 5, 0.8, None), (unit(0.1, 0.9, 0.2), 0.98, None)]
+    for vector, least, wanted in cases:
+        text, given = texts_about(1)[0], index.copy()
         batch = answer([vector.tolist()])
         with spy(routes=lambda entry: batch if entry.method == "POST" and models.embedding in entry.path else None) as service:
-            value = service.call(nearest, InferenceClient(provider="hf-inference"), text, list(ids), index.copy(), 0.8)
+            try:
+                value = call_whole(service, nearest, reader(), text, list(ids), given, least)
+            except Raised as raised:
+                expect(wanted is not None or not service.sent.entries or isinstance(raised.error, NotImplementedError), "No entry was near enough, and your function raised an error. "
+                                                                             f"That happens every day: return None. {raised}")
+                raise
         bodies = asked(service, models.embedding)
         expect(bodies, "No request went to `models.embedding`. Call `client.feature_extraction(…)`.")
         expect(len(service.sent) == 1, f"You sent {len(service.sent)} requests. The rows of `index` are embedded already; only the text is new.")
         expect(bodies[0].get("inputs") in (text, [text]), "The text in the request is not the one your function was given.")
+        expect_given_client(service)
         close = float((index @ (vector / np.linalg.norm(vector))).max())
         if wanted is None:
-            expect(value is None, f"The best cosine similarity was {close:.2f}, below `least`, and you returned {value!r}. Something is always nearest; return None. "
+            expect(value is None, f"The best cosine similarity was {close:.2f}, below `least`, {least:g}, and you returned {value!r}. Something is always nearest; return None. "
                                   "(And is your vector of length 1? Only then is the dot product a cosine.)")
         else:
-            expect(value is not None, f"The best similarity was {close:.2f}, above `least`, and you returned None. Did you forget `return`?")
+            expect(value is not None or close > least, f"The best similarity was {close:g}, exactly `least`, and you returned None. The task says *at least*: `>=`.")
+            expect(value is not None, f"The best similarity was {close:.2f}, above `least`, {least:g}, and you returned None. Did you forget `return`? Or is the number fixed in your code?")
             expect(not isinstance(value, (int, np.integer)), "You returned the row's number. The caller wants the id: `ids[…]`.")
             expect(isinstance(value, str), f"You returned {describe(value)}; the task asks for an id.")
-            expect(value == wanted, "You returned another entry than the nearest. The nearest has the largest dot product: `argmax`, or the last of `argsort`.")
+            expect(value == wanted, "You returned another entry than the nearest. It has the largest dot product, which the first one that is large enough need not have: `argmax`, or the last of `argsort`.")
+        expect((given == index).all(), "Your function changed `index`, which the caller needs for the next text. Calculate with new arrays: `index @ vector`, not `index *= …`.")
+    expect_refusal_through(nearest, reader(), texts_about(1)[0], list(ids), index.copy(), 0.8)
     return "one request, the nearest entry, and None where the nearest is not near."
 
 
@@ -109,7 +135,7 @@ def check_note(note) -> str:
         text = texts_about(1)[0]
         with spy(reply(said)) as service:
             try:
-                value = service.call(note, InferenceClient(), text)
+                value = call_whole(service, note, writer(), text)
             except Raised as raised:
                 expect(not why, f"The answer was {why}. {raised} Return None then: a person fills in the note.")
                 raise
@@ -117,6 +143,7 @@ def check_note(note) -> str:
         expect(len(service.sent) == 1, f"You sent {len(service.sent)} requests for one note. If the answer cannot be read, return None.")
         body = service.sent.last.json
         expect(service.sent.last.path.endswith("/chat/completions"), "The note is written by a chat model: `client.chat_completion(…)`.")
+        expect_given_client(service)
         expect(str(body.get("model")).split(":")[0] == models.chat, f"You asked `{body.get('model')}`. Take the id from the registry: `models.chat`.")
         expect(any(text in str(one.get("content")) for one in body.get("messages", []) if one.get("role") == "user"), "The message is not in the request's user message.")
         expect(body.get("max_tokens") is not None and body["max_tokens"] <= 60, "The task allows 60 tokens at most: pass `max_tokens=60`.")
@@ -134,6 +161,7 @@ def check_note(note) -> str:
             fields = value.model_dump() if hasattr(value, "model_dump") else None
             expect(fields is not None, f"You returned {describe(value)}; the task asks for a `Note`: `Note.model_validate_json(…)`.")
             expect(fields == wanted, f"The answer was {said!r}, and your note says {fields}.")
+    expect_refusal_through(note, writer(), texts_about(1)[0])
     return "the schema leaves no choice, and what does not fit becomes None instead of a crash."
 
 
@@ -141,10 +169,9 @@ def check_note(note) -> str:
 
 
 def check_finish(finish) -> str:
-    texts = texts_about(5)
+    texts = texts_about(6)
     names = [f"desk {random.randrange(10**6)}" for _ in texts]
-    refused = random.randrange(1, 4)
-    troubled = random.choice([i for i in range(5) if i != refused])
+    refused, empty, troubled = random.sample(range(5), 3)       # never the last: something comes after each failure
     seen = {text: 0 for text in texts}
 
     def routes(entry):
@@ -155,6 +182,8 @@ def check_finish(finish) -> str:
         i = texts.index(text)
         if i == refused:
             return error(422)
+        if i == empty:
+            return answer([[]])
         if i == troubled and seen[text] <= 2:
             return error(503)
         return answer([scored((names[i], 0.9))])
@@ -164,13 +193,16 @@ def check_finish(finish) -> str:
     def stage(text):
         return client.text_classification(text, model=models.sentiment_three)[0].label
 
+    given = list(texts)
     time = [0.0]                                        # a clock of its own: waiting takes no time
     policy = RetryPolicy(clock=lambda: time[0], sleep=lambda seconds: time.append(time.pop() + seconds))
     with spy(routes=routes) as service:
         try:
-            value = service.call(finish, stage, list(texts), policy)
+            value = call_whole(service, finish, stage, given, policy)
         except Raised as raised:
-            expect(not isinstance(raised.error, HfHubHTTPError), f"One message failed for good, and your function raised its error. The other four are lost with it. {raised}")
+            expect(not isinstance(raised.error, HfHubHTTPError), f"One message failed for good, and your function raised its error. The others are lost with it. {raised}")
+            expect(not seen[texts[empty]], "One answer was an empty list, so the stage itself failed, with an IndexError and not with one of the service's errors. Your function raised, and the "
+                                           f"others are lost with it. Whatever one message fails of, the rest goes on: `except Exception as error`. {raised}")
             raise
     expect(service.sent.entries, "No request was sent: your function never called `stage`.")
     late = [i for i, text in enumerate(texts) if not seen[text]]
@@ -178,16 +210,20 @@ def check_finish(finish) -> str:
     expect(seen[texts[troubled]] != 1, "A message failed with 503 and was not tried again. Call the stage through the policy: `policy.call(stage, text)`.")
     expect(seen[texts[refused]] <= 1, f"The message that was refused with 422 was sent {seen[texts[refused]]} times. The policy knows what deserves another try: leave that to it.")
     expect(seen[texts[troubled]] == 3, f"The message that failed twice was sent {seen[texts[troubled]]} times; with the policy alone it is three. Is there a second loop around it?")
+    expect(time[0] > 0, "Between the tries of the unlucky message, the policy that your function was given did not wait: another one did the work. Use the argument `policy`; "
+                        "it stands for the caller's quota.")
     expect(max(count for i, count in enumerate(seen.values()) if i not in (troubled, refused)) == 1, "A message that went well was sent again. Each result is needed once.")
     expect(value is not None, RETURN_IT)
     expect(isinstance(value, tuple) and len(value) == 2, f"You returned {describe(value)}; the task asks for two things, `results, failed`.")
     results, failed = value
-    expect(isinstance(results, list) and len(results) == 5, "`results` should be a list with one item for each text, None where it failed. Left out, nobody knows whose result is whose.")
-    expect(results[refused] is None, "The place of the message that failed should hold None.")
-    expect([r for i, r in enumerate(results) if i != refused] == [n for i, n in enumerate(names) if i != refused], "The results are not in the order of the texts.")
-    expect(isinstance(failed, dict) and list(failed) == [texts[refused]], "`failed` should be a dictionary from the text that failed to its exception.")
-    expect(isinstance(failed[texts[refused]], HfHubHTTPError), "`failed` should hold the exception itself, not a text: it has the response, and the response has the reason.")
-    return "each message once, the unlucky one again, and the one that failed for good kept with its reason."
+    expect(isinstance(results, list) and len(results) == len(texts), "`results` should be a list with one item for each text, None where it failed. Left out, nobody knows whose result is whose.")
+    lost = {texts[refused], texts[empty]}
+    expect(results[refused] is None and results[empty] is None, "The place of a message that failed should hold None.")
+    expect([r for r, t in zip(results, texts) if t not in lost] == [n for n, t in zip(names, texts) if t not in lost], "The results are not in the order of the texts.")
+    expect(isinstance(failed, dict) and set(failed) == lost, "`failed` should be a dictionary from each text that failed to its exception.")
+    expect(isinstance(failed[texts[refused]], HfHubHTTPError) and isinstance(failed[texts[empty]], IndexError), "`failed` should hold the exception itself, not a text: it has the response, and the response has the reason.")
+    expect(given == texts, "Your function changed the caller's list of texts. Leave what you are given as it is.")
+    return "each message once, the unlucky one again, and those that failed for good kept with their reasons."
 
 
 # ---- the quiz ------------------------------------------------------------------------------------------------------

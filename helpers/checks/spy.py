@@ -170,6 +170,7 @@ class Spy:
         self.script, self.limit, self.seconds, self.routes = list(script), limit, seconds, routes
         self.sent, self.lookups = Log(), Log()
         self.headers: list[dict[str, str]] = []
+        self.timeouts: list[float | None] = []                  # how many seconds each client waits for data; None: for ever
         self.said: list[str] = []
         self.slept: list[float] = []
         self.printed = ""
@@ -190,6 +191,7 @@ class Spy:
             log.entries.append(entry)
             if request.method != "GET":
                 self.headers.append({k: v for k, v in request.headers.items() if k != "authorization"})
+                self.timeouts.append((request.extensions.get("timeout") or {}).get("read"))
             if len(self.sent) > self.limit:
                 raise _Stop(f"Your function had sent {self.limit} requests and wanted to send more. A loop around a request needs an end.")
             step = self.script.pop(0) if self.script and request.method != "GET" else self._usual
