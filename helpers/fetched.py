@@ -12,6 +12,7 @@ import sys
 import types
 
 NAMES = {"numpy": "NumPy", "PIL": "Pillow", "matplotlib": "Matplotlib"}
+PACKAGES = {"numpy": "numpy", "PIL": "pillow", "matplotlib": "matplotlib"}     # what is fetched for which module
 LONGEST = 60                                # seconds that one of them may take to come
 
 _gave_up: set[str] = set()
@@ -53,7 +54,7 @@ def teach_hub() -> None:
 
     if getattr(_runtime._get_version, "fetches", False):
         return
-    theirs, modules = _runtime._get_version, {"numpy": "numpy", "pillow": "PIL"}
+    theirs, modules = _runtime._get_version, {package: module for module, package in PACKAGES.items()}
 
     def version(package: str) -> str:
         if package in modules and _runtime._package_versions.get(package, "N/A") == "N/A":
@@ -100,7 +101,11 @@ class _Last:
     @staticmethod
     def find_spec(name, path=None, target=None):
         root = name.partition(".")[0]
-        if root not in ("numpy", "PIL"):    # Matplotlib is missed in one place, which shows a table instead (plotting.py)
+        if root not in PACKAGES:
+            return None
+        if name == root and fetch(root, PACKAGES[root]):        # a cell's own imports are fetched before it runs; this one is a module's
+            return importlib.machinery.PathFinder.find_spec(name)
+        if root == "matplotlib":            # missed in one place, which shows a table instead (plotting.py)
             return None
         if name == "numpy":
             return importlib.machinery.ModuleSpec(name, _Loader)

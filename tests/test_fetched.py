@@ -13,6 +13,7 @@ from helpers import fetched
 def nowhere(monkeypatch):
     """A Python in which nothing but fetched's own finder finds NumPy, Pillow or anything below them."""
     monkeypatch.setattr(sys, "meta_path", [])
+    monkeypatch.setattr(fetched, "fetch", lambda module, package=None: False)
     for name in [name for name in sys.modules if name.partition(".")[0] in ("numpy", "PIL")]:
         monkeypatch.delitem(sys.modules, name)
     fetched.install()
@@ -36,8 +37,15 @@ def test_what_is_imported_by_parts_is_explained_at_once(nowhere, module, name):
         fetched._Last.find_spec(module)
 
 
+def test_an_import_inside_a_module_fetches_too(monkeypatch):
+    asked = []
+    monkeypatch.setattr(fetched, "fetch", lambda module, package=None: asked.append((module, package)) or True)
+    assert fetched._Last.find_spec("PIL").name == "PIL"
+    assert asked == [("PIL", "pillow")]
+
+
 def test_other_modules_are_none_of_its_business(nowhere):
-    assert fetched._Last.find_spec("matplotlib") is None
+    assert fetched._Last.find_spec("matplotlib") is None, "plotting.py shows a table instead"
     assert fetched._Last.find_spec("numpyro") is None
 
 
