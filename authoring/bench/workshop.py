@@ -91,7 +91,7 @@ c.JupyterHub.load_roles = [*c.JupyterHub.load_roles, {{"name": "driver", "servic
     finally:
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)] if process.poll() is None else []
         process.send_signal(signal.SIGTERM)
-        psutil.wait_procs(family, timeout=20)
+        psutil.wait_procs(family, timeout=60)
         for one in family:                  # kernels have sessions of their own: nothing may stay behind
             if one.is_running():
                 one.kill()
