@@ -30,10 +30,12 @@ else:
 
 EPOCH = datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc).timestamp()    # what `time.time()` says when a clock starts
 PATIENCE = 10.0             # real seconds in one place after which a thread counts as waiting for something unknown
+APART = 3600                # seconds between the end of one clock and the start of the next: what was learned in one is history in the other
 LOOK_EVERY = 0.0003         # real seconds between two looks at threads that wait for each other
 
 _inside: contextvars.ContextVar["Clock | None"] = contextvars.ContextVar("clock", default=None)
 _running: "Clock | None" = None
+_ended: dict[str, float] = {}       # what the last clock said at its end
 _real = {"sleep": time.sleep, "monotonic": time.monotonic, "perf_counter": time.perf_counter, "time": time.time}
 _thread_start, _condition_wait, _loop_call_at = threading.Thread.start, threading.Condition.wait, _Loop.call_at
 
@@ -69,7 +71,7 @@ class Clock:
         if _running is not None:
             raise RuntimeError("a clock is running already; leave its `with` before you start another")
         _running, self.open = self, True
-        self._bases = {name: float(int(read())) for name, read in _real.items() if name not in ("sleep", "time")}
+        self._bases = {name: float(int(max(_real[name](), _ended.get(name, 0) + APART))) for name in ("monotonic", "perf_counter")}
         self._bases["time"] = EPOCH
         self._start()
         self._token = _inside.set(self)
@@ -80,6 +82,7 @@ class Clock:
     def __exit__(self, *error):
         global _running
         _running, self.open = None, False
+        _ended.update({name: base + self.time() for name, base in self._bases.items()})
         for owner, name, _, theirs in _REPLACED:
             setattr(owner, name, theirs)
         try:

@@ -333,6 +333,18 @@ def test_old_trouble_does_not_make_new_waits_long(verdict, pause):
         assert door.opens == clock.now + pause
 
 
+def test_a_clock_that_is_set_back_opens_the_gate():
+    door, clock = gate()
+    clock.now = 5000.0  # in a laboratory's time
+    assert door.reserve(ticket := Ticket()) == 0
+    door.throttled(ticket, asked(300, retry.Limit(0, 300, 500, 300))), door.release(ticket)
+    clock.now = 5100.0
+    assert door.reserve(Ticket()) == 200
+    clock.now = 70.0    # back in the world
+    door.line.clear()
+    assert door.reserve(Ticket()) == 0
+
+
 def test_a_waiter_whose_event_loop_is_gone_does_not_block_the_line():
     def closed():
         raise RuntimeError("Event loop is closed")

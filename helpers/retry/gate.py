@@ -65,6 +65,7 @@ class RateGate:
         self.expected = math.inf                  # so many went well the last time; after that many it feels its way
         self.probing = False                      # nobody knows whether it is open: one request goes first
         self.told = -math.inf                     # the pause until then was logged
+        self.asked = -math.inf                    # the last moment at which somebody asked
 
     def reserve(self, ticket: Ticket) -> float:
         """0.0 if this call may send its request now; else seconds until it is worth asking again.
@@ -73,6 +74,11 @@ class RateGate:
         """
         with self.lock:
             now = self.clock()
+            if now < self.asked:  # the clock was set back: a laboratory's time is over, and what was learned in it
+                self.opens = self.told = self.next_start = -math.inf
+                self._new_window(now)
+                self.ends = None
+            self.asked = now
             if ticket.state != "waiting":
                 ticket.number = next(self.numbers) if ticket.number is None else ticket.number
                 ticket.state = "waiting"
