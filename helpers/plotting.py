@@ -117,6 +117,8 @@ def lines(x: Sequence[float], series: Mapping[str, Sequence[float]], xlabel: str
         axes.axvline(at, color="#666666", linewidth=1)
         axes.annotate(name, (at, 0.98), xycoords=("data", "axes fraction"), xytext=(4, 0), textcoords="offset points", va="top", color="#444444")
     axes.set(xlabel=xlabel, ylabel=ylabel)
+    if min(min(values) for values in series.values()) >= 0:
+        axes.set_ylim(bottom=0)             # an axis that begins higher makes small differences look large
     if len(series) > 1:                     # outside: wherever it stood inside, some line would run through it
         figure.legend(frameon=False, loc="outside upper center", ncols=min(3, len(series)))
     return figure
@@ -161,12 +163,14 @@ def scatter(x: Sequence[float], y: Sequence[float], labels: Sequence[str] = (), 
     return figure
 
 
-def timeline(moments: Mapping[str, Sequence[float]], xlabel: str = "seconds since the request was sent"):
-    """One row a name, one tick for each moment (in seconds): when the pieces of a stream arrived."""
+def timeline(moments: Mapping[str, Sequence[float]], xlabel: str = "seconds since the request was sent", groups: Sequence[str] = ()):
+    """One row a name, one tick for each moment (in seconds): when the pieces of a stream arrived. Rows of one group share a colour."""
     figure, axes = new_figure(height=1.2 + 0.5 * len(moments))
     if figure is None:
         return None
-    axes.eventplot(list(moments.values()), lineoffsets=range(len(moments)), linelengths=0.6, colors=[PALETTE[i % 8] for i in range(len(moments))])
+    groups = list(groups) or [""] * len(moments)
+    colours = dict(zip(dict.fromkeys(groups), PALETTE))
+    axes.eventplot(list(moments.values()), lineoffsets=range(len(moments)), linelengths=0.6, colors=[colours[group] for group in groups])
     axes.set_yticks(range(len(moments)), list(moments))
     axes.invert_yaxis()
     axes.set_xlim(left=0)

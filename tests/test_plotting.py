@@ -73,3 +73,15 @@ def test_without_matplotlib_the_numbers_and_the_finding_are_shown(draw, shown, w
     assert "<th scope='col'>calls</th>" in data["text/html"] and "<td>5</td>" in data["text/html"]
     assert "&lt;two&gt;" in data["text/html"] and ALT in data["text/html"]
 
+
+
+def test_lines_start_at_zero_unless_values_lie_below_it():
+    assert plotting.lines([0, 1], {"a": [3.1, 3.9]}).axes[0].get_ylim()[0] == 0
+    assert plotting.lines([0, 1], {"a": [-1, 3]}).axes[0].get_ylim()[0] < -1
+
+
+def test_rows_of_a_timeline_share_a_colour_by_group():
+    rows = {"a, answered": [0.1], "a, refused": [0.2], "b, answered": [0.3]}
+    colours = [tuple(row.get_color()[0]) for row in plotting.timeline(rows, groups=["answered", "refused", "answered"]).axes[0].collections]
+    assert colours[0] == colours[2] != colours[1]
+    assert len({tuple(row.get_color()[0]) for row in plotting.timeline(rows).axes[0].collections}) == 1
