@@ -767,6 +767,15 @@ def own_openai_retries(name, question):
     return own_openai(name, question, retries=2)
 
 
+def asks_nowhere(name, question):
+    endpoint = get_inference_endpoint(name)
+    try:
+        endpoint.resume()
+        return asks(InferenceClient(model=endpoint.url, headers=HEADER), question)
+    finally:
+        endpoint.pause()
+
+
 def half_a_minute(name, question):
     endpoint = get_inference_endpoint(name)
     try:
@@ -813,7 +822,7 @@ OWN_WRONG = [
     (no_resume_no_deadline, "call `resume()` first"), (no_wait, "`wait(timeout=…)` first"), (neither, "`endpoint.resume()` starts it"), (deletes, "You deleted the endpoint"),
     (scales_to_zero, "next stray request wakes it"), (creates, "You created an endpoint"), (hides_all, "as if nothing had happened"), (hides_timeout, "before the deadline, your function returned as if"),
     (own_by_router, "You asked the router instead"), (only_router, "never looked up"), (strict_resume, "running_ok=False"), (object_back, "whole response object"), (short_answer, "`max_tokens` was 10"),
-    (asks_again_itself, "your function asked 3 times"), (own_openai_retries, "`max_retries=0`"), (half_a_minute, "gave up before"), (lets_it_sleep, "left running"),
+    (asks_again_itself, "your function asked 3 times"), (own_openai_retries, "`max_retries=0`"), (half_a_minute, "gave up before"), (asks_nowhere, "still None"), (lets_it_sleep, "left running"),
     (returns_in_finally, "as if nothing had happened"), (only_if_paused, "When it ran already, the endpoint was left running"),
 ]
 

@@ -441,6 +441,7 @@ def check_ask_my_own(ask_my_own) -> str:
         expect("not yet deployed" not in said or "resume" not in plane.done, "`endpoint.client` came before the endpoint was there. `resume()` returns at once: `wait(timeout=…)` first.")
         expect("resume" in plane.done or "Timeout" not in type(raised.error).__name__,
                "Your function waited for a paused endpoint until its deadline. Nothing wakes it by itself: call `resume()` before `wait()`.")
+        expect("no recommended model" not in said, "You built a client for `endpoint.url`, which was still None: a paused or starting endpoint has no address. `wait(timeout=…)` first.")
         expect("resume" not in plane.done or "Timeout" not in type(raised.error).__name__, "The endpoint needed a minute to start, and your function gave up before. "
                "A start takes minutes: `wait(timeout=900)`.")
         expect("resume" in plane.done, f"{raised}. The endpoint is paused: `endpoint.resume()` starts it.")
