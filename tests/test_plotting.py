@@ -82,6 +82,6 @@ def test_lines_start_at_zero_unless_values_lie_below_it():
 
 def test_rows_of_a_timeline_share_a_colour_by_group():
     rows = {"a, answered": [0.1], "a, refused": [0.2], "b, answered": [0.3]}
-    colours = [tuple(row.get_color()[0]) for row in plotting.timeline(rows, groups=["answered", "refused", "answered"]).axes[0].collections]
+    colours = [tuple(row.get_color()) for row in plotting.timeline(rows, groups=["answered", "refused", "answered"]).axes[0].collections]
     assert colours[0] == colours[2] != colours[1]
-    assert len({tuple(row.get_color()[0]) for row in plotting.timeline(rows).axes[0].collections}) == 1
+    assert len({tuple(row.get_color()) for row in plotting.timeline(rows).axes[0].collections}) == 1
