@@ -93,9 +93,11 @@ def address(site):
         running.shutdown()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
-    """A headless browser. Skips where there is none."""
+    """A headless browser. Skips where there is none.
+
+    Closed with a file's last test: while Playwright is at work, no test in this process can start an event loop."""
     if CHROMIUM is None:
         pytest.skip("no Chromium here; .ci/run installs it")
     from playwright.sync_api import sync_playwright

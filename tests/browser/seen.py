@@ -10,6 +10,7 @@ NOT_OURS = [".noUi-handle", "[class^='ansi-']", ".jp-RenderedMarkdown pre"]
 # itself gives the keyboard's focus.
 RULES = {name: {"enabled": False} for name in ("link-in-text-block", "scrollable-region-focusable")}
 # JupyterLab's body has no height and hides what reaches beyond it; axe would take everything for invisible.
+TRIES = 15         # looks at a page in which axe finds no text, a second apart
 BODY = "html, body { height: 100% }"
 PICTURES = """area => [...area.querySelectorAll('.jp-OutputArea img')].map(image => ({
     alt: image.alt, drawn: image.complete && image.naturalWidth > 0, right: image.getBoundingClientRect().right,
@@ -60,17 +61,26 @@ def clipped(notebook) -> list[str]:
 
 def barriers(notebook) -> list[str]:
     """What axe-core calls serious or critical in our text and outputs, as far as they are in the window: see `unrolled`."""
-    from axe_playwright_python.sync_playwright import Axe
-
     notebook.page.add_style_tag(content=BODY)
-    shown = [selector for selector in OURS if notebook.page.locator(selector).count()]
-    context = {"include": [[selector] for selector in shown], "exclude": [[selector] for selector in NOT_OURS]}
-    result = Axe().run(notebook.page, context=context, options={"resultTypes": ["violations"], "rules": RULES})
-    looked = {rule["id"] for kind in ("passes", "violations") for rule in result.response[kind]}
-    assert "color-contrast" in looked, "axe saw no text at all"
+    for _ in range(TRIES):              # while a theme is being loaded, nothing has its place yet
+        result = _axe(notebook)
+        looked = {rule["id"] for kind in ("passes", "violations") for rule in result.response[kind]}
+        if "color-contrast" in looked:
+            break
+        notebook.page.wait_for_timeout(1000)
+    else:
+        raise AssertionError("axe saw no text at all")
     grave = [violation for violation in result.response["violations"] if violation["impact"] in ("serious", "critical")]
     return [f"cell {_cell(notebook, node)}: {violation['id']}: {node['html'][:160]}: {'; '.join(m['message'] for m in node['any'] + node['all'])}"
             for violation in grave for node in violation["nodes"]]
+
+
+def _axe(notebook):
+    from axe_playwright_python.sync_playwright import Axe
+
+    shown = [selector for selector in OURS if notebook.page.locator(selector).count()]
+    context = {"include": [[selector] for selector in shown], "exclude": [[selector] for selector in NOT_OURS]}
+    return Axe().run(notebook.page, context=context, options={"resultTypes": ["violations"], "rules": RULES})
 
 
 def _cell(notebook, node) -> str | None:
