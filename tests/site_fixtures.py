@@ -11,11 +11,8 @@ import pytest
 from filelock import FileLock
 
 from authoring.site.__main__ import build, server
+from chromium_fixtures import chromium  # noqa: F401
 
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
-# Its own background requests are switched off, so that what is seen on the network is the site's.
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync", "--disable-default-apps"]
 # Resolves when the notebook is shown, its kernel has answered and is waiting.
 READY = """async () => {
   const app = window.jupyterapp; if (!app) return false;
@@ -91,21 +88,6 @@ def address(site):
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}"
         running.shutdown()
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """A headless browser. Skips where there is none.
-
-    Closed with a file's last test: while Playwright is at work, no test in this process can start an event loop."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here; .ci/run installs it")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

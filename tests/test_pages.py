@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import nbformat
 import pytest
-from browser.conftest import CHROMIUM, chromium  # noqa: F401
+from chromium_fixtures import CHROMIUM, MISSING, chromium  # noqa: F401
 
 from authoring import npm, pages, slides
 from guards import LESSONS, notebooks, read
@@ -216,7 +216,7 @@ def test_decks_hold_all_that_the_lessons_show_and_load_nothing(decks):
 
 # ---- in a browser --------------------------------------------------------------------------------------------------
 
-needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: on Debian or Ubuntu, sudo apt-get install chromium")
+needs_chromium = pytest.mark.skipif(not CHROMIUM, reason=MISSING)
 
 
 @pytest.fixture(scope="module")
@@ -311,6 +311,7 @@ def test_a_prediction_comes_before_its_output(decks, show):
     answer = slide.locator(".output")
     assert answer.evaluate("element => getComputedStyle(element).visibility") == "hidden"
     page.keyboard.press("Space")
-    assert answer.evaluate("element => getComputedStyle(element).visibility") == "visible" and "503" in answer.inner_text()
+    page.wait_for_function("() => getComputedStyle(document.querySelector('section.present section.present .output')).visibility === 'visible'")
+    assert "503" in answer.inner_text()
     assert barriers(page) == []
     page.context.close()

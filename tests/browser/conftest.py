@@ -1,10 +1,9 @@
-"""One server and one Chromium for each worker, and a page that keeps what the browser complains about.
+"""One server for each worker, a Chromium for each file, and a page that keeps what the browser complains about.
 
 BROWSER_NOTEBOOKS=all     every notebook instead of a few that stand for them
 BROWSER_PICTURES=folder   every notebook that was run, light and dark, as pictures in this folder
 """
 
-import os
 import re
 import shutil
 from pathlib import Path
@@ -12,18 +11,15 @@ from pathlib import Path
 import pytest
 
 from browser.lab import Notebook, serve
+from chromium_fixtures import BUSY, CHROMIUM, MISSING, chromium  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[2]
-BUSY = 60_000       # ms that anything may take: the rest of the suite is at work on the same machine
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync", "--disable-dev-shm-usage"]
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
         if not CHROMIUM and Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.skip(reason="needs Chromium: on Debian or Ubuntu, sudo apt-get install chromium"))
+            item.add_marker(pytest.mark.skip(reason=MISSING))
 
 
 @pytest.fixture(scope="package")
@@ -34,19 +30,6 @@ def lab(tmp_path_factory):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("progress*.json", ".*"))
     with serve(folder, tmp_path_factory.mktemp("server")) as server:
         yield server
-
-
-@pytest.fixture(scope="package")
-def chromium():
-    """Closed with the last test of this folder: while Playwright is at work, no test in this process can start an event loop."""
-    from playwright.sync_api import expect, sync_playwright
-
-    expect.set_options(timeout=BUSY)
-    as_root = hasattr(os, "geteuid") and os.geteuid() == 0          # Chromium refuses to sandbox itself for root
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS + ["--no-sandbox"] * as_root)
-        yield browser
-        browser.close()
 
 
 class Complaints(list):

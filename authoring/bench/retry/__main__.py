@@ -59,6 +59,8 @@ def run(name: str, repetition: int, only: list[str] | None) -> dict[str, dict]:
     _, rules, calls, workers, asynchronous = SCENARIOS[name]
     rules = rules | {"phase": random.Random(f"{name}-{repetition}").random() * rules.get("window", 2), "seed": repetition}
     strategies = {f"s{i}": s for i, s in enumerate(ASYNC if asynchronous else SYNC) if not only or any(o in s for o in only)}
+    if rules.get("down"):               # 40 calls, one after the other, each of which sleeps for a minute
+        strategies = {slot: s for slot, s in strategies.items() if not s.endswith("1 thread")}
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(process("server", json.dumps({slot: rules for slot in strategies})))
         url = f"http://127.0.0.1:{int(server.stdout.readline())}"
