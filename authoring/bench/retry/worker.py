@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import json
 import logging
+import os
 import sys
 import threading
 import time
@@ -13,6 +14,7 @@ from authoring.bench.retry.strategies import ASYNC, SYNC
 
 def main(strategy: str, url: str, calls: int, workers: int, asynchronous: bool) -> None:
     logging.disable(logging.CRITICAL)
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # its look-up would be part of the first call: 5 s where no network answers
     call = (ASYNC if asynchronous else SYNC)[strategy](url)
     for module in ("huggingface_hub.inference._client", "openai.resources.chat", "openai._exceptions"):
         importlib.import_module(module)  # otherwise the first call would load them
