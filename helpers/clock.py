@@ -12,6 +12,7 @@ not. Sleeping in virtual time costs nothing, and threads take turns in it, so th
 
 import asyncio
 import contextvars
+import gc
 import heapq
 import itertools
 import queue
@@ -129,6 +130,21 @@ class ScaledClock(Clock):
     def _call_at(self, loop, when, callback, args, context):
         delay = max(0.0, when - loop.time()) / self.speed
         return _loop_call_at(loop, _real["monotonic"]() + delay, callback, *args, context=context)
+
+
+def _frame_of(thread: threading.Thread):
+    """Where a thread stands; None if it has ended.
+
+    Without garbage collection meanwhile: in older releases of Python 3.11 and 3.12 one in the middle of this could stop
+    everything for ever (github.com/python/cpython/issues/106883; seen with 3.11.7).
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames().get(thread.ident)
+    finally:
+        if collects:
+            gc.enable()
 
 
 class _Alarm:
@@ -319,7 +335,7 @@ class VirtualClock(Clock):
             return False                                                # its loop has something to do
         if tab is not None:
             return not tab.is_called(thread)                            # in a tab only one runs, and that one asks
-        frame = sys._current_frames().get(thread.ident)
+        frame = _frame_of(thread)
         if frame is None:                                               # it has ended
             self._working.discard(thread)
             return True

@@ -84,6 +84,17 @@ def test_threads_take_the_same_turns_each_time():
     assert [pool_of_threads() for _ in range(4)] == [first] * 4
 
 
+def test_looking_at_threads_collects_no_garbage_meanwhile(monkeypatch):
+    import gc
+    import sys
+
+    from helpers import clock
+
+    seen, real = [], sys._current_frames
+    monkeypatch.setattr(sys, "_current_frames", lambda: seen.append(gc.isenabled()) or real())
+    assert clock._frame_of(threading.current_thread()) is not None and seen == [False] and gc.isenabled()
+
+
 def fed_while_running() -> list:
     order = []
     with VirtualClock() as clock, ThreadPoolExecutor(6) as pool:
