@@ -60,7 +60,7 @@ workshop/node_modules: workshop/package-lock.json
 	cd workshop && npm ci
 	@touch $@
 
-bench: $(TEST_SET)
+bench: $(TEST_SET) workshop/node_modules
 	$(PY) -m authoring.bench $(ARGS)
 
 pages: $(TEST_SET)

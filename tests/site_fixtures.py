@@ -10,34 +10,13 @@ from urllib.parse import urlsplit
 import pytest
 from filelock import FileLock
 
+from authoring.site import page
 from authoring.site.__main__ import build, server
 from chromium_fixtures import chromium  # noqa: F401
 
-# Resolves when the notebook is shown, its kernel has answered and is waiting.
-READY = """async () => {
-  const app = window.jupyterapp; if (!app) return false;
-  await app.restored;
-  const context = app.shell.currentWidget?.context; if (!context?.sessionContext) return false;
-  await context.ready; await context.sessionContext.ready;
-  const kernel = context.sessionContext.session?.kernel; if (!kernel) return false;
-  await kernel.info;
-  return kernel.connectionStatus === 'connected' && kernel.status === 'idle';
-}"""
 # Recorded answers come at once. Said to the kernel itself: it would be one cell more otherwise.
 QUICK = """() => window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel.requestExecute(
   { code: "import os; os.environ['COURSE_PACE'] = '0'", store_history: false }).done"""
-# Runs one cell and resolves to its outputs when the kernel is done with it.
-RUN = """async ([index, seconds]) => {
-  const { content, context } = window.jupyterapp.shell.currentWidget;
-  const cell = content.widgets[index];
-  content.activeCellIndex = index;
-  content.deselectAll();
-  await Promise.race([window.jupyterapp.commands.execute('notebook:run-cell'),
-                      new Promise((_, fail) => setTimeout(() => fail(new Error(`cell ${index} ran longer than ${seconds} s`)), 1000 * seconds))]);
-  return { count: cell.model.sharedModel.execution_count, outputs: cell.model.outputs.toJSON() };
-}"""
-
-
 # Runs code in the notebook's kernel, outside its cells, and resolves to what it printed and raised.
 EXECUTE = """async ([code, seconds]) => {
   const kernel = window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel;
@@ -118,15 +97,15 @@ class Tab:
     def open(self, notebook: str, seconds: float = 300) -> float:
         """Open a notebook and wait until Python is there; returns the seconds this took."""
         begun = time.monotonic()
-        self.page.goto(f"{self.address}/lab/index.html?path={notebook}")
-        self.page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell", timeout=seconds * 1000)
-        self.page.wait_for_function(READY, timeout=seconds * 1000)
+        self.page.goto(page.address(self.address, notebook))
+        self.page.wait_for_selector(page.SHOWN, timeout=seconds * 1000)
+        self.page.wait_for_function(page.READY, timeout=seconds * 1000)
         self.page.evaluate(QUICK)
         return time.monotonic() - begun
 
     def run(self, index: int, seconds: float = 300) -> dict:
         """Run the cell at this place; returns {"count", "outputs"}."""
-        return self.page.evaluate(RUN, [index, seconds])
+        return self.page.evaluate(page.RUN, [index, seconds])
 
     def execute(self, code: str, seconds: float = 300) -> str:
         """Run code in the kernel; returns what it printed, showed and raised."""

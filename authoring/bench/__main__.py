@@ -3,8 +3,8 @@
     python -m authoring.bench                   everything
     python -m authoring.bench replay imports    these parts
 
-Parts: replay, imports, retry, lab (second start of `make lab`), tests (`make test` against bare `jupyter execute`),
-workshop (a class on the hub of workshop/), quota (a class behind one token).
+Parts: replay, imports, retry, lab (second start of `make lab`), tab (start of the site in a browser), tests (`make test`
+against bare `jupyter execute`), workshop (a class on the hub of workshop/), quota (a class behind one token).
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 from authoring.bench.table import FOLDER, keep
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("replay", "imports", "retry", "lab", "tests", "workshop", "quota")
+PARTS = ("replay", "imports", "retry", "lab", "tab", "tests", "workshop", "quota")
 
 
 def sections(part: str) -> list[str]:
