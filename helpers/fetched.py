@@ -4,6 +4,8 @@ say that there is no such module, and lets everything else go on.
 
 `import numpy as np` then gives a stand-in that explains itself when it is used, so a cell that imports more than that still
 imports the rest.
+
+The OpenAI client comes late, too, but from the course's own site; nothing of it has to be explained.
 """
 
 import importlib
@@ -13,6 +15,7 @@ import types
 
 NAMES = {"numpy": "NumPy", "PIL": "Pillow", "matplotlib": "Matplotlib"}
 PACKAGES = {"numpy": "numpy", "PIL": "pillow", "matplotlib": "matplotlib"}     # what is fetched for which module
+OWN = ("openai", "pydantic", "stamina")     # late, and from the site itself
 LONGEST = 60                                # seconds that one of them may take to come
 
 _gave_up: set[str] = set()
@@ -35,7 +38,7 @@ def fetch(module: str, package: str | None = None) -> bool:
 
     if module in sys.modules:
         return True
-    if module in _gave_up or isinstance(sys.modules.get("numpy"), _StandIn) or not can_run_sync():
+    if module in _gave_up or not can_run_sync() or (module in NAMES and isinstance(sys.modules.get("numpy"), _StandIn)):
         return False
     try:
         run_sync(_loaded_or_late(package or module))
@@ -101,6 +104,8 @@ class _Last:
     @staticmethod
     def find_spec(name, path=None, target=None):
         root = name.partition(".")[0]
+        if name in OWN:
+            return importlib.machinery.PathFinder.find_spec(name) if fetch(name) else None
         if root not in PACKAGES:
             return None
         if name == root and fetch(root, PACKAGES[root]):        # a cell's own imports are fetched before it runs; this one is a module's

@@ -44,6 +44,16 @@ def test_an_import_inside_a_module_fetches_too(monkeypatch):
     assert asked == [("PIL", "pillow")]
 
 
+@pytest.mark.parametrize("comes", [True, False])
+def test_the_openai_client_is_fetched_and_if_it_does_not_come_python_says_so(monkeypatch, comes):
+    asked = []
+    monkeypatch.setattr(fetched, "fetch", lambda module, package=None: asked.append(module) or comes)
+    found = fetched._Last.find_spec("openai")
+    assert asked == ["openai"]
+    assert found.name == "openai" if comes else found is None
+    assert fetched._Last.find_spec("openai.no_such_part") is None and asked == ["openai"]
+
+
 def test_other_modules_are_none_of_its_business(nowhere):
     assert fetched._Last.find_spec("matplotlib") is None, "plotting.py shows a table instead"
     assert fetched._Last.find_spec("numpyro") is None

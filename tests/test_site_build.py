@@ -71,7 +71,7 @@ def test_each_package_is_here_with_its_hash_or_is_pyodides_own(site, lock):
             assert hashlib.sha256((site / "static/pyodide" / entry["file_name"]).read_bytes()).hexdigest() == entry["sha256"]
 
 
-def test_nothing_that_is_loaded_at_once_needs_pyodides_own(lock):
+def test_what_can_wait_is_not_loaded_at_once(lock):
     needed, ask = set(), list(distribution.AT_ONCE)
     while ask:
         name = ask.pop()
@@ -79,6 +79,8 @@ def test_nothing_that_is_loaded_at_once_needs_pyodides_own(lock):
             needed.add(name)
             ask += lock["packages"][name]["depends"]
     assert not [name for name in needed if "://" in lock["packages"][name]["file_name"]]
+    assert not needed & {*distribution.LATER, "pydantic"}
+    assert set(distribution.LATER) <= set(lock["packages"]), "and can be had"
 
 
 def test_the_tab_has_the_versions_that_are_tested(root, lock):
@@ -98,15 +100,29 @@ def test_pins_have_hashes_and_no_addresses(root):
 
 def test_the_bytecode_is_what_this_python_reads(site, lock):
     """Its magic number is that of the standard library's: bytecode of another Python would be compiled again, silently."""
-    with zipfile.ZipFile(site / "static/pyodide/python_stdlib.zip") as library, \
-            zipfile.ZipFile(site / "static/pyodide" / lock["packages"]["course-bytecode"]["file_name"]) as packages:
-        standard = [name for name in library.namelist() if name.endswith(".pyc")]
-        ours = [name for name in packages.namelist() if name.endswith(".pyc")]
-        assert len(standard) > 150 and len(ours) > 500
-        assert {library.read(name)[:8] for name in standard[1:]} == {packages.read(name)[:8] for name in ours}
-        tag = "cpython-" + "".join(lock["info"]["python"].split(".")[:2])
-        assert all(name.endswith(f".{tag}.pyc") for name in ours)
-        assert any(name.startswith("helpers/__pycache__/session.") for name in ours)
+    tag = "cpython-" + "".join(lock["info"]["python"].split(".")[:2])
+    with zipfile.ZipFile(site / "static/pyodide/python_stdlib.zip") as library:
+        standard = {library.read(name)[:8] for name in library.namelist()[1:] if name.endswith(".pyc")}
+        assert sum(name.endswith(".pyc") for name in library.namelist()) > 150
+    ours = {}
+    for name in ("hf-inference-course", "openai", "huggingface-hub", "ipython"):
+        with zipfile.ZipFile(site / "static/pyodide" / lock["packages"][name]["file_name"]) as package:
+            files = package.namelist()
+            ours |= {file: package.read(file)[:8] for file in files if file.endswith(".pyc")}
+            assert all(distribution.source_of(file) in files for file in files if file.endswith(".pyc"))
+    assert len(ours) > 500 and set(ours.values()) == standard
+    assert all(name.endswith(f".{tag}.pyc") for name in ours)
+    assert f"helpers/__pycache__/session.{tag}.pyc" in ours
+
+
+def test_an_import_looks_into_the_notebooks_folder_last(site):
+    script = (site / "static/pyodide/pyodide.mjs").read_text(encoding="utf-8")
+    assert distribution.OWN_FOLDER_LAST in script and distribution.OWN_FOLDER_FIRST not in script
+
+
+def test_the_service_worker_leaves_the_sites_files_alone(site):
+    script = (site / "service-worker.js").read_text(encoding="utf-8")
+    assert site_command.NOT_PASSED_ON in script and site_command.PASSED_ON not in script
 
 
 # ---- what goes wrong, said ----
@@ -191,3 +207,12 @@ def test_a_plain_server_sends_what_browsers_insist_on(tmp_path):
         finally:
             running.shutdown()
     assert types == {"a.mjs": "text/javascript", "a.wasm": "application/wasm", "a.json": "application/json"}
+
+
+@pytest.mark.parametrize("text, times", [("another version", 0), ("a b a b", 2)])
+def test_a_script_that_has_changed_is_not_changed_again(tmp_path, text, times):
+    script = tmp_path / "script.js"
+    script.write_text(text, encoding="utf-8")
+    with pytest.raises(wheels.SiteFailed, match=f"script.js has 'a b' {times} times"):
+        distribution.replace_once(script, "a b", "c")
+    assert script.read_text(encoding="utf-8") == text

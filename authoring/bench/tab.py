@@ -20,6 +20,7 @@ from helpers.replay import FOLDER, read
 
 NOTEBOOK = "notebooks/01_first_call.ipynb"
 ROUNDS, LATER, LONGEST = 5, 2, 120          # browsers, loads in each after its first, seconds for one step
+PAUSE = 3                                   # seconds in which the browser clears up after a tab
 
 
 def to_the_answer(site: Path) -> list[int]:
@@ -68,6 +69,7 @@ def run() -> list[Table]:
                     tab = browser.new_page()
                     kept.append(load(tab, url, cells))
                     tab.close()
+                    time.sleep(PAUSE)
                 browser.close()
             running.shutdown()
     rows = [[title, *(f"{statistics.median(one):.1f} ({min(one):.1f}–{max(one):.1f})" for one in zip(*kept))]

@@ -24,6 +24,10 @@ FOLDERS = ("notebooks", "exercises", "solutions")
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)\s#]+)")
 KERNEL = "@jupyterlite/pyodide-kernel-extension"
 
+# JupyterLite's service worker passes on every file of the site, also when it keeps none of them, and a lesson opens with
+# some 200. What it is for here is the learner's own files.
+PASSED_ON, NOT_PASSED_ON = "shouldDrop(t,a)||(n=maybeFromCache(e))", "shouldDrop(t,a)||!enableCache||(n=maybeFromCache(e))"
+
 # The site's front page leads to the first lesson. JupyterLite's other pages read the script element.
 INDEX = """<!doctype html>
 <html lang="en">
@@ -70,6 +74,7 @@ def build(out: Path = OUT) -> Path:
         (lite / "overrides.json").write_text(json.dumps(OVERRIDES, indent=1), encoding="utf-8")
         wheels.run([sys.executable, "-m", "jupyterlite_core", "build", "--lite-dir", lite, "--contents", lite / "files", "--output-dir", made,
                     "--apps", "lab", "--no-sourcemaps", "--no-unused-shared-packages"], folder=lite)
+        distribution.replace_once(made / "service-worker.js", PASSED_ON, NOT_PASSED_ON)
         first = min(path.relative_to(lite / "files").as_posix() for path in (lite / "files" / "notebooks").glob("*.ipynb"))
         (made / "index.html").write_text(INDEX.format(first=first), encoding="utf-8")
         shutil.rmtree(out, ignore_errors=True)

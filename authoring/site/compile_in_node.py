@@ -1,7 +1,7 @@
 """Runs in Pyodide (in_node.mjs): import what every notebook imports, and keep the compiled code of all that this loaded.
 
-Without it, each tab would compile some 1,500 files anew. /here gets a wheel with the bytecode of the packages, which is
-laid over theirs, and python_stdlib.zip with the bytecode of the standard library beside its sources.
+/here gets bytecode.zip with the bytecode of the packages, by the names that site-packages has for it, and
+python_stdlib.zip with the bytecode of the standard library beside its sources.
 """
 
 import importlib.util
@@ -16,6 +16,7 @@ import micropip  # noqa: F401
 import openai
 import piplite.piplite  # noqa: F401
 import pyodide_kernel  # noqa: F401
+import stamina  # noqa: F401
 
 import helpers.exercises
 import helpers.faults
@@ -25,7 +26,6 @@ import helpers.switch
 import helpers.widgets  # noqa: F401
 from helpers.session import Session
 
-NAME = "course_bytecode-1"
 sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__     # the kernel took them for the cells
 
 session = Session("01_first_call")
@@ -47,13 +47,10 @@ for module in list(sys.modules.values()):
     compiled[spec.origin] = bytes(data)
 
 packages, library = "/lib/python3.14/site-packages/", next(path for path in sys.path if path.endswith(".zip")) + "/"
-with zipfile.ZipFile(f"/here/{NAME}-py3-none-any.whl", "w", zipfile.ZIP_DEFLATED) as wheel:
+with zipfile.ZipFile("/here/bytecode.zip", "w") as archive:
     for origin, data in sorted(compiled.items()):
         if origin.startswith(packages):
-            wheel.writestr(importlib.util.cache_from_source(origin).removeprefix(packages), data)
-    wheel.writestr(f"{NAME}.dist-info/METADATA", "Metadata-Version: 2.1\nName: course-bytecode\nVersion: 1\n")
-    wheel.writestr(f"{NAME}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-    wheel.writestr(f"{NAME}.dist-info/RECORD", "")
+            archive.writestr(importlib.util.cache_from_source(origin).removeprefix(packages), data)
 shutil.copyfile(library[:-1], "/here/python_stdlib.zip")
 with zipfile.ZipFile("/here/python_stdlib.zip", "a", zipfile.ZIP_DEFLATED) as archive:
     for origin, data in sorted(compiled.items()):

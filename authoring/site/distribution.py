@@ -20,8 +20,9 @@ from authoring.site.wheels import FROM_PYODIDE, FRONT_END, SiteFailed, run
 HERE = Path(__file__).resolve().parent
 CORE = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
 # Needed at once in every notebook, so they are loaded together with Python; what else a cell imports comes when it is run.
-AT_ONCE = ("micropip", "piplite", "ipykernel", "comm", "pyodide-kernel", "jedi", "ipython", "ipywidgets", "hf-inference-course",
-           "course-bytecode")
+AT_ONCE = ("micropip", "piplite", "ipykernel", "comm", "pyodide-kernel", "jedi", "ipython", "ipywidgets", "hf-inference-course")
+# What the course needs, but not before a cell asks for it. The OpenAI client is a third of all files.
+LATER = (*FROM_PYODIDE, "openai", "stamina")
 # Told to Python in the tab. The warnings, about file locks that nothing here takes and a connection pool that a browser has
 # itself, would stand under the first call of every lesson.
 ENVIRONMENT = {
@@ -29,8 +30,13 @@ ENVIRONMENT = {
 }
 # huggingface_hub's unspoken need (wheels.ALSO).
 UNSPOKEN = {"huggingface-hub": ["httpcore2"]}
-# Left out of a wheel: type stubs for some 200 packages that are not here, and more files than all the rest together.
-TRIMMED = {"jedi": ("jedi/third_party/typeshed/stubs/", "jedi/third_party/django-stubs/")}
+# Pyodide lets every import look into the notebook's own folder first. In the site that folder lies behind a service worker,
+# 5 ms a look, and a lesson begins with a hundred imports; so it is looked into last.
+OWN_FOLDER_FIRST, OWN_FOLDER_LAST = 'sys.path.insert(0,"")', 'sys.path.append("")'
+# Left out of a wheel: type stubs for some 200 packages that are not here, and more files than all the rest together; then
+# those of modules that Python no longer has, and of codecs.
+STUBS = "jedi/third_party/typeshed/"
+TRIMMED = {"jedi": ("jedi/third_party/django-stubs/", STUBS + "stubs/", *(f"{STUBS}stdlib/{name}/" for name in ("lib2to3", "distutils", "encodings")))}
 
 
 def published(version: str) -> str:
@@ -46,28 +52,47 @@ def write(core: Path, wheels: list[Path], out: Path, version: str) -> dict:
     out.mkdir(parents=True, exist_ok=True)
     for file in CORE:
         shutil.copyfile(core / file, out / file)
+    replace_once(out / "pyodide.mjs", OWN_FOLDER_FIRST, OWN_FOLDER_LAST)
     kept = [_copy(wheel, out) for wheel in wheels]
     theirs = json.loads((core / "pyodide-lock.json").read_text(encoding="utf-8"))
     _write_lock(merged(theirs, kept, published(version)), out)
-    lock = merged(theirs, [*kept, compiled(out)], published(version))
+    add_bytecode(out, kept)
+    lock = merged(theirs, kept, published(version))
     _write_lock(lock, out)
     return lock
 
 
-def compiled(out: Path) -> Path:
-    """Compile what every notebook imports (compile_in_node.py): the standard library's bytecode goes into its archive,
-    the packages' into a wheel of its own, which is returned."""
+def add_bytecode(out: Path, kept: list[Path]) -> None:
+    """Compile what the notebooks import (compile_in_node.py) and put each file's bytecode beside its source: in the wheels,
+    and in the standard library's archive. Without it, each tab would compile some 1,500 files anew."""
     with tempfile.TemporaryDirectory() as scratch:
         in_node(out, HERE / "compile_in_node.py", Path(scratch))
         shutil.copyfile(Path(scratch) / "python_stdlib.zip", out / "python_stdlib.zip")
-        wheel = next(Path(scratch).glob("*.whl"))
-        shutil.copyfile(wheel, out / wheel.name)
-    return out / wheel.name
+        with zipfile.ZipFile(Path(scratch) / "bytecode.zip") as bytecode:
+            compiled = {source_of(name): name for name in bytecode.namelist()}
+            for path in kept:
+                with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as wheel:
+                    for source in [name for name in wheel.namelist() if name in compiled]:
+                        wheel.writestr(compiled[source], bytecode.read(compiled[source]))
+
+
+def source_of(bytecode: str) -> str:
+    """pkg/__pycache__/module.cpython-314.pyc is what pkg/module.py was compiled to."""
+    folder, _, name = bytecode.rpartition("__pycache__/")
+    return f"{folder}{name.partition('.')[0]}.py"
 
 
 def in_node(pyodide: Path, program: Path, folder: Path) -> str:
     """Run a Python file in this Pyodide under Node, with `folder` as /here, and return what it printed. Raises SiteFailed."""
     return run(["node", HERE / "in_node.mjs", pyodide, json.dumps({"env": ENVIRONMENT}), program, folder])
+
+
+def replace_once(script: Path, old: str, new: str) -> None:
+    """Change one place in somebody else's script. Raises SiteFailed if it is not there exactly once: then it is another version."""
+    text = script.read_text(encoding="utf-8")
+    if text.count(old) != 1:
+        raise SiteFailed(f"{script.name} has {old!r} {text.count(old)} times, not once; look at what this version does there")
+    script.write_text(text.replace(old, new), encoding="utf-8", newline="\n")
 
 
 def _copy(wheel: Path, out: Path) -> Path:
@@ -97,8 +122,8 @@ def merged(theirs: dict, wheels: list[Path], base: str) -> dict:
             packages[name]["depends"] = sorted({*packages[name]["depends"], *needs})
     for name, entry in packages.items():
         entry["depends"] = [need for need in entry["depends"] if need not in FRONT_END or need in packages]
-        if name == "hf-inference-course":   # figures and vectors are fetched when a cell asks for them, not before
-            entry["depends"] = [need for need in entry["depends"] if need not in FROM_PYODIDE]
+        if name == "hf-inference-course":
+            entry["depends"] = [need for need in entry["depends"] if need not in LATER]
         if missing := [need for need in entry["depends"] if need not in packages]:
             raise SiteFailed(f"{name} needs {', '.join(missing)}, which locks/site.txt does not have; run `make lock`")
     return {**theirs, "packages": dict(sorted(packages.items()))}

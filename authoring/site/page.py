@@ -1,4 +1,7 @@
-"""The site in a headless Chromium: how it is started, and what a page of the site is asked to do. For tests and benchmarks."""
+"""JupyterLab in a headless Chromium, from a server or as the site: how the browser is started, and what a page is asked to do.
+
+For tests and benchmarks.
+"""
 
 import os
 import shutil
@@ -12,15 +15,18 @@ if hasattr(os, "geteuid") and os.geteuid() == 0:
     FLAGS.append("--no-sandbox")            # Chromium refuses to sandbox itself for root
 
 SHOWN = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell"
-# Resolves when the notebook is shown, its kernel has answered and is waiting.
+# Resolves when the notebook's kernel has answered and is waiting; an indicator that says "idle" is shown before that.
+# It asks again by itself, because Playwright takes any promise for a yes, whatever comes out of it.
 READY = """async () => {
-  const app = window.jupyterapp; if (!app) return false;
-  await app.restored;
-  const context = app.shell.currentWidget?.context; if (!context?.sessionContext) return false;
-  await context.ready; await context.sessionContext.ready;
-  const kernel = context.sessionContext.session?.kernel; if (!kernel) return false;
-  await kernel.info;
-  return kernel.connectionStatus === 'connected' && kernel.status === 'idle';
+  for (;; await new Promise(done => setTimeout(done, 50))) {
+    const app = window.jupyterapp; if (!app) continue;
+    await app.restored;
+    const context = app.shell.currentWidget?.context; if (!context?.sessionContext) continue;
+    await context.ready; await context.sessionContext.ready;
+    const kernel = context.sessionContext.session?.kernel; if (!kernel) continue;
+    await kernel.info;
+    if (kernel.connectionStatus === 'connected' && kernel.status === 'idle') return true;
+  }
 }"""
 # Runs one cell and resolves to its outputs when the kernel is done with it.
 RUN = """async ([index, seconds]) => {

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from authoring.execute import clean_environment
+from authoring.site.page import READY
 
 FOLDERS = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")
 SETTINGS = {
@@ -88,20 +89,6 @@ def _wait(process, runtime: Path, folder: Path, log: Path, deadline: float) -> S
     raise RuntimeError(f"JupyterLab does not answer; its log:\n{log.read_text()}")
 
 
-# The kernel has answered, so that Run All reaches it: an indicator that says "idle" is shown before that.
-READY = """async () => {
-    const app = window.jupyterapp;
-    if (!app) return false;
-    await app.restored;
-    const panel = app.shell.currentWidget;
-    if (!panel || !panel.context) return false;
-    await panel.context.ready;
-    await panel.sessionContext.ready;
-    const kernel = panel.sessionContext.session && panel.sessionContext.session.kernel;
-    if (!kernel) return false;
-    await kernel.info;
-    return kernel.connectionStatus === 'connected' && kernel.status === 'idle';
-}"""
 CELLS = """() => {
     const cells = window.jupyterapp.shell.currentWidget.content.model.cells;
     return Array.from({length: cells.length}, (_, i) => cells.get(i).toJSON());
