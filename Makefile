@@ -12,6 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 mark = $(VENV)/.$(1)-$(firstword $(shell cat pyproject.toml $(2) | cksum))
 UV_SET := $(call mark,uv,locks/uv.txt)
 LAB_SET := $(call mark,lab,locks/lab.txt)
+HUB_SET := $(call mark,hub,locks/hub.txt)
 TEST_SET := $(call mark,test,locks/test.txt)
 
 LAB_ARGS ?=
@@ -53,7 +54,7 @@ class: $(TEST_SET)
 	$(PY) -m authoring.classroom $(ARGS)
 
 # A JupyterHub for a class: workshop/README.md.
-hub: $(TEST_SET) workshop/node_modules
+hub: $(HUB_SET) workshop/node_modules
 	$(VENV)/bin/jupyterhub -f workshop/jupyterhub_config.py $(ARGS)
 
 workshop/node_modules: workshop/package-lock.json
@@ -78,6 +79,7 @@ COMPILE = $(UV) pip compile -q --no-python-downloads --universal --python-versio
 lock: $(UV_SET)
 	$(COMPILE) --all-extras pyproject.toml -o locks/test.txt
 	$(COMPILE) --extra lab -c locks/test.txt pyproject.toml -o locks/lab.txt
+	$(COMPILE) --extra lab --extra hub -c locks/test.txt pyproject.toml -o locks/hub.txt
 	echo uv | $(COMPILE) -c locks/test.txt - -o locks/uv.txt
 	$(MAKE) site ARGS="lock $(ARGS)"
 
@@ -94,19 +96,23 @@ $(UV_SET): $(PY)
 	@$(PY) -m pip install -q --require-hashes -r locks/uv.txt
 	@touch $@
 
-# The test set holds the learner's set with the same pins: whoever has the first has the second.
+# The test set holds the hub's and the learner's with the same pins: whoever has the first has the others.
 $(LAB_SET): $(UV_SET)
 	$(call install,locks/lab.txt)
 	@touch $@
 
+$(HUB_SET): $(UV_SET)
+	$(call install,locks/hub.txt)
+	@touch $@ $(LAB_SET)
+
 $(TEST_SET): $(UV_SET)
 	$(call install,locks/test.txt)
-	@touch $@ $(LAB_SET)
+	@touch $@ $(LAB_SET) $(HUB_SET)
 
 # The last line switches off JupyterLab's question about news, which asks the network and covers the lesson.
 define install
 @echo "Installing $(1) into $(VENV) (once; a minute or two)"
-@rm -f $(VENV)/.lab-* $(VENV)/.test-*
+@rm -f $(VENV)/.lab-* $(VENV)/.hub-* $(VENV)/.test-*
 @$(UV) pip install -q --python $(PY) -r $(1)
 @$(UV) pip install -q --python $(PY) --no-deps -e .
 @$(VENV)/bin/jupyter labextension disable --level=sys_prefix @jupyterlab/apputils-extension:announcements 2>/dev/null
