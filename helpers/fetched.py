@@ -37,7 +37,7 @@ def fetch(module: str, package: str | None = None) -> bool:
     from pyodide.ffi import can_run_sync, run_sync
 
     if module in sys.modules:
-        return True
+        return not isinstance(sys.modules[module], _StandIn)
     if module in _gave_up or not can_run_sync() or (module in NAMES and isinstance(sys.modules.get("numpy"), _StandIn)):
         return False
     try:

@@ -55,21 +55,26 @@ def describe(figure, alt: str):
     return figure
 
 
-def show(figure, alt: str, data: Mapping[str, Sequence] | None = None) -> None:
+def show(figure, alt: str | None = None, data: Mapping[str, Sequence] | None = None) -> None:
     """Display a figure with its alt text.
 
     figure : what a function of this module (or new_figure) returned.
     alt : the finding in a sentence, for people who do not see the picture: "Waits double until 8 s", not "A line plot".
+        Not needed for a figure that has one already, from `describe`.
     data : {column: values}, the numbers behind it; shown as a table where Matplotlib cannot be had.
 
     Raises ValueError if `alt` is empty or only names the kind of picture.
     """
     from IPython.display import display
 
+    if alt is None:
+        alt = figure if isinstance(figure, str) else getattr(figure, "alt", "")
+    if isinstance(figure, str):             # what `describe` made of it without Matplotlib
+        figure = None
     describe(figure, alt)
     alt = " ".join(alt.split())
     if figure is None:
-        display({"text/plain": alt, "text/html": table(data or {}) + f"<p>{html.escape(alt)}</p>"}, raw=True)
+        display({"text/plain": alt, "text/html": (table(data) if data else "") + f"<p>{html.escape(alt)}</p>"}, raw=True)
         return
     picture = as_png(figure)
     width = round(figure.get_size_inches()[0] * 96)

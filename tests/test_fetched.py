@@ -31,6 +31,14 @@ def test_numpy_can_be_imported_and_explains_itself_when_used(nowhere):
         np.array([1])
 
 
+def test_the_stand_in_does_not_count_as_fetched(monkeypatch):
+    """Else huggingface_hub would be told that NumPy is there, and would ask the learner to install it."""
+    monkeypatch.setitem(sys.modules, "pyodide.ffi", types.SimpleNamespace(can_run_sync=lambda: True, run_sync=None))
+    assert fetched.fetch("sys")
+    monkeypatch.setitem(sys.modules, "numpy", fetched._StandIn("numpy"))
+    assert not fetched.fetch("numpy")
+
+
 @pytest.mark.parametrize("module, name", [("PIL", "Pillow"), ("PIL.Image", "Pillow"), ("numpy.linalg", "NumPy")])
 def test_what_is_imported_by_parts_is_explained_at_once(nowhere, module, name):
     with pytest.raises(ModuleNotFoundError, match=f"This needs {name}"):

@@ -74,6 +74,17 @@ def test_without_matplotlib_the_numbers_and_the_finding_are_shown(draw, shown, w
     assert "&lt;two&gt;" in data["text/html"] and ALT in data["text/html"]
 
 
+def test_a_described_figure_brings_its_alt_text(shown):
+    plotting.show(plotting.describe(EXAMPLES["bars"](), ALT))
+    [(data, metadata)] = shown
+    assert data["text/plain"] == metadata["image/png"]["alt"] == ALT
+
+
+def test_without_matplotlib_a_described_figure_is_its_text(shown, without_matplotlib):
+    plotting.show(plotting.describe(EXAMPLES["bars"](), ALT))
+    [(data, _)] = shown
+    assert data == {"text/plain": ALT, "text/html": f"<p>{ALT}</p>"}
+
 
 def test_lines_start_at_zero_unless_values_lie_below_it():
     assert plotting.lines([0, 1], {"a": [3.1, 3.9]}).axes[0].get_ylim()[0] == 0

@@ -426,10 +426,19 @@ def _fake_sleep(service: Spy, theirs: dict | None):
         stack.enter_context(patch.object(asyncio, "sleep", asleep))
         if "anyio" in sys.modules:                              # the OpenAI client's async retry waits through it
             stack.enter_context(patch.object(sys.modules["anyio"], "sleep", asleep))
+        if "openai" in sys.modules:         # its async client asks a thread for the platform first: real time, and nothing else here takes any
+            stack.enter_context(patch.object(sys.modules["openai._base_client"], "asyncify", _no_thread))
         stack.callback(lambda: theirs.update(named) if named else None)
         for name, value in named.items():
             theirs[name] = sleep if value is real else asleep
         yield
+
+
+def _no_thread(function: Callable) -> Callable:
+    async def call(*args, **kwargs):
+        return function(*args, **kwargs)
+
+    return call
 
 
 @contextlib.contextmanager
@@ -467,10 +476,6 @@ def _run_async(result, theirs: dict | None, seconds: float):
         except TimeoutError:
             raise _Stop(f"Your function was still waiting after {seconds:g} seconds. Look for something that never comes.") from None
 
-    if sys.platform == "emscripten":
-        from pyodide.ffi import run_sync
-
-        return run_sync(finish())
     outcome: list = []
 
     def work() -> None:
@@ -480,9 +485,20 @@ def _run_async(result, theirs: dict | None, seconds: float):
         except BaseException as error:
             outcome.append((None, error))
 
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(seconds + 5)
+    async def kept() -> None:       # Pyodide shows the exception of a task in the cell, also if it is caught further up
+        try:
+            outcome.append((await finish(), None))
+        except (Exception, _Stop) as error:
+            outcome.append((None, error))
+
+    if sys.platform == "emscripten":
+        from pyodide.ffi import run_sync
+
+        run_sync(kept())
+    else:
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        thread.join(seconds + 5)
     value, error = outcome[0] if outcome else (None, _Stop("Your function did not come back."))
     if error is not None:
         raise error
