@@ -72,7 +72,8 @@ class Followed:
     def explains(self, source: str, got: list) -> bool:
         used, made = names(source)
         text = "\n".join(text for _, text in got)
-        if not (MISSED.search(text) or used & self.lost):
+        missed = used | set(re.findall(r"NameError: name '(\w+)' is not defined", text))     # also inside a function that it calls
+        if not (MISSED.search(text) or missed & self.lost):
             return False
         # Its calls are missing from the log, too.
         self.lost |= made | {"session", "card"}
@@ -86,6 +87,7 @@ def test_what_a_missing_package_explains_is_followed_and_no_more():
     assert followed.explains("w = len(v)", [("error", "NameError: name 'v' is not defined")])
     assert followed.explains("table['a'] = w", [("error", "NameError: name 'w' is not defined")])
     assert followed.explains("print(table)", [("stdout", "{}")])
+    assert followed.explains("search('x')", [("error", "NameError: name 'v' is not defined")])
     assert not followed.explains("print(y)", [("error", "NameError: name 'y' is not defined")])
 
 
