@@ -31,6 +31,7 @@ else:
 
 EPOCH = datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc).timestamp()    # what `time.time()` says when a clock starts
 PATIENCE = 10.0             # real seconds in one place after which a thread counts as waiting for something unknown
+GAP = 1.0                   # real seconds without a look at it after which nobody knows where a thread has been meanwhile
 APART = 3600                # seconds between the end of one clock and the start of the next: what was learned in one is history in the other
 LOOK_EVERY = 0.0003         # real seconds between two looks at threads that wait for each other
 
@@ -132,8 +133,8 @@ class ScaledClock(Clock):
         return _loop_call_at(loop, _real["monotonic"]() + delay, callback, *args, context=context)
 
 
-def _frame_of(thread: threading.Thread):
-    """Where a thread stands; None if it has ended.
+def _frames() -> dict:
+    """Where each thread stands, by its ident. Threads that have ended are missing.
 
     Without garbage collection meanwhile: in older releases of Python 3.11 and 3.12 one in the middle of this could stop
     everything for ever (github.com/python/cpython/issues/106883; seen with 3.11.7).
@@ -141,7 +142,7 @@ def _frame_of(thread: threading.Thread):
     collects = gc.isenabled()
     gc.disable()
     try:
-        return sys._current_frames().get(thread.ident)
+        return sys._current_frames()
     finally:
         if collects:
             gc.enable()
@@ -186,7 +187,7 @@ class VirtualClock(Clock):
         self._finished: set[threading.Thread] = set()
         self._loops: dict[threading.Thread, asyncio.AbstractEventLoop] = {}
         self._ticking: set[asyncio.AbstractEventLoop] = set()
-        self._seen: dict[threading.Thread, tuple] = {}
+        self._seen: dict[threading.Thread, tuple] = {}                 # its place, since when, and when that was last looked at
         self._watcher: threading.Thread | None = None
 
     def time(self) -> float:
@@ -255,7 +256,7 @@ class VirtualClock(Clock):
     def _look(self, resting: threading.Thread | None = None) -> None:
         """If everything inside waits, move the clock and wake one. `resting` is known to wait."""
         with self._lock:
-            while self._alarms and all(thread is resting or self._at_rest(thread) for thread in tuple(self._working)):
+            while self._alarms and self._all_wait(resting):
                 when, _, what, whose = heapq.heappop(self._alarms)
                 if what.cancelled():
                     continue
@@ -269,6 +270,21 @@ class VirtualClock(Clock):
                 whose.call_soon_threadsafe(self._ring, whose, what, context=contextvars.Context())
                 if self._thread_of(whose) in self._working:
                     return                  # else its thread is asleep in time.sleep: the loop hears of it afterwards
+
+    def _all_wait(self, resting: threading.Thread | None) -> bool:
+        """True if everything inside waits, and for the same things on a second look: while the first went on from thread to
+        thread, one may have woken another that had been looked at already, and then have stopped to wait itself."""
+        return (first := self._waits(resting)) is not None and self._waits(resting) == first
+
+    def _waits(self, resting: threading.Thread | None) -> list | None:
+        """What each thread inside waits for; None if one works."""
+        found, frames = [], {} if tab is not None else _frames()
+        for thread in tuple(self._working):
+            if thread is not resting:
+                if (thing := self._waits_for(thread, frames)) is None:
+                    return None
+                found.append((thread, thing))
+        return found
 
     # ---- threads ----
 
@@ -326,36 +342,37 @@ class VirtualClock(Clock):
             self._watcher = threading.Thread(target=watch, name="virtual clock", daemon=True)
             _thread_start(self._watcher)
 
-    def _at_rest(self, thread: threading.Thread) -> bool:
-        """True if `thread` waits for something that only others can bring about."""
+    def _waits_for(self, thread: threading.Thread, frames: dict):
+        """What only others can bring about and `thread` waits for; None if it works."""
         if thread in self._starting:
-            return False
+            return None
         loop = self._loops.get(thread)
         if loop is not None and getattr(loop, "_ready", None):
-            return False                                                # its loop has something to do
+            return None                                                 # its loop has something to do
         if tab is not None:
-            return not tab.is_called(thread)                            # in a tab only one runs, and that one asks
-        frame = _frame_of(thread)
-        if frame is None:                                               # it has ended
+            return None if tab.is_called(thread) else "its turn"        # in a tab only one runs, and that one asks
+        frame = frames.get(thread.ident)
+        if frame is None:
             self._working.discard(thread)
-            return True
+            return "nothing: it has ended"
         code = frame.f_code
         if code is _condition_wait.__code__:                            # also Event, Queue, Future.result, Barrier
             waiter = frame.f_locals.get("waiter")
-            return waiter is not None and waiter in frame.f_locals["self"]._waiters
+            return waiter if waiter is not None and waiter in frame.f_locals["self"]._waiters else None
         if code is VirtualClock._wait_on.__code__:
             alarm = frame.f_locals.get("alarm")
-            return alarm is not None and alarm.lock in alarm.condition._waiters
+            return alarm if alarm is not None and alarm.lock in alarm.condition._waiters else None
         if code.co_filename == threading.__file__ and code.co_name in ("join", "_wait_for_tstate_lock"):
-            return frame.f_locals["self"] not in self._finished
+            other = frame.f_locals["self"]
+            return other if other not in self._finished else None
         if code.co_filename in _WHERE_LOOPS_WAIT:
-            return True
+            return "its loop"
         place, now = (id(frame), frame.f_lasti), _real["monotonic"]()
-        seen, since = self._seen.get(thread, (None, now))
-        if place != seen:
-            self._seen[thread] = place, now
-            return False
-        return now - since > PATIENCE
+        seen, since, last = self._seen.get(thread, (None, now, now))
+        if place != seen or now - last > GAP:
+            since = now
+        self._seen[thread] = place, since, now
+        return place if now - since > PATIENCE else None
 
     # ---- event loops ----
 
@@ -455,7 +472,7 @@ _REPLACED = [(owner, name, ours, getattr(owner, name)) for owner, name, ours in 
     (queue, "time", _monotonic),
     (threading.Thread, "start", _start_thread),
     (threading.Condition, "wait", _wait),
-    (queue, "SimpleQueue", queue._PySimpleQueue),           # pools of threads wait in one; this form waits where _at_rest can see it
+    (queue, "SimpleQueue", queue._PySimpleQueue),           # pools of threads wait in one; this form waits where _waits_for can see it
     (_Loop, "time", _time_of_loop),
     (_Loop, "call_at", _call_at),
 ]]

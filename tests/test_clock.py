@@ -5,6 +5,7 @@ import queue
 import random
 import threading
 import time
+import types
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 import pytest
@@ -84,6 +85,40 @@ def test_threads_take_the_same_turns_each_time():
     assert [pool_of_threads() for _ in range(4)] == [first] * 4
 
 
+def test_who_is_woken_in_the_middle_of_a_look_counts_as_working(monkeypatch):
+    """One has been looked at, another wakes it and stops to wait: each was seen waiting, and yet there is work."""
+    clock, (one, other) = VirtualClock(), (threading.Thread(), threading.Thread())
+    asked, things = [], {one: "a queue", other: "a lock"}
+
+    def waits_for(thread, frames):
+        asked.append(thread)
+        if len(asked) == 2:
+            things[asked[0]], things[thread] = None, "its result"
+        return things[thread]
+
+    monkeypatch.setattr(clock, "_waits_for", waits_for)
+    clock._working = {one, other}
+    assert not clock._all_wait(None)
+    things.update({one: "a queue", other: "its result"})
+    assert clock._all_wait(None)
+
+
+@pytest.mark.parametrize("gap, waits", [(0.5, True), (1.5, False)])
+def test_a_place_seen_long_ago_says_nothing_about_the_time_between(monkeypatch, gap, waits):
+    import sys
+
+    from helpers import clock as module
+
+    clock, now, frame = VirtualClock(), [0.0], sys._getframe()
+    monkeypatch.setitem(module._real, "monotonic", lambda: now[0])
+    thread = threading.current_thread()
+    frames = {thread.ident: types.SimpleNamespace(f_code=frame.f_code, f_lasti=7, f_locals={})}
+    for _ in range(1 + int(module.PATIENCE / gap) + 1):
+        found = clock._waits_for(thread, frames)
+        now[0] += gap
+    assert (found is not None) == waits
+
+
 def test_looking_at_threads_collects_no_garbage_meanwhile(monkeypatch):
     import gc
     import sys
@@ -92,7 +127,7 @@ def test_looking_at_threads_collects_no_garbage_meanwhile(monkeypatch):
 
     seen, real = [], sys._current_frames
     monkeypatch.setattr(sys, "_current_frames", lambda: seen.append(gc.isenabled()) or real())
-    assert clock._frame_of(threading.current_thread()) is not None and seen == [False] and gc.isenabled()
+    assert threading.get_ident() in clock._frames() and seen == [False] and gc.isenabled()
 
 
 def fed_while_running() -> list:
