@@ -239,8 +239,8 @@ class VirtualClock(Clock):
     def _wait_on(self, condition: threading.Condition, timeout: float) -> bool:
         """threading.Condition.wait with a time limit, in this time."""
         alarm = _Alarm(condition)
-        condition._waiters.append(alarm.lock)
-        with self._lock:
+        with self._lock:                                                # whoever looks sees both or neither
+            condition._waiters.append(alarm.lock)
             self._set_alarm(self._after(timeout), alarm, threading.current_thread())
         saved = condition._release_save()
         try:

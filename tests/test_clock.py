@@ -103,6 +103,23 @@ def test_who_is_woken_in_the_middle_of_a_look_counts_as_working(monkeypatch):
     assert clock._all_wait(None)
 
 
+def test_a_thread_is_seen_waiting_only_once_its_alarm_is_set():
+    """In between, the clock would move on without it, and on a busy machine for minutes."""
+    clock, condition, seen = VirtualClock(), threading.Condition(), []
+
+    class Watched:
+        def __enter__(self):
+            seen.append((len(condition._waiters), len(clock._alarms)))
+
+        def __exit__(self, *error):
+            seen.append((len(condition._waiters), len(clock._alarms)))
+
+    clock._lock = Watched()
+    with condition:
+        assert not clock._wait_on(condition, 5)
+    assert seen[:2] == [(0, 0), (1, 1)]
+
+
 @pytest.mark.parametrize("gap, waits", [(0.5, True), (1.5, False)])
 def test_a_place_seen_long_ago_says_nothing_about_the_time_between(monkeypatch, gap, waits):
     import sys
