@@ -501,3 +501,22 @@ def test_bad_settings_are_refused_with_a_reason():
     for settings_, words in (({"attempts": 0}, "at least 1"), ({"timeout": 0}, "more than 0"), ({"max_concurrency": 0}, "could ever start")):
         with pytest.raises(ValueError, match=words):
             RetryPolicy(**settings_)
+
+
+def test_a_gate_that_another_thread_closes_in_the_middle_of_a_turn_is_announced_in_the_next(monkeypatch):
+    """The turn was told "until you are woken", which is no number of seconds to announce."""
+    from helpers.retry.run import Run
+
+    clock, heard = Clock(), []
+    policy = RetryPolicy(clock=clock, on_wait=heard.append)
+    real = policy.gate.reserve
+
+    def reserve(ticket):
+        policy.gate.pause(60, "throttled")
+        return math.inf
+
+    with Run(policy) as run:
+        monkeypatch.setattr(policy.gate, "reserve", reserve)
+        assert run.turn() == math.inf and heard == [] and run.story == []
+        monkeypatch.setattr(policy.gate, "reserve", real)
+        assert 60 <= run.turn() < 61 and [round(wait.seconds) for wait in heard] == [60]

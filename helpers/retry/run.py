@@ -60,7 +60,8 @@ class Run:
         if problem := self._does_not_fit(seconds, now):
             raise self._gave_up(self.error, problem) if self.error else NotSent(
                 f"the request was not sent: {problem} (another service or model needs a RetryPolicy of its own)")
-        if self.not_before <= now < self.gate.opens and self.gate.opens > self.announced + 0.05:
+        # Not if it said "until woken" and another thread has closed the gate since: the next turn hears of that.
+        if seconds < math.inf and self.not_before <= now < self.gate.opens and self.gate.opens > self.announced + 0.05:
             self.announced = self.gate.opens
             self._announce(self.gate.reason, seconds, self.gate.first_to_tell())
         return seconds
