@@ -111,8 +111,11 @@ def bars(labels: Sequence[str], values: Sequence[float], xlabel: str = "", ylabe
 
 
 def lines(x: Sequence[float], series: Mapping[str, Sequence[float]], xlabel: str = "", ylabel: str = "",
-          mark: Mapping[str, float] | None = None):
-    """Lines over a shared x, named above them; `mark` draws named vertical lines, such as a break-even."""
+          mark: Mapping[str, float] | None = None, log: bool = False):
+    """Lines over a shared x, named above them; `mark` draws named vertical lines, such as a break-even.
+
+    log : both axes are logarithmic, for values from small to huge; all must be greater than 0.
+    """
     figure, axes = new_figure(height=3.4)
     if figure is None:
         return None
@@ -122,7 +125,9 @@ def lines(x: Sequence[float], series: Mapping[str, Sequence[float]], xlabel: str
         axes.axvline(at, color="#666666", linewidth=1)
         axes.annotate(name, (at, 0.98), xycoords=("data", "axes fraction"), xytext=(4, 0), textcoords="offset points", va="top", color="#444444")
     axes.set(xlabel=xlabel, ylabel=ylabel)
-    if min(min(values) for values in series.values()) >= 0:
+    if log:
+        axes.set(xscale="log", yscale="log", xlim=(min(x), max(x)))
+    elif min(min(values) for values in series.values()) >= 0:
         axes.set_ylim(bottom=0)             # an axis that begins higher makes small differences look large
     if len(series) > 1:                     # outside: wherever it stood inside, some line would run through it
         figure.legend(frameon=False, loc="outside upper center", ncols=min(3, len(series)))

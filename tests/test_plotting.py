@@ -91,6 +91,13 @@ def test_lines_start_at_zero_unless_values_lie_below_it():
     assert plotting.lines([0, 1], {"a": [-1, 3]}).axes[0].get_ylim()[0] < -1
 
 
+def test_logarithmic_lines_fill_their_axes():
+    axes = plotting.lines([10, 1000, 100_000], {"a": [0.5, 40, 3000], "b": [7, 7, 7]}, log=True).axes[0]
+    (low, high), (left, right) = axes.get_ylim(), axes.get_xlim()
+    assert axes.get_xscale() == axes.get_yscale() == "log"
+    assert 0.1 < low < 0.5 and 3000 < high < 30_000 and (left, right) == (10, 100_000)
+
+
 def test_rows_of_a_timeline_share_a_colour_by_group():
     rows = {"a, answered": [0.1], "a, refused": [0.2], "b, answered": [0.3]}
     colours = [tuple(row.get_color()) for row in plotting.timeline(rows, groups=["answered", "refused", "answered"]).axes[0].collections]
