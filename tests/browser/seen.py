@@ -5,7 +5,7 @@ PANEL = ".jp-NotebookPanel:not(.lm-mod-hidden)"
 OURS = [f"{PANEL} .jp-RenderedMarkdown", f"{PANEL} .jp-Cell-outputArea"]
 # ipywidgets draws a slider's handle without a name, in 7 and in 8, and gives no way to name it. What it says is in the
 # label beside it, and every explorer has a plain-cell way. The colours of code and of tracebacks are JupyterLab's.
-NOT_OURS = [".noUi-handle", "[class^='ansi-']", "[data-mime-type='application/vnd.jupyter.error']", ".jp-RenderedMarkdown pre"]
+NOT_OURS = [".noUi-handle", "[class^='ansi-']", ".jp-RenderedText span[style]", ".jp-RenderedMarkdown pre"]
 # JupyterLab's own style: links without a line under them, and the scrolling box around a wide table, to which Chromium
 # itself gives the keyboard's focus.
 RULES = {name: {"enabled": False} for name in ("link-in-text-block", "scrollable-region-focusable")}
