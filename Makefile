@@ -61,7 +61,7 @@ workshop/node_modules: workshop/package-lock.json
 	cd workshop && npm ci
 	@touch $@
 
-bench: $(TEST_SET) workshop/node_modules
+bench: $(TEST_SET)
 	$(PY) -m authoring.bench $(ARGS)
 
 pages: $(TEST_SET)
@@ -78,8 +78,7 @@ site: $(TEST_SET)
 COMPILE = $(UV) pip compile -q --no-python-downloads --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" $(ARGS)
 lock: $(UV_SET)
 	$(COMPILE) --all-extras pyproject.toml -o locks/test.txt
-	$(COMPILE) --extra lab -c locks/test.txt pyproject.toml -o locks/lab.txt
-	$(COMPILE) --extra lab --extra hub -c locks/test.txt pyproject.toml -o locks/hub.txt
+	for set in lab hub; do $(COMPILE) --extra lab --extra $$set -c locks/test.txt pyproject.toml -o locks/$$set.txt || exit; done
 	echo uv | $(COMPILE) -c locks/test.txt - -o locks/uv.txt
 	$(MAKE) site ARGS="lock $(ARGS)"
 

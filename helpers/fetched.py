@@ -14,8 +14,8 @@ import sys
 import types
 
 NAMES = {"numpy": "NumPy", "PIL": "Pillow", "matplotlib": "Matplotlib"}
-PACKAGES = {"numpy": "numpy", "PIL": "pillow", "matplotlib": "matplotlib"}     # what is fetched for which module
-OWN = ("openai", "pydantic", "stamina")     # late, and from the site itself
+PACKAGES = {"numpy": "numpy", "PIL": "pillow", "matplotlib": "matplotlib",      # what is fetched for which module
+            "openai": "openai", "pydantic": "pydantic", "stamina": "stamina"}   # these from the site itself
 LONGEST = 60                                # seconds that one of them may take to come
 
 _gave_up: set[str] = set()
@@ -32,7 +32,8 @@ def fetch(module: str, package: str | None = None) -> bool:
 
     package : its name, where that is another one than the module's.
 
-    A failure is remembered until the kernel is restarted, so that not every figure waits anew.
+    A failure is remembered until the kernel is restarted, so that not every figure waits anew; where NumPy could not be
+    had, Pillow and Matplotlib are not tried.
     """
     from pyodide.ffi import can_run_sync, run_sync
 
@@ -57,7 +58,7 @@ def teach_hub() -> None:
 
     if getattr(_runtime._get_version, "fetches", False):
         return
-    theirs, modules = _runtime._get_version, {package: module for module, package in PACKAGES.items()}
+    theirs, modules = _runtime._get_version, {PACKAGES[module]: module for module in NAMES}
 
     def version(package: str) -> str:
         if package in modules and _runtime._package_versions.get(package, "N/A") == "N/A":
@@ -104,13 +105,11 @@ class _Last:
     @staticmethod
     def find_spec(name, path=None, target=None):
         root = name.partition(".")[0]
-        if name in OWN:
-            return importlib.machinery.PathFinder.find_spec(name) if fetch(name) else None
         if root not in PACKAGES:
             return None
         if name == root and fetch(root, PACKAGES[root]):        # a cell's own imports are fetched before it runs; this one is a module's
             return importlib.machinery.PathFinder.find_spec(name)
-        if root == "matplotlib":            # missed in one place, which shows a table instead (plotting.py)
+        if root not in NAMES or root == "matplotlib":       # Matplotlib is missed in one place, which shows a table instead (plotting.py)
             return None
         if name == "numpy":
             return importlib.machinery.ModuleSpec(name, _Loader)

@@ -56,10 +56,7 @@ c.Spawner.env_keep = ["PATH", "LANG", "LC_ALL", "COURSE_MODE", "COURSE_PRACTICE_
 # Those sockets are files, whose paths must be short.
 sockets = tempfile.mkdtemp(prefix="hub-")
 atexit.register(shutil.rmtree, sockets, ignore_errors=True)
-c.Spawner.environment = {
-    "JUPYTER_RUNTIME_DIR": lambda spawner: f"{sockets}/{spawner.user.name}",
-    "MALLOC_ARENA_MAX": "1",        # glibc gives threads that allocate at the same time memory of their own, and keeps it
-}
+c.Spawner.environment = {"JUPYTER_RUNTIME_DIR": lambda spawner: f"{sockets}/{spawner.user.name}"}
 c.Spawner.start_timeout = c.Spawner.http_timeout = 300      # when thirty people log in at once, the last one waits longest
 c.JupyterHub.concurrent_spawn_limit = 0     # the default turns away those who come too fast, and they would have to try again
 

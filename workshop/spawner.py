@@ -22,6 +22,7 @@ context.set_forkserver_preload(["preload"])
 def warm_up() -> None:
     """Start the process to fork from, so that the first learner does not wait for it."""
     # The paths in sys.path do not reach it before Python 3.13; and it has no business with the hub's passwords.
+    # One arena: glibc would give each server's threads memory of their own, and keep it.
     environment = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(Path(__file__).parent), "MALLOC_ARENA_MAX": "1"}
     with patch.dict(os.environ, environment, clear=True):
         forkserver.ensure_running()

@@ -234,6 +234,7 @@ class Class:
 
 def teach(count: int, at_once: int, path: str | None) -> Class:
     """`count` learners, `at_once` of them at the same time, on a hub of their own."""
+    subprocess.run(["make", "-s", "workshop/node_modules"], cwd=ROOT, check=True, stdout=sys.stderr)       # the hub's proxy, as `make hub` has it
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="workshop-", ignore_cleanup_errors=True) as folder, running(Path(folder)) as hub:
         began = time.monotonic()

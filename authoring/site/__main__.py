@@ -25,7 +25,7 @@ LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)\s#]+)")
 KERNEL = "@jupyterlite/pyodide-kernel-extension"
 
 # JupyterLite's service worker passes on every file of the site, also when it keeps none of them, and a lesson opens with
-# some 200. What it is for here is the learner's own files.
+# some 170. What it is for here is the learner's own files.
 PASSED_ON, NOT_PASSED_ON = "shouldDrop(t,a)||(n=maybeFromCache(e))", "shouldDrop(t,a)||!enableCache||(n=maybeFromCache(e))"
 
 # The site's front page leads to the first lesson. JupyterLite's other pages read the script element.

@@ -31,7 +31,7 @@ ENVIRONMENT = {
 # huggingface_hub's unspoken need (wheels.ALSO).
 UNSPOKEN = {"huggingface-hub": ["httpcore2"]}
 # Pyodide lets every import look into the notebook's own folder first. In the site that folder lies behind a service worker,
-# 5 ms a look, and a lesson begins with a hundred imports; so it is looked into last.
+# 5 ms a look, and lesson 01 looked a hundred times before its first answer; so it is looked into last.
 OWN_FOLDER_FIRST, OWN_FOLDER_LAST = 'sys.path.insert(0,"")', 'sys.path.append("")'
 # Left out of a wheel: type stubs for some 200 packages that are not here, and more files than all the rest together; then
 # those of modules that Python no longer has, and of codecs.
