@@ -22,13 +22,13 @@ from authoring.execute import NotebookFailed, execute, save
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("notebooks", "solutions", "exercises")
 BRANCH = "main"
-PLACEHOLDER = "https://github.com/OWNER/REPO"     # until somebody publishes the course
+PLACEHOLDER = "https://github.com/OWNER/REPO"  # until somebody publishes the course
 ADDRESS = re.compile(r"https://github\.com/([A-Za-z0-9-]+)/([A-Za-z0-9._-]+)")
 IN_PYPROJECT = re.compile(r'^Repository = "([^"]*)"$', re.MULTILINE)
 IN_README = re.compile(r"^\*\*Nothing to install\.\*\* .*$", re.MULTILINE)
 
 # `find_spec`: once installed, the cell has nothing to do. `import helpers`: it says if the session must be restarted.
-SETUP = '''\
+SETUP = """\
 # On Colab this installs the course. Anywhere else it does nothing.
 import importlib.util, subprocess, sys
 
@@ -37,30 +37,43 @@ if "google.colab" in sys.modules and importlib.util.find_spec("helpers") is None
     done = subprocess.run(pip, capture_output=True, text=True, timeout=600)
     if done.returncode:
         raise RuntimeError("The course was not installed. Run this cell again. pip says: " + done.stderr[-600:])
-    import helpers'''
+    import helpers"""
 
 
 def address(root: Path = ROOT) -> str:
     """The course's public address, as pyproject.toml has it."""
-    return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
+    return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"][
+        "Repository"
+    ]
 
 
 def parts(address: str) -> tuple[str, str]:
     """(owner, repository) of an address. Raises ValueError for one that Colab and Binder could not open."""
     found = ADDRESS.fullmatch(address.removesuffix("/").removesuffix(".git"))
     if not found:
-        raise ValueError(f"{address!r} is no address of a GitHub repository; it must look like https://github.com/you/course")
+        raise ValueError(
+            f"{address!r} is no address of a GitHub repository; it must look like"
+            " https://github.com/you/course"
+        )
     return found[1], found[2]
 
 
 def links(address: str, path: str) -> str:
     """Markdown links that open one notebook elsewhere; `path` as in "notebooks/01_first_call.ipynb"."""
     owner, repository = parts(address)
-    return " · ".join([
-        f"[Google Colab](https://colab.research.google.com/github/{owner}/{repository}/blob/{BRANCH}/{path})",
-        f"[Binder](https://mybinder.org/v2/gh/{owner}/{repository}/{BRANCH}?urlpath=lab/tree/{path})",
-        f"[a browser tab](https://{owner.lower()}.github.io/{repository}/lab/index.html?path={path})",
-    ])
+    return " · ".join(
+        [
+            (
+                "[Google"
+                f" Colab](https://colab.research.google.com/github/{owner}/{repository}/blob/{BRANCH}/{path})"
+            ),
+            f"[Binder](https://mybinder.org/v2/gh/{owner}/{repository}/{BRANCH}?urlpath=lab/tree/{path})",
+            (
+                "[a browser"
+                f" tab](https://{owner.lower()}.github.io/{repository}/lab/index.html?path={path})"
+            ),
+        ]
+    )
 
 
 def badges(address: str, path: str) -> str:
@@ -77,10 +90,15 @@ def setup(address: str) -> str:
 def readme(text: str, address: str) -> str:
     """README.md with its line of links. Raises ValueError if the line is gone."""
     until = "Once the course is published: open" if address == PLACEHOLDER else "Open"
-    line = f"**Nothing to install.** {until} the first lesson in {links(address, 'notebooks/01_first_call.ipynb')}."
+    line = (
+        f"**Nothing to install.** {until} the first lesson in"
+        f" {links(address, 'notebooks/01_first_call.ipynb')}."
+    )
     text, found = IN_README.subn(lambda _: line, text)
     if found != 1:
-        raise ValueError("README.md needs one line that begins with **Nothing to install.** for the links")
+        raise ValueError(
+            "README.md needs one line that begins with **Nothing to install.** for the links"
+        )
     return text
 
 
@@ -108,16 +126,26 @@ def disagreement(address: str, repository: str | None) -> str:
     """
     if repository is None or "/".join(parts(address)).lower() == repository.lower():
         return ""
-    return f"the course names {address}, but this is {repository}: make badges ADDRESS=https://github.com/{repository}"
+    return (
+        f"the course names {address}, but this is {repository}: make badges"
+        f" ADDRESS=https://github.com/{repository}"
+    )
 
 
 def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
-    parser = argparse.ArgumentParser(prog="python -m authoring.badges", description=__doc__.splitlines()[0])
-    parser.add_argument("--address", help="of the repository on GitHub; default: what pyproject.toml has")
+    parser = argparse.ArgumentParser(
+        prog="python -m authoring.badges", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "--address", help="of the repository on GitHub; default: what pyproject.toml has"
+    )
     options = parser.parse_args(arguments)
     try:
         new = "https://github.com/" + "/".join(parts(options.address or address(root)))
-        files = {"pyproject.toml": lambda text: IN_PYPROJECT.sub(f'Repository = "{new}"', text), "README.md": lambda text: readme(text, new)}
+        files = {
+            "pyproject.toml": lambda text: IN_PYPROJECT.sub(f'Repository = "{new}"', text),
+            "README.md": lambda text: readme(text, new),
+        }
         for name, change in files.items():
             text = (root / name).read_text(encoding="utf-8")
             if (changed := change(text)) != text:
@@ -125,7 +153,7 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
                 print(f"{name}: {new}")
         for path in sorted(path for folder in FOLDERS for path in (root / folder).glob("*.ipynb")):
             notebook, named = nbformat.read(path, as_version=4), f"{path.parent.name}/{path.name}"
-            if update(notebook, new, named):        # a cell more: the counts of all others change
+            if update(notebook, new, named):  # a cell more: the counts of all others change
                 execute(path, notebook=notebook, write=False)
             if save(notebook, path):
                 print(f"{named}: {new}")

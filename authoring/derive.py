@@ -27,7 +27,10 @@ from authoring.execute import METADATA, NotebookFailed, execute, save
 
 ROOT = Path(__file__).resolve().parent.parent
 STUB = 'raise NotImplementedError("your code here")'
-BEGIN, END = re.compile(r"^(\s*)### BEGIN SOLUTION(?::\s*(.*))?\s*$"), re.compile(r"^\s*### END SOLUTION\s*$")
+BEGIN, END = (
+    re.compile(r"^(\s*)### BEGIN SOLUTION(?::\s*(.*))?\s*$"),
+    re.compile(r"^\s*### END SOLUTION\s*$"),
+)
 
 
 class BadMarkers(ValueError):
@@ -40,7 +43,10 @@ def derive_source(source: str, where: str) -> tuple[str, int]:
     for number, line in enumerate(source.split("\n"), 1):
         begin, end = BEGIN.match(line), END.match(line)
         if begin and inside or end and not inside:
-            raise BadMarkers(f"{where}, line {number}: {'BEGIN inside a solution' if begin else 'END without BEGIN'}")
+            raise BadMarkers(
+                f"{where}, line {number}:"
+                f" {'BEGIN inside a solution' if begin else 'END without BEGIN'}"
+            )
         if begin:
             inside, count = number, count + 1
             lines.append(begin[1] + (begin[2] or STUB))
@@ -48,7 +54,10 @@ def derive_source(source: str, where: str) -> tuple[str, int]:
             inside = None
         elif not inside:
             if "BEGIN SOLUTION" in line or "END SOLUTION" in line:
-                raise BadMarkers(f"{where}, line {number}: a marker is a line of its own, `### BEGIN SOLUTION` or `### END SOLUTION`")
+                raise BadMarkers(
+                    f"{where}, line {number}: a marker is a line of its own, `### BEGIN SOLUTION`"
+                    " or `### END SOLUTION`"
+                )
             lines.append(line)
     if inside:
         raise BadMarkers(f"{where}, line {inside}: BEGIN without END")
@@ -58,29 +67,41 @@ def derive_source(source: str, where: str) -> tuple[str, int]:
 def derive(solution: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode:
     """The exercise of a solution, not yet run. Raises BadMarkers if the markers do not pair up or there are none."""
     exercise, found = copy.deepcopy(solution), 0
-    exercise.cells = [cell for cell in exercise.cells if "solution-only" not in cell.metadata.get("tags", [])]
+    exercise.cells = [
+        cell for cell in exercise.cells if "solution-only" not in cell.metadata.get("tags", [])
+    ]
     for cell in exercise.cells:
-        if cell.get("id") == "badges":         # the same links, to this notebook (authoring/badges.py)
+        if cell.get("id") == "badges":  # the same links, to this notebook (authoring/badges.py)
             cell.source = cell.source.replace("solutions/", "exercises/")
         if cell.cell_type == "code":
             cell.source, count = derive_source(cell.source, f"{name}, cell {cell.id}")
             found += count
             cell.outputs, cell.execution_count = [], None
     if not found:
-        raise BadMarkers(f"{name}: no `### BEGIN SOLUTION` in any cell, so there is nothing to solve")
+        raise BadMarkers(
+            f"{name}: no `### BEGIN SOLUTION` in any cell, so there is nothing to solve"
+        )
     exercise.metadata.update(METADATA)
     return exercise
 
 
 def sources(notebook: nbformat.NotebookNode) -> list[tuple]:
     """What an author writes, without outputs: (id, type, source, tags) of each cell."""
-    return [(cell.get("id"), cell.cell_type, cell.source, tuple(cell.metadata.get("tags", []))) for cell in notebook.cells]
+    return [
+        (cell.get("id"), cell.cell_type, cell.source, tuple(cell.metadata.get("tags", [])))
+        for cell in notebook.cells
+    ]
 
 
 def differences(root: Path = ROOT) -> list[str]:
     """One line for each exercise that is not what its solution gives; empty when all are."""
-    problems, solutions = [], {path.name: path for path in sorted((root / "solutions").glob("*.ipynb"))}
-    for name in sorted(path.name for path in (root / "exercises").glob("*.ipynb") if path.name not in solutions):
+    problems, solutions = (
+        [],
+        {path.name: path for path in sorted((root / "solutions").glob("*.ipynb"))},
+    )
+    for name in sorted(
+        path.name for path in (root / "exercises").glob("*.ipynb") if path.name not in solutions
+    ):
         problems.append(f"exercises/{name}: there is no solutions/{name}")
     for name, path in solutions.items():
         target = root / "exercises" / name
@@ -88,22 +109,34 @@ def differences(root: Path = ROOT) -> list[str]:
         if not target.exists():
             problems.append(f"exercises/{name}: missing; run `make exercises`")
         elif (there := sources(nbformat.read(target, as_version=4))) != (want := sources(wanted)):
-            first = next((i for i, (a, b) in enumerate(zip(there, want), 1) if a != b), min(len(there), len(want)) + 1)
-            problems.append(f"exercises/{name}: cell {first} is not what solutions/{name} gives; change the solution and run `make exercises`")
+            first = next(
+                (i for i, (a, b) in enumerate(zip(there, want), 1) if a != b),
+                min(len(there), len(want)) + 1,
+            )
+            problems.append(
+                f"exercises/{name}: cell {first} is not what solutions/{name} gives; change the"
+                " solution and run `make exercises`"
+            )
     return problems
 
 
 def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
-    parser = argparse.ArgumentParser(prog="python -m authoring.derive", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m authoring.derive", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("lessons", nargs="*", help="numbers or names; all if none is given")
-    parser.add_argument("--check", action="store_true", help="change nothing, say what would change")
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing, say what would change"
+    )
     options = parser.parse_args(arguments)
     if options.check:
         problems = differences(root)
         print("\n".join(problems) or "every exercise is what its solution gives")
         return 1 if problems else 0
     paths = sorted((root / "solutions").glob("*.ipynb"))
-    if missing := [name for name in options.lessons if not any(path.name.startswith(name) for path in paths)]:
+    if missing := [
+        name for name in options.lessons if not any(path.name.startswith(name) for path in paths)
+    ]:
         raise SystemExit(f"no solution begins with {', '.join(missing)}")
     failed = 0
     for path in paths:

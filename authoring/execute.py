@@ -28,8 +28,19 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-PERSONAL = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "OPENAI_API_KEY", "HF_ENDPOINT", "HF_HUB_OFFLINE", "MPLBACKEND",
-            "OPENAI_BASE_URL", "HF_INFERENCE_ENDPOINT", "HF_OIDC_RESOURCE", "HUGGINGFACE_HUB_TOKEN")
+PERSONAL = (
+    "HF_TOKEN",
+    "HUGGING_FACE_HUB_TOKEN",
+    "HF_TOKEN_PATH",
+    "OPENAI_API_KEY",
+    "HF_ENDPOINT",
+    "HF_HUB_OFFLINE",
+    "MPLBACKEND",
+    "OPENAI_BASE_URL",
+    "HF_INFERENCE_ENDPOINT",
+    "HF_OIDC_RESOURCE",
+    "HUGGINGFACE_HUB_TOKEN",
+)
 
 
 class NotebookFailed(Exception):
@@ -40,13 +51,22 @@ class _ThisPython(KernelSpecManager):
     """Every kernel is the current interpreter, whatever kernels are installed on this machine."""
 
     def get_kernel_spec(self, kernel_name):
-        spec = self.kernel_spec_class(resource_dir=ipykernel.kernelspec.RESOURCES, **ipykernel.kernelspec.get_kernel_dict())
-        spec.argv.append("--log-level=ERROR")       # no warning about TCP for a kernel that only this machine can reach
+        spec = self.kernel_spec_class(
+            resource_dir=ipykernel.kernelspec.RESOURCES, **ipykernel.kernelspec.get_kernel_dict()
+        )
+        spec.argv.append(
+            "--log-level=ERROR"
+        )  # no warning about TCP for a kernel that only this machine can reach
         return spec
 
 
-def execute(path: Path | str, environment: dict[str, str] | None = None, write: bool = True, timeout: float = 120,
-            notebook: nbformat.NotebookNode | None = None) -> nbformat.NotebookNode:
+def execute(
+    path: Path | str,
+    environment: dict[str, str] | None = None,
+    write: bool = True,
+    timeout: float = 120,
+    notebook: nbformat.NotebookNode | None = None,
+) -> nbformat.NotebookNode:
     """Run the notebook at `path` and return it with its new outputs; with `write`, also store it there.
 
     environment : added to the clean environment, e.g. {"COURSE_MODE": "practice"}. Without it the notebook runs in replay, at once.
@@ -60,14 +80,29 @@ def execute(path: Path | str, environment: dict[str, str] | None = None, write: 
     running = {"cell": 0}
     with tempfile.TemporaryDirectory(prefix="course-", ignore_cleanup_errors=True) as private:
         manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=_ThisPython())
-        client = NotebookClient(notebook, km=manager, timeout=timeout, startup_timeout=60, record_timing=False,
-                                store_widget_state=False, coalesce_streams=True, resources={"metadata": {"path": str(path.parent)}},
-                                on_cell_start=lambda cell, cell_index: running.update(cell=cell_index + 1))
+        client = NotebookClient(
+            notebook,
+            km=manager,
+            timeout=timeout,
+            startup_timeout=60,
+            record_timing=False,
+            store_widget_state=False,
+            coalesce_streams=True,
+            resources={"metadata": {"path": str(path.parent)}},
+            on_cell_start=lambda cell, cell_index: running.update(cell=cell_index + 1),
+        )
         try:
             client.execute(env=clean_environment(Path(private)) | (environment or {}))
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-            reason = f"still running after {timeout:g} seconds" if isinstance(error, CellTimeoutError) else COLOUR.sub("", str(error)).strip()
-            raise NotebookFailed(f"{path.parent.name}/{path.name}, cell {running['cell']} of {len(notebook.cells)}: {reason}") from error
+            reason = (
+                f"still running after {timeout:g} seconds"
+                if isinstance(error, CellTimeoutError)
+                else COLOUR.sub("", str(error)).strip()
+            )
+            raise NotebookFailed(
+                f"{path.parent.name}/{path.name}, cell {running['cell']} of {len(notebook.cells)}:"
+                f" {reason}"
+            ) from error
     notebook = tidy(notebook)
     if write:
         save(notebook, path)
@@ -76,7 +111,11 @@ def execute(path: Path | str, environment: dict[str, str] | None = None, write: 
 
 def clean_environment(private: Path) -> dict[str, str]:
     """The environment of a learner who has just arrived: nobody's token, cache or settings; everything private in a folder."""
-    kept = {name: value for name, value in os.environ.items() if name not in PERSONAL and not name.startswith("COURSE_")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in PERSONAL and not name.startswith("COURSE_")
+    }
     return kept | {
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])),
         "PYTHONHASHSEED": "0",
@@ -98,7 +137,7 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         for output in cell.get("outputs", []):
             # Widget ids are random and mean nothing to the next kernel: what stays is the same content as text.
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
-            if output.output_type == "error":       # a traceback shows this machine's folders
+            if output.output_type == "error":  # a traceback shows this machine's folders
                 output.traceback = [f"{output.ename}: {output.evalue}"]
     return notebook
 
@@ -119,7 +158,9 @@ def save(notebook: nbformat.NotebookNode, path: Path) -> bool:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m authoring.execute", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m authoring.execute", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("notebooks", nargs="+", type=Path)
     failed = 0
     for path in parser.parse_args(arguments).notebooks:

@@ -1,7 +1,7 @@
 """GLOSSARY.md, made from the lessons: every sentence that marks a term with `<dfn>` defines it.
 
-    python -m authoring.glossary            write GLOSSARY.md
-    python -m authoring.glossary --check    say whether it is up to date
+python -m authoring.glossary            write GLOSSARY.md
+python -m authoring.glossary --check    say whether it is up to date
 """
 
 import re
@@ -26,8 +26,15 @@ def terms(folder: Path) -> dict[str, tuple[str, str, str]]:
                 for sentence in SENTENCE.split(paragraph.strip()):
                     for term in re.findall(r"<dfn>(.+?)</dfn>", sentence):
                         if term.lower() in found:
-                            raise ValueError(f"{path.name} defines {term!r}, and so does {found[term.lower()][2]}; define it once")
-                        found[term.lower()] = term, re.sub(r"</?dfn>", "", sentence).lstrip("-> "), path.name
+                            raise ValueError(
+                                f"{path.name} defines {term!r}, and so does"
+                                f" {found[term.lower()][2]}; define it once"
+                            )
+                        found[term.lower()] = (
+                            term,
+                            re.sub(r"</?dfn>", "", sentence).lstrip("-> "),
+                            path.name,
+                        )
     return found
 
 
@@ -43,7 +50,11 @@ def main(arguments: list[str]) -> int:
     new = text(ROOT / "notebooks")
     if "--check" in arguments:
         same = FILE.exists() and FILE.read_text(encoding="utf-8") == new
-        print("GLOSSARY.md is up to date." if same else "GLOSSARY.md is out of date: run `python -m authoring.glossary`.")
+        print(
+            "GLOSSARY.md is up to date."
+            if same
+            else "GLOSSARY.md is out of date: run `python -m authoring.glossary`."
+        )
         return 0 if same else 1
     FILE.write_text(new, encoding="utf-8", newline="\n")
     return 0

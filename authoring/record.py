@@ -31,9 +31,16 @@ LONGEST = 900  # seconds for one notebook
 def notebooks(wanted: list[str]) -> list[Path]:
     """The lessons whose number or name begins with one of `wanted`, in order; all of them if it is empty."""
     found = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-    chosen = [path for path in found if not wanted or any(path.name.startswith(name) for name in wanted)]
-    if missing := [name for name in wanted if not any(path.name.startswith(name) for path in found)]:
-        raise SystemExit(f"no lesson begins with {', '.join(missing)}; there are {', '.join(path.stem for path in found)}")
+    chosen = [
+        path for path in found if not wanted or any(path.name.startswith(name) for name in wanted)
+    ]
+    if missing := [
+        name for name in wanted if not any(path.name.startswith(name) for path in found)
+    ]:
+        raise SystemExit(
+            f"no lesson begins with {', '.join(missing)}; there are"
+            f" {', '.join(path.stem for path in found)}"
+        )
     return chosen
 
 
@@ -44,12 +51,22 @@ def practice_server(weights: str):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "authoring.practice_server", "--port", str(port), "--weights", weights]
+    command = [
+        sys.executable,
+        "-m",
+        "authoring.practice_server",
+        "--port",
+        str(port),
+        "--weights",
+        weights,
+    ]
     server = subprocess.Popen(command, cwd=ROOT)
     try:
         for _ in range(240):
             if server.poll() is not None:
-                raise SystemExit("the practice server ended before it was ready; its message is above")
+                raise SystemExit(
+                    "the practice server ended before it was ready; its message is above"
+                )
             with contextlib.suppress(httpx2.HTTPError):
                 httpx2.get(url + "/health", timeout=1).raise_for_status()
                 break
@@ -74,7 +91,7 @@ def record_one(path: Path, environment: dict[str, str]) -> dict[str, int]:
     execute(path, environment=environment | {"COURSE_RECORD": "1"}, write=False, timeout=LONGEST)
     before = {_key(record): record["answers"] for record in read(target)[0]}
     if not new.exists():
-        target.unlink(missing_ok=True)          # this lesson sends nothing
+        target.unlink(missing_ok=True)  # this lesson sends nothing
         after = {}
     else:
         after = {_key(record): record["answers"] for record in read(new)[0]}
@@ -82,7 +99,12 @@ def record_one(path: Path, environment: dict[str, str]) -> dict[str, int]:
             os.replace(new, target)
         new.unlink(missing_ok=True)
     try:
-        execute(path, environment={"COURSE_MODE": "replay", "COURSE_PACE": "0"}, write=True, timeout=LONGEST)
+        execute(
+            path,
+            environment={"COURSE_MODE": "replay", "COURSE_PACE": "0"},
+            write=True,
+            timeout=LONGEST,
+        )
     except Exception:
         target.unlink(missing_ok=True) if old is None else target.write_bytes(old)
         raise
@@ -106,36 +128,64 @@ def _key(record: dict) -> str:
 
 
 def _drop_unused_pictures(target: Path) -> None:
-    used = {answer["file"] for record in read(target)[0] for answer in record["answers"] if "file" in answer}
+    used = {
+        answer["file"]
+        for record in read(target)[0]
+        for answer in record["answers"]
+        if "file" in answer
+    }
     for picture in target.with_suffix("").glob("*"):
         if picture.name not in used:
             picture.unlink()
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m authoring.record", description=__doc__.splitlines()[0])
-    parser.add_argument("lessons", nargs="*", help="numbers or names of lessons; all if none is given")
-    parser.add_argument("--upstream", choices=["practice", "live"], default=os.environ.get("UPSTREAM", "practice"))
-    parser.add_argument("--weights", choices=["qwen", "smollm2"], default="qwen", help="which weights answer chat in practice")
+    parser = argparse.ArgumentParser(
+        prog="python -m authoring.record", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "lessons", nargs="*", help="numbers or names of lessons; all if none is given"
+    )
+    parser.add_argument(
+        "--upstream", choices=["practice", "live"], default=os.environ.get("UPSTREAM", "practice")
+    )
+    parser.add_argument(
+        "--weights",
+        choices=["qwen", "smollm2"],
+        default="qwen",
+        help="which weights answer chat in practice",
+    )
     parser.add_argument("--yes", action="store_true", help="live: spend without asking")
     options = parser.parse_args(arguments)
     chosen = notebooks(options.lessons)
     with contextlib.ExitStack() as stack:
         if options.upstream == "live":
             if not os.environ.get("HF_TOKEN"):
-                raise SystemExit("recording live needs HF_TOKEN with the permission \"Make calls to Inference Providers\"")
+                raise SystemExit(
+                    'recording live needs HF_TOKEN with the permission "Make calls to Inference'
+                    ' Providers"'
+                )
             cost = sum(rough_cost(Recording(FOLDER / f"{path.stem}.json")) for path in chosen)
-            print(f"{len(chosen)} notebooks, about ${cost:.2f} of credits by the last recording and the prices of models.toml.")
+            print(
+                f"{len(chosen)} notebooks, about ${cost:.2f} of credits by the last recording and"
+                " the prices of models.toml."
+            )
             if not options.yes and input("Record live now? [y/N] ").strip().lower() != "y":
                 return 1
             environment = {"COURSE_MODE": "live", "HF_TOKEN": os.environ["HF_TOKEN"]}
         else:
-            environment = {"COURSE_MODE": "practice", "COURSE_PRACTICE_URL": stack.enter_context(practice_server(options.weights))}
+            environment = {
+                "COURSE_MODE": "practice",
+                "COURSE_PRACTICE_URL": stack.enter_context(practice_server(options.weights)),
+            }
         lines, failed = [], []
         for path in tqdm(chosen, unit="notebook", desc=f"recording ({options.upstream})"):
             try:
                 counts = record_one(path, environment)
-                lines.append(f"{path.stem}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+                lines.append(
+                    f"{path.stem}: "
+                    + ", ".join(f"{count} {name}" for name, count in counts.items())
+                )
             except Exception as error:
                 failed.append(path.stem)
                 lines.append(f"{path.stem}: FAILED, its earlier recording is untouched.\n{error}")

@@ -25,8 +25,8 @@ from nbconvert import SlidesExporter
 from authoring import npm
 from authoring.pages import OUT, ROOT, convert, notebooks, readable, title
 
-WIDTH, HEIGHT = 1280, 720                   # of a slide, in CSS pixels; course.css has the sizes of letters
-ROOM = 650                                  # of the height, what a slide's content may take
+WIDTH, HEIGHT = 1280, 720  # of a slide, in CSS pixels; course.css has the sizes of letters
+ROOM = 650  # of the height, what a slide's content may take
 PREDICT = re.compile(r"\*\*predict\b", re.IGNORECASE)
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 
@@ -38,18 +38,27 @@ def pieces(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
         if cell.cell_type == "markdown":
             predicted = bool(PREDICT.search(cell.source))
             lines = cell.source.split("\n")
-            starts = [token.map[0] for token in MARKDOWN.parse(cell.source) if token.level == 0 and token.map and token.nesting >= 0]
+            starts = [
+                token.map[0]
+                for token in MARKDOWN.parse(cell.source)
+                if token.level == 0 and token.map and token.nesting >= 0
+            ]
             for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(lines)])):
                 found.append(part(cell, number, source="\n".join(lines[start:end]).strip()))
         elif cell.cell_type == "code" and (cell.source or cell.outputs):
             if cell.outputs and height(cell) > ROOM:
-                found += [part(cell, 0, outputs=[]), part(cell, 1, source="")]         # the next slide reveals them
+                found += [
+                    part(cell, 0, outputs=[]),
+                    part(cell, 1, source=""),
+                ]  # the next slide reveals them
             else:
                 found.append(part(cell, 0, revealed=predicted))
     return found
 
 
-def part(cell: nbformat.NotebookNode, number: int, revealed: bool = False, **changed) -> nbformat.NotebookNode:
+def part(
+    cell: nbformat.NotebookNode, number: int, revealed: bool = False, **changed
+) -> nbformat.NotebookNode:
     """A copy of a cell with some of it changed."""
     made = copy.deepcopy(cell)
     made.update(changed, id=f"{cell.id}-{number}")
@@ -62,7 +71,9 @@ def slides(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     cells, used, before = [], 0, None
     for cell in pieces(notebook):
         heading = re.match(r"(#{1,6}) ", cell.source) if cell.cell_type == "markdown" else None
-        new_text = cell.cell_type == "markdown" and before is not None and before.cell_type == "code"
+        new_text = (
+            cell.cell_type == "markdown" and before is not None and before.cell_type == "code"
+        )
         if heading and len(heading[1]) <= 2:
             kind = "slide"
         elif heading or new_text or used + height(cell) > ROOM:
@@ -88,7 +99,12 @@ def height(cell: nbformat.NotebookNode) -> int:
         elif "text/html" in data:
             tall += 40 + 42 * data["text/html"].count("<tr")
         else:
-            tall += 16 + 25 * _lines(output.get("text") or data.get("text/plain") or "\n".join(output.get("traceback", [])), 108)
+            tall += 16 + 25 * _lines(
+                output.get("text")
+                or data.get("text/plain")
+                or "\n".join(output.get("traceback", [])),
+                108,
+            )
     return tall
 
 
@@ -113,21 +129,38 @@ def of_lessons(notebook: nbformat.NotebookNode, names: set[str]) -> nbformat.Not
     """With links between lessons only: a deck is carried about without the rest of the course."""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = re.sub(r"\[([^\]]*)\]\((?!https?:)([^)]*)\)", lambda link: link[0] if link[2] in names else link[1], cell.source)
+            cell.source = re.sub(
+                r"\[([^\]]*)\]\((?!https?:)([^)]*)\)",
+                lambda link: link[0] if link[2] in names else link[1],
+                cell.source,
+            )
     return notebook
 
 
 def build(root: Path = ROOT, out: Path = OUT / "slides") -> dict[Path, int]:
     """Write a deck for every lesson; {file: number of slides}. Raises npm.NpmFailed where reveal.js can't be had."""
     dist = npm.fetch("reveal.js") / "dist"
-    script, sheet = ((dist / name).read_text(encoding="utf-8") for name in ("reveal.js", "reveal.css"))
+    script, sheet = (
+        (dist / name).read_text(encoding="utf-8") for name in ("reveal.js", "reveal.css")
+    )
     script = script.replace("</script", r"<\/script")
     out.mkdir(parents=True, exist_ok=True)
     made, paths = {}, notebooks(root, "notebooks")
     for path in paths:
-        notebook = of_lessons(readable(nbformat.read(path, as_version=4)), {f"{one.stem}.html" for one in paths})
+        notebook = of_lessons(
+            readable(nbformat.read(path, as_version=4)), {f"{one.stem}.html" for one in paths}
+        )
         cut = slides(notebook)
-        html = convert(cut, "slides", SlidesExporter, title=title(notebook), reveal_js=script, reveal_css=sheet, width=WIDTH, height=HEIGHT)
+        html = convert(
+            cut,
+            "slides",
+            SlidesExporter,
+            title=title(notebook),
+            reveal_js=script,
+            reveal_css=sheet,
+            width=WIDTH,
+            height=HEIGHT,
+        )
         target = out / f"{path.stem}.html"
         target.write_text(html, encoding="utf-8", newline="\n")
         made[target] = sum(cell.metadata.slideshow.slide_type != "-" for cell in cut.cells)
@@ -142,7 +175,10 @@ def main() -> int:
         return 1
     for target, number in made.items():
         print(f"{target.stem}: {number} slides")
-    print(f"Open {OUT.relative_to(ROOT).as_posix()}/slides/{next(iter(made)).name}; space goes on, F fills the screen, O shows all.")
+    print(
+        f"Open {OUT.relative_to(ROOT).as_posix()}/slides/{next(iter(made)).name}; space goes on, F"
+        " fills the screen, O shows all."
+    )
     return 0
 
 

@@ -3,7 +3,10 @@
 import sys
 
 if sys.version_info < (3, 11):
-    raise ImportError("The course needs Python 3.11 to 3.14; this is %d.%d. `make lab` finds a newer one." % sys.version_info[:2])
+    raise ImportError(
+        "The course needs Python 3.11 to 3.14; this is %d.%d. `make lab` finds a newer one."
+        % sys.version_info[:2]
+    )
 
 from helpers.loaded import refuse_outdated
 
@@ -11,7 +14,7 @@ refuse_outdated()
 
 from helpers.models import models  # noqa: E402
 
-if sys.platform == "emscripten":        # a browser tab: before anything asks for a lock or a thread
+if sys.platform == "emscripten":  # a browser tab: before anything asks for a lock or a thread
     from helpers import fetched, tab
 
     tab.install()

@@ -8,7 +8,7 @@ import ipywidgets as widgets
 from helpers.checks import Verdict
 from helpers.widgets import as_html
 
-RIGHT, NOT_YET = "#0072B2", "#D55E00"       # blue and vermillion: told apart by everybody
+RIGHT, NOT_YET = "#0072B2", "#D55E00"  # blue and vermillion: told apart by everybody
 
 
 def verdict_html(verdict: Verdict | None) -> str:
@@ -16,8 +16,10 @@ def verdict_html(verdict: Verdict | None) -> str:
     if verdict is None:
         return "<div role='status' aria-live='polite'></div>"
     label, colour = ("Right", RIGHT) if verdict.ok else ("Not yet", NOT_YET)
-    return (f"<div role='status' aria-live='polite' style='border-left: 4px solid {colour}; padding: 2px 8px; line-height: 1.5'>"
-            f"<b>{label}:</b> {as_html(verdict.message)}</div>")
+    return (
+        f"<div role='status' aria-live='polite' style='border-left: 4px solid {colour}; padding:"
+        f" 2px 8px; line-height: 1.5'><b>{label}:</b> {as_html(verdict.message)}</div>"
+    )
 
 
 def heading(card, number: int) -> widgets.HTML:
@@ -26,7 +28,12 @@ def heading(card, number: int) -> widgets.HTML:
 
 
 def framed(children: list) -> widgets.VBox:
-    return widgets.VBox(children, layout=widgets.Layout(border="1px solid #888", padding="8px 12px", margin="4px 0", width="auto"))
+    return widgets.VBox(
+        children,
+        layout=widgets.Layout(
+            border="1px solid #888", padding="8px 12px", margin="4px 0", width="auto"
+        ),
+    )
 
 
 class TaskView:
@@ -38,20 +45,34 @@ class TaskView:
     def __init__(self, card, number: int, verdict: Verdict | None = None):
         self.card, self.number, self.shown = card, number, verdict
         self.title, self.verdict, self.hints = heading(card, number), widgets.HTML(), widgets.HTML()
-        self.check = widgets.Button(description="Check", tooltip="Check the function as it is now", button_style="primary")
+        self.check = widgets.Button(
+            description="Check", tooltip="Check the function as it is now", button_style="primary"
+        )
         self.hint = widgets.Button(layout=widgets.Layout(width="auto"))
         self.check.on_click(self._check)
         self.hint.on_click(self._hint)
-        self.widget = framed([self.title, self.verdict, widgets.HBox([self.check, self.hint]), self.hints])
+        self.widget = framed(
+            [self.title, self.verdict, widgets.HBox([self.check, self.hint]), self.hints]
+        )
         self.refresh()
 
     def refresh(self) -> None:
         """Show what the card knows now."""
         self.title.value = heading(self.card, self.number).value
         self.verdict.value = verdict_html(self.shown)
-        opened, count = self.card.hints_open(self.number), len(self.card.tasks[self.number - 1].hints)
-        self.hint.description = f"Show hint {len(opened) + 1} of {count}" if len(opened) < count else "All hints are shown"
-        self.hints.value = "".join(f"<p style='margin: 4px 0; line-height: 1.5'><b>Hint {i}:</b> {as_html(text)}</p>" for i, text in enumerate(opened, 1))
+        opened, count = (
+            self.card.hints_open(self.number),
+            len(self.card.tasks[self.number - 1].hints),
+        )
+        self.hint.description = (
+            f"Show hint {len(opened) + 1} of {count}"
+            if len(opened) < count
+            else "All hints are shown"
+        )
+        self.hints.value = "".join(
+            f"<p style='margin: 4px 0; line-height: 1.5'><b>Hint {i}:</b> {as_html(text)}</p>"
+            for i, text in enumerate(opened, 1)
+        )
 
     def _check(self, _button) -> None:
         self.check.description = "Checking…"
@@ -77,14 +98,21 @@ class QuizView:
         self.title, self.choices, self.verdicts = heading(card, number), [], []
         children = [self.title]
         for i, question in enumerate(card.tasks[number - 1].questions, 1):
-            buttons = {letter: widgets.Button(layout=widgets.Layout(width="auto", align_self="flex-start", margin="2px 0"))
-                       for letter, _ in zip("abcdefgh", question.choices)}
+            buttons = {
+                letter: widgets.Button(
+                    layout=widgets.Layout(width="auto", align_self="flex-start", margin="2px 0")
+                )
+                for letter, _ in zip("abcdefgh", question.choices)
+            }
             for letter, button in buttons.items():
                 button.on_click(lambda _button, i=i, letter=letter: self._choose(i, letter))
             verdict = widgets.HTML()
             self.choices.append(buttons)
             self.verdicts.append(verdict)
-            text = widgets.HTML(f"<div style='line-height: 1.5; margin-top: 8px'>{i}. {as_html(question.text)}</div>")
+            text = widgets.HTML(
+                f"<div style='line-height: 1.5; margin-top: 8px'>{i}."
+                f" {as_html(question.text)}</div>"
+            )
             children += [text, widgets.VBox(list(buttons.values())), verdict]
         self.widget = framed(children)
         self.refresh()
@@ -93,11 +121,15 @@ class QuizView:
         """Show what the card knows now."""
         self.title.value = heading(self.card, self.number).value
         answers = self.card.answers(self.number)
-        for i, (question, buttons, verdict) in enumerate(zip(self.card.tasks[self.number - 1].questions, self.choices, self.verdicts), 1):
+        for i, (question, buttons, verdict) in enumerate(
+            zip(self.card.tasks[self.number - 1].questions, self.choices, self.verdicts), 1
+        ):
             chosen = answers.get(str(i))
             for (letter, button), choice in zip(buttons.items(), question.choices):
-                text = choice.text.replace("`", "")     # a button has no code font
-                button.description = f"{letter}) {text}" + (" (your answer)" if letter == chosen else "")
+                text = choice.text.replace("`", "")  # a button has no code font
+                button.description = f"{letter}) {text}" + (
+                    " (your answer)" if letter == chosen else ""
+                )
                 button.button_style = "primary" if letter == chosen else ""
             verdict.value = verdict_html(question.judge(chosen) if chosen else None)
 

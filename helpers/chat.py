@@ -37,7 +37,10 @@ class ChatBox:
 
     def lines(self) -> list[tuple[str, str]]:
         """[(who, what was said), …]"""
-        return [(NAMES.get(message["role"], message["role"]), message["content"] or "") for message in self.conversation.messages]
+        return [
+            (NAMES.get(message["role"], message["role"]), message["content"] or "")
+            for message in self.conversation.messages
+        ]
 
     def as_text(self) -> str:
         """All that has been said, and the last problem."""
@@ -46,10 +49,20 @@ class ChatBox:
 
     def as_html(self) -> str:
         """The same for the screen, read out by screen readers as it grows. Nothing that was said is taken for HTML."""
-        rows = [f"<p style='margin: 4px 0; line-height: 1.5; white-space: pre-wrap'><b>{who}:</b> {html.escape(text)}</p>" for who, text in self.lines()]
+        rows = [
+            f"<p style='margin: 4px 0; line-height: 1.5; white-space: pre-wrap'><b>{who}:</b>"
+            f" {html.escape(text)}</p>"
+            for who, text in self.lines()
+        ]
         if self.problem:
-            rows.append(f"<p role='alert' style='margin: 4px 0; line-height: 1.5'><b>Problem:</b> {html.escape(self.problem)}</p>")
-        return f"<div role='log' aria-live='polite' style='max-height: 320px; overflow-y: auto'>{''.join(rows)}</div>"
+            rows.append(
+                "<p role='alert' style='margin: 4px 0; line-height: 1.5'><b>Problem:</b>"
+                f" {html.escape(self.problem)}</p>"
+            )
+        return (
+            "<div role='log' aria-live='polite' style='max-height: 320px; overflow-y:"
+            f" auto'>{''.join(rows)}</div>"
+        )
 
 
 def chat_box(conversation, *suggestions: str) -> None:
@@ -58,7 +71,9 @@ def chat_box(conversation, *suggestions: str) -> None:
 
     box = ChatBox(conversation, suggestions)
     transcript = widgets.HTML()
-    line = widgets.Text(placeholder="Type a message", description="You:", layout=widgets.Layout(width="80%"))
+    line = widgets.Text(
+        placeholder="Type a message", description="You:", layout=widgets.Layout(width="80%")
+    )
     send = widgets.Button(description="Send", button_style="primary")
 
     def refresh() -> None:
@@ -74,6 +89,11 @@ def chat_box(conversation, *suggestions: str) -> None:
 
     send.on_click(say)
     # What Text.on_submit() listens to; that name is deprecated in ipywidgets 8, and its replacement also fires when the line loses focus.
-    line.on_msg(lambda _widget, content, _buffers: say() if content.get("event") == "submit" else None)
+    line.on_msg(
+        lambda _widget, content, _buffers: say() if content.get("event") == "submit" else None
+    )
     refresh()
-    show_widget(widgets.VBox([transcript, widgets.HBox([line, send])]), box.as_text() + f"\nYou: {box.draft}  [Send]")
+    show_widget(
+        widgets.VBox([transcript, widgets.HBox([line, send])]),
+        box.as_text() + f"\nYou: {box.draft}  [Send]",
+    )

@@ -22,24 +22,37 @@ import threading
 import time
 from datetime import datetime, timezone
 
-if sys.platform == "emscripten":        # a browser tab: its threads and its event loop are Pyodide's
+if sys.platform == "emscripten":  # a browser tab: its threads and its event loop are Pyodide's
     from helpers import tab
     from pyodide.webloop import WebLoop as _Loop
 else:
     tab = None
     from asyncio.base_events import BaseEventLoop as _Loop
 
-EPOCH = datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc).timestamp()    # what `time.time()` says when a clock starts
-PATIENCE = 10.0             # real seconds in one place after which a thread counts as waiting for something unknown
-GAP = 1.0                   # real seconds without a look at it after which nobody knows where a thread has been meanwhile
-APART = 3600                # seconds between the end of one clock and the start of the next: what was learned in one is history in the other
-LOOK_EVERY = 0.0003         # real seconds between two looks at threads that wait for each other
+EPOCH = datetime(
+    2026, 11, 23, 12, 0, tzinfo=timezone.utc
+).timestamp()  # what `time.time()` says when a clock starts
+PATIENCE = (
+    10.0  # real seconds in one place after which a thread counts as waiting for something unknown
+)
+GAP = 1.0  # real seconds without a look at it after which nobody knows where a thread has been meanwhile
+APART = 3600  # seconds between the end of one clock and the start of the next: what was learned in one is history in the other
+LOOK_EVERY = 0.0003  # real seconds between two looks at threads that wait for each other
 
 _inside: contextvars.ContextVar["Clock | None"] = contextvars.ContextVar("clock", default=None)
 _running: "Clock | None" = None
-_ended: dict[str, float] = {}       # what the last clock said at its end
-_real = {"sleep": time.sleep, "monotonic": time.monotonic, "perf_counter": time.perf_counter, "time": time.time}
-_thread_start, _condition_wait, _loop_call_at = threading.Thread.start, threading.Condition.wait, _Loop.call_at
+_ended: dict[str, float] = {}  # what the last clock said at its end
+_real = {
+    "sleep": time.sleep,
+    "monotonic": time.monotonic,
+    "perf_counter": time.perf_counter,
+    "time": time.time,
+}
+_thread_start, _condition_wait, _loop_call_at = (
+    threading.Thread.start,
+    threading.Condition.wait,
+    _Loop.call_at,
+)
 
 
 class Clock:
@@ -71,9 +84,14 @@ class Clock:
     def __enter__(self):
         global _running
         if _running is not None:
-            raise RuntimeError("a clock is running already; leave its `with` before you start another")
+            raise RuntimeError(
+                "a clock is running already; leave its `with` before you start another"
+            )
         _running, self.open = self, True
-        self._bases = {name: float(int(max(_real[name](), _ended.get(name, 0) + APART))) for name in ("monotonic", "perf_counter")}
+        self._bases = {
+            name: float(int(max(_real[name](), _ended.get(name, 0) + APART)))
+            for name in ("monotonic", "perf_counter")
+        }
         self._bases["time"] = EPOCH
         self._start()
         self._token = _inside.set(self)
@@ -89,7 +107,7 @@ class Clock:
             setattr(owner, name, theirs)
         try:
             _inside.reset(self._token)
-        except ValueError:              # left in another task than it was entered in
+        except ValueError:  # left in another task than it was entered in
             _inside.set(None)
         self._stop()
 
@@ -163,7 +181,7 @@ class _Alarm:
             try:
                 self.condition._waiters.remove(self.lock)
             except ValueError:
-                return                                                  # it was notified just now
+                return  # it was notified just now
         self.rang = True
         self.lock.release()
 
@@ -179,15 +197,19 @@ class VirtualClock(Clock):
     def __init__(self):
         super().__init__()
         self._now = 0.0
-        self._alarms: list[tuple[float, int, object, object]] = []     # (when, number, what to wake, its thread or loop)
+        self._alarms: list[
+            tuple[float, int, object, object]
+        ] = []  # (when, number, what to wake, its thread or loop)
         self._numbers = itertools.count()
         self._lock = threading.RLock()
-        self._working: set[threading.Thread] = set()                   # inside, and not asleep
+        self._working: set[threading.Thread] = set()  # inside, and not asleep
         self._starting: set[threading.Thread] = set()
         self._finished: set[threading.Thread] = set()
         self._loops: dict[threading.Thread, asyncio.AbstractEventLoop] = {}
         self._ticking: set[asyncio.AbstractEventLoop] = set()
-        self._seen: dict[threading.Thread, tuple] = {}                 # its place, since when, and when that was last looked at
+        self._seen: dict[
+            threading.Thread, tuple
+        ] = {}  # its place, since when, and when that was last looked at
         self._watcher: threading.Thread | None = None
 
     def time(self) -> float:
@@ -234,12 +256,15 @@ class VirtualClock(Clock):
         finally:
             alarm.over = True
         if not self.open:
-            raise RuntimeError("the outage ended while this thread was still waiting in it; wait for your threads inside the `with`")
+            raise RuntimeError(
+                "the outage ended while this thread was still waiting in it; wait for your threads"
+                " inside the `with`"
+            )
 
     def _wait_on(self, condition: threading.Condition, timeout: float) -> bool:
         """threading.Condition.wait with a time limit, in this time."""
         alarm = _Alarm(condition)
-        with self._lock:                                                # whoever looks sees both or neither
+        with self._lock:  # whoever looks sees both or neither
             condition._waiters.append(alarm.lock)
             self._set_alarm(self._after(timeout), alarm, threading.current_thread())
         saved = condition._release_save()
@@ -248,7 +273,7 @@ class VirtualClock(Clock):
             alarm.lock.acquire()
         finally:
             alarm.over = True
-            if alarm.lock in condition._waiters:                        # interrupted
+            if alarm.lock in condition._waiters:  # interrupted
                 condition._waiters.remove(alarm.lock)
             condition._acquire_restore(saved)
         return not alarm.rang
@@ -269,11 +294,12 @@ class VirtualClock(Clock):
                     continue
                 whose.call_soon_threadsafe(self._ring, whose, what, context=contextvars.Context())
                 if self._thread_of(whose) in self._working:
-                    return                  # else its thread is asleep in time.sleep: the loop hears of it afterwards
+                    return  # else its thread is asleep in time.sleep: the loop hears of it afterwards
 
     def _all_wait(self, resting: threading.Thread | None) -> bool:
         """True if everything inside waits, and for the same things on a second look: while the first went on from thread to
-        thread, one may have woken another that had been looked at already, and then have stopped to wait itself."""
+        thread, one may have woken another that had been looked at already, and then have stopped to wait itself.
+        """
         return (first := self._waits(resting)) is not None and self._waits(resting) == first
 
     def _waits(self, resting: threading.Thread | None) -> list | None:
@@ -298,7 +324,7 @@ class VirtualClock(Clock):
             tab.when_idle = None
         with self._lock:
             left, self._alarms = self._alarms, []
-        for _, _, what, whose in left:                                  # whoever is still in here must not stay for ever
+        for _, _, what, whose in left:  # whoever is still in here must not stay for ever
             if what.cancelled():
                 continue
             if isinstance(what, _Alarm):
@@ -348,21 +374,28 @@ class VirtualClock(Clock):
             return None
         loop = self._loops.get(thread)
         if loop is not None and getattr(loop, "_ready", None):
-            return None                                                 # its loop has something to do
+            return None  # its loop has something to do
         if tab is not None:
-            return None if tab.is_called(thread) else "its turn"        # in a tab only one runs, and that one asks
+            return (
+                None if tab.is_called(thread) else "its turn"
+            )  # in a tab only one runs, and that one asks
         frame = frames.get(thread.ident)
         if frame is None:
             self._working.discard(thread)
             return "nothing: it has ended"
         code = frame.f_code
-        if code is _condition_wait.__code__:                            # also Event, Queue, Future.result, Barrier
+        if code is _condition_wait.__code__:  # also Event, Queue, Future.result, Barrier
             waiter = frame.f_locals.get("waiter")
-            return waiter if waiter is not None and waiter in frame.f_locals["self"]._waiters else None
+            return (
+                waiter if waiter is not None and waiter in frame.f_locals["self"]._waiters else None
+            )
         if code is VirtualClock._wait_on.__code__:
             alarm = frame.f_locals.get("alarm")
             return alarm if alarm is not None and alarm.lock in alarm.condition._waiters else None
-        if code.co_filename == threading.__file__ and code.co_name in ("join", "_wait_for_tstate_lock"):
+        if code.co_filename == threading.__file__ and code.co_name in (
+            "join",
+            "_wait_for_tstate_lock",
+        ):
             other = frame.f_locals["self"]
             return other if other not in self._finished else None
         if code.co_filename in _WHERE_LOOPS_WAIT:
@@ -463,16 +496,23 @@ def _call_at(loop, when, callback, *args, context=None):
 
 
 _monotonic = _tells("monotonic")
-_REPLACED = [(owner, name, ours, getattr(owner, name)) for owner, name, ours in [
-    (time, "sleep", _sleep),
-    (time, "monotonic", _monotonic),
-    (time, "perf_counter", _tells("perf_counter")),
-    (time, "time", _tells("time")),
-    (threading, "_time", _monotonic),                       # two modules that took it out of `time` before
-    (queue, "time", _monotonic),
-    (threading.Thread, "start", _start_thread),
-    (threading.Condition, "wait", _wait),
-    (queue, "SimpleQueue", queue._PySimpleQueue),           # pools of threads wait in one; this form waits where _waits_for can see it
-    (_Loop, "time", _time_of_loop),
-    (_Loop, "call_at", _call_at),
-]]
+_REPLACED = [
+    (owner, name, ours, getattr(owner, name))
+    for owner, name, ours in [
+        (time, "sleep", _sleep),
+        (time, "monotonic", _monotonic),
+        (time, "perf_counter", _tells("perf_counter")),
+        (time, "time", _tells("time")),
+        (threading, "_time", _monotonic),  # two modules that took it out of `time` before
+        (queue, "time", _monotonic),
+        (threading.Thread, "start", _start_thread),
+        (threading.Condition, "wait", _wait),
+        (
+            queue,
+            "SimpleQueue",
+            queue._PySimpleQueue,
+        ),  # pools of threads wait in one; this form waits where _waits_for can see it
+        (_Loop, "time", _time_of_loop),
+        (_Loop, "call_at", _call_at),
+    ]
+]

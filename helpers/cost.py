@@ -20,10 +20,16 @@ def say_cost(recording: Recording) -> str:
     known, unknown = [cost for cost in costs if cost is not None], costs.count(None)
     total = sum(known)
     missing = f"{unknown} call{'' if unknown == 1 else 's'} of unknown price" if unknown else ""
-    rented = "an endpoint of your own, paid by the minute (you are asked first)" if _rents(recording) else ""
+    rented = (
+        "an endpoint of your own, paid by the minute (you are asked first)"
+        if _rents(recording)
+        else ""
+    )
     if not known:
         return " and ".join(filter(None, [missing, rented])) or "free"
-    amount = "less than $0.0001" if total < 0.0001 else f"about ${total:.{4 if total < 0.01 else 2}f}"
+    amount = (
+        "less than $0.0001" if total < 0.0001 else f"about ${total:.{4 if total < 0.01 else 2}f}"
+    )
     return " and ".join(filter(None, [f"{amount} of credits", missing, rented]))
 
 
@@ -33,28 +39,46 @@ def _costs(recording: Recording) -> list[float | None]:
     for record in recording.records:
         request = record["request"]
         for kept in record["answers"]:
-            if request["method"] == "POST" and 200 <= kept["status"] < 300 and not _at_endpoint(request):
+            if (
+                request["method"] == "POST"
+                and 200 <= kept["status"] < 300
+                and not _at_endpoint(request)
+            ):
                 model = _model(request) or paths.get(urlsplit(request["url"]).path)
                 tokens = _tokens(request, kept, recording)
-                costs.append(model.cost(*tokens, seconds=kept["seconds"], megapixels=_megapixels(request)) if model and model.price else None)
+                costs.append(
+                    model.cost(*tokens, seconds=kept["seconds"], megapixels=_megapixels(request))
+                    if model and model.price
+                    else None
+                )
     return costs
 
 
 def _at_endpoint(request: dict) -> bool:
     """Whether a request goes to a dedicated endpoint or its control plane: the minutes are paid, not the requests."""
-    return (urlsplit(request["url"]).hostname or "").endswith(("endpoints.huggingface.cloud", "endpoints.huggingface.co"))
+    return (urlsplit(request["url"]).hostname or "").endswith(
+        ("endpoints.huggingface.cloud", "endpoints.huggingface.co")
+    )
 
 
 def _rents(recording: Recording) -> bool:
     """Whether a notebook creates an endpoint."""
-    return any(record["request"]["method"] == "POST" and _at_endpoint(record["request"])
-               and urlsplit(record["request"]["url"]).path.startswith(("/v2/endpoint/", "/api/v1/catalog/")) for record in recording.records)
+    return any(
+        record["request"]["method"] == "POST"
+        and _at_endpoint(record["request"])
+        and urlsplit(record["request"]["url"]).path.startswith(
+            ("/v2/endpoint/", "/api/v1/catalog/")
+        )
+        for record in recording.records
+    )
 
 
 def _model(request: dict) -> Model | None:
     body = request.get("json")
     asked = body.get("model", "") if isinstance(body, dict) else ""
-    return models.for_id(asked) or next((row for row in models if f"/{row.id}" in request["url"]), None)
+    return models.for_id(asked) or next(
+        (row for row in models if f"/{row.id}" in request["url"]), None
+    )
 
 
 def _paths(recording: Recording) -> dict[str, Model]:
@@ -63,8 +87,15 @@ def _paths(recording: Recording) -> dict[str, Model]:
     for record in recording.records:
         for kept in record["answers"]:
             answer = kept.get("json")
-            if isinstance(answer, dict) and isinstance(answer.get("inferenceProviderMapping"), dict) and (row := models.for_id(str(answer.get("id")))):
-                found |= {f"/{provider}/{entry.get('providerId')}": row for provider, entry in answer["inferenceProviderMapping"].items()}
+            if (
+                isinstance(answer, dict)
+                and isinstance(answer.get("inferenceProviderMapping"), dict)
+                and (row := models.for_id(str(answer.get("id"))))
+            ):
+                found |= {
+                    f"/{provider}/{entry.get('providerId')}": row
+                    for provider, entry in answer["inferenceProviderMapping"].items()
+                }
     return found
 
 
@@ -72,7 +103,9 @@ def _megapixels(request: dict) -> float:
     """Size of the picture that was asked for; one where the request leaves the size to the model, or asks for no picture."""
     body = request.get("json")
     asked = body.get("image_size") if isinstance(body, dict) else None
-    if isinstance(asked, dict) and all(isinstance(asked.get(side), int) for side in ("width", "height")):
+    if isinstance(asked, dict) and all(
+        isinstance(asked.get(side), int) for side in ("width", "height")
+    ):
         return asked["width"] * asked["height"] / 1024**2
     return 1.0
 
@@ -82,7 +115,11 @@ def _tokens(request: dict, kept: dict, recording: Recording) -> tuple[int, int]:
     if "stream" not in kept:
         bodies = [kept["json"]] if isinstance(kept.get("json"), dict) else []
     else:
-        bodies = [event for _, event in sse_events(chunks(kept, recording.path)) if isinstance(event, dict)]
+        bodies = [
+            event
+            for _, event in sse_events(chunks(kept, recording.path))
+            if isinstance(event, dict)
+        ]
     for body in reversed(bodies):
         if usage := body.get("usage"):
             return usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)

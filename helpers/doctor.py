@@ -26,7 +26,7 @@ OLDEST, NEWEST = (3, 11), (3, 14)
 JUPYTER_PORT, PRACTICE_PORT = 8888, 8750
 WHOAMI = "https://huggingface.co/api/whoami-v2"
 NEW_TOKEN = "https://huggingface.co/settings/tokens/new?ownUserPermissions=inference.serverless.write&tokenType=fineGrained"
-MAY_CALL = "inference.serverless.write"     # the API's name for "Make calls to Inference Providers"
+MAY_CALL = "inference.serverless.write"  # the API's name for "Make calls to Inference Providers"
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,13 @@ def python_version(version: tuple[int, int]) -> Check:
     said = ".".join(map(str, version))
     if OLDEST <= version <= NEWEST:
         return Check("Python", True, said)
-    return Check("Python", False, f"{said}; the course needs 3.11 to 3.14",
-                 "sudo apt-get install python3 python3-venv   (or python.org/downloads), then: rm -rf .venv && make lab")
+    return Check(
+        "Python",
+        False,
+        f"{said}; the course needs 3.11 to 3.14",
+        "sudo apt-get install python3 python3-venv   (or python.org/downloads), then: rm -rf .venv"
+        " && make lab",
+    )
 
 
 def packages_as_locked(lock: str, installed: dict[str, str], python: str) -> Check:
@@ -58,12 +63,19 @@ def packages_as_locked(lock: str, installed: dict[str, str], python: str) -> Che
     installed : {normalised name: version}.
     """
     pins = {name: version for name, version in _pins(lock)}
-    wrong = [f"{name} {installed.get(name, 'missing')} (locked: {version})"
-             for name, version in pins.items() if installed.get(name) != version]
+    wrong = [
+        f"{name} {installed.get(name, 'missing')} (locked: {version})"
+        for name, version in pins.items()
+        if installed.get(name) != version
+    ]
     if not wrong:
         return Check("packages", True, f"all {len(pins)} as in locks/lab.txt")
-    return Check("packages", False, f"{len(wrong)} of {len(pins)} are not as in locks/lab.txt: {_some(wrong)}",
-                 f"{python} -m pip install -r locks/lab.txt && {python} -m pip install --no-deps -e .")
+    return Check(
+        "packages",
+        False,
+        f"{len(wrong)} of {len(pins)} are not as in locks/lab.txt: {_some(wrong)}",
+        f"{python} -m pip install -r locks/lab.txt && {python} -m pip install --no-deps -e .",
+    )
 
 
 def packages_in_range(requirements: list[str], installed: dict[str, str], python: str) -> Check:
@@ -73,7 +85,11 @@ def packages_in_range(requirements: list[str], installed: dict[str, str], python
     """
     from packaging.requirements import Requirement
 
-    needed = [r for r in map(Requirement, requirements) if r.marker is None or r.marker.evaluate({"extra": ""})]
+    needed = [
+        r
+        for r in map(Requirement, requirements)
+        if r.marker is None or r.marker.evaluate({"extra": ""})
+    ]
     wrong = []
     for need in needed:
         have = installed.get(_normal(need.name))
@@ -81,10 +97,19 @@ def packages_in_range(requirements: list[str], installed: dict[str, str], python
             wrong.append(need)
     if not wrong:
         return Check("packages", True, f"all {len(needed)} that pyproject.toml asks for")
-    said = [f"{need.name} {installed.get(_normal(need.name), 'missing')} (needed: {need.specifier or 'any'})" for need in wrong]
-    return Check("packages", False, f"{len(wrong)} of {len(needed)} do not fit pyproject.toml: {_some(said)}",
-                 f"{python} -m pip install " + " ".join(shlex.quote(f"{need.name}{need.specifier}") for need in wrong)
-                 + "   (then restart the kernel)")
+    said = [
+        f"{need.name} {installed.get(_normal(need.name), 'missing')} (needed:"
+        f" {need.specifier or 'any'})"
+        for need in wrong
+    ]
+    return Check(
+        "packages",
+        False,
+        f"{len(wrong)} of {len(needed)} do not fit pyproject.toml: {_some(said)}",
+        f"{python} -m pip install "
+        + " ".join(shlex.quote(f"{need.name}{need.specifier}") for need in wrong)
+        + "   (then restart the kernel)",
+    )
 
 
 def kernel(argv: list[str] | None, executable: str, python: str) -> Check:
@@ -96,31 +121,49 @@ def kernel(argv: list[str] | None, executable: str, python: str) -> Check:
     if argv is None:
         return Check("kernel", False, "Jupyter knows no kernel named python3", cure)
     # A bare name is replaced by Jupyter with the Python it runs on itself.
-    own = re.fullmatch(r"python(3(\.\d+)?)?(\.exe)?", argv[0]) or os.path.normcase(os.path.abspath(argv[0])) == os.path.normcase(executable)
+    own = re.fullmatch(r"python(3(\.\d+)?)?(\.exe)?", argv[0]) or os.path.normcase(
+        os.path.abspath(argv[0])
+    ) == os.path.normcase(executable)
     if own:
         return Check("kernel", True, "python3 runs this Python")
     return Check("kernel", False, f"python3 runs {argv[0]}, not {executable}", cure)
 
 
-def widgets(ipywidgets: str | None, front_end: str | None, jupyterlab: str | None, python: str) -> Check:
+def widgets(
+    ipywidgets: str | None, front_end: str | None, jupyterlab: str | None, python: str
+) -> Check:
     """The widgets' Python side and the JupyterLab extension that draws them belong together.
 
     front_end : version of the installed extension @jupyter-widgets/jupyterlab-manager; None where there is none.
     jupyterlab : version; None where notebooks are opened by something else, which brings its own front end.
     """
     if ipywidgets is None:
-        return Check("widgets", False, "ipywidgets is missing; exercises would show as plain text",
-                     f"{python} -m pip install 'ipywidgets>=7.7,<9'")
+        return Check(
+            "widgets",
+            False,
+            "ipywidgets is missing; exercises would show as plain text",
+            f"{python} -m pip install 'ipywidgets>=7.7,<9'",
+        )
     if jupyterlab is None:
         return Check("widgets", True, f"ipywidgets {ipywidgets}; no JupyterLab here to check")
     # ipywidgets 7 is drawn by jupyterlab_widgets 1 and extension 3; ipywidgets 8 by 3 and 5.
     wanted = {"7": "3", "8": "5"}.get(ipywidgets.split(".")[0])
     if front_end is not None and front_end.split(".")[0] == wanted:
-        return Check("widgets", True, f"ipywidgets {ipywidgets}, drawn by JupyterLab's extension {front_end}")
-    found = "the JupyterLab extension that draws them is missing" if front_end is None else f"JupyterLab's extension is {front_end}"
-    return Check("widgets", False, f"ipywidgets {ipywidgets}, but {found}",
-                 f"{python} -m pip install --force-reinstall --no-deps jupyterlab_widgets=={'1.*' if wanted == '3' else '3.*'}"
-                 "   (then reload the browser tab)")
+        return Check(
+            "widgets", True, f"ipywidgets {ipywidgets}, drawn by JupyterLab's extension {front_end}"
+        )
+    found = (
+        "the JupyterLab extension that draws them is missing"
+        if front_end is None
+        else f"JupyterLab's extension is {front_end}"
+    )
+    return Check(
+        "widgets",
+        False,
+        f"ipywidgets {ipywidgets}, but {found}",
+        f"{python} -m pip install --force-reinstall --no-deps"
+        f" jupyterlab_widgets=={'1.*' if wanted == '3' else '3.*'}   (then reload the browser tab)",
+    )
 
 
 def token(value: str | None, source: str) -> Check:
@@ -131,9 +174,19 @@ def token(value: str | None, source: str) -> Check:
     if value is None:
         return Check("token", True, "none; Replay and Practice need none. For Live: hf auth login")
     if re.fullmatch(r"hf_[A-Za-z0-9]{20,}|hf_oauth_\S{20,}|\S+\.\S+\.\S+", value):
-        return Check("token", True, f"present, from {source}; live permission untested (--live asks)")
-    return Check("token", False, f"present, from {source}, but it does not look like a Hugging Face token (hf_…)",
-                 "hf auth login" if source.startswith("the file") else f"set it again in {source}: paste the whole token, nothing else")
+        return Check(
+            "token", True, f"present, from {source}; live permission untested (--live asks)"
+        )
+    return Check(
+        "token",
+        False,
+        f"present, from {source}, but it does not look like a Hugging Face token (hf_…)",
+        (
+            "hf auth login"
+            if source.startswith("the file")
+            else f"set it again in {source}: paste the whole token, nothing else"
+        ),
+    )
 
 
 def live_permission(status: int | None, who: dict) -> Check:
@@ -143,22 +196,43 @@ def live_permission(status: int | None, who: dict) -> Check:
     who : the answer's JSON.
     """
     if status is None:
-        return Check("live", False, f"no answer from huggingface.co: {who.get('error', 'unknown')}",
-                     "check the connection, then: python -m helpers.doctor --live")
+        return Check(
+            "live",
+            False,
+            f"no answer from huggingface.co: {who.get('error', 'unknown')}",
+            "check the connection, then: python -m helpers.doctor --live",
+        )
     if status == 401:
-        return Check("live", False, "Hugging Face does not know this token (401); it was revoked or cut short",
-                     f"open {NEW_TOKEN} , make a token, then: hf auth login")
+        return Check(
+            "live",
+            False,
+            "Hugging Face does not know this token (401); it was revoked or cut short",
+            f"open {NEW_TOKEN} , make a token, then: hf auth login",
+        )
     if status != 200:
-        return Check("live", False, f"huggingface.co answered {status}; nothing is known about the token",
-                     "wait a minute, then: python -m helpers.doctor --live")
+        return Check(
+            "live",
+            False,
+            f"huggingface.co answered {status}; nothing is known about the token",
+            "wait a minute, then: python -m helpers.doctor --live",
+        )
     access = who.get("auth", {}).get("accessToken", {})
     if access.get("role") == "fineGrained":
         fine = access.get("fineGrained", {})
-        given = [*fine.get("global", []), *(name for scope in fine.get("scoped", []) for name in scope.get("permissions", []))]
+        given = [
+            *fine.get("global", []),
+            *(name for scope in fine.get("scoped", []) for name in scope.get("permissions", [])),
+        ]
         if MAY_CALL not in given:
-            return Check("live", False, 'the token works, but lacks the permission "Make calls to Inference Providers"',
-                         f"open {NEW_TOKEN} , make a token, then: hf auth login")
-    return Check("live", True, f"the token works (role: {access.get('role', 'unknown')}) and may make calls")
+            return Check(
+                "live",
+                False,
+                'the token works, but lacks the permission "Make calls to Inference Providers"',
+                f"open {NEW_TOKEN} , make a token, then: hf auth login",
+            )
+    return Check(
+        "live", True, f"the token works (role: {access.get('role', 'unknown')}) and may make calls"
+    )
 
 
 def port(number: int, purpose: str, answered_by: str | None, cure: str = "") -> Check:
@@ -172,7 +246,9 @@ def port(number: int, purpose: str, answered_by: str | None, cure: str = "") -> 
     if answered_by == purpose:
         return Check(f"port {number}", True, f"{purpose} is running there")
     if not cure:
-        return Check(f"port {number}", True, f"in use by {answered_by}; {purpose} takes the next free one")
+        return Check(
+            f"port {number}", True, f"in use by {answered_by}; {purpose} takes the next free one"
+        )
     return Check(f"port {number}", False, f"wanted by {purpose}, in use by {answered_by}", cure)
 
 
@@ -182,7 +258,12 @@ def recordings(problems: dict[str, list[str]]) -> Check:
     problems : {file name: one line for each thing wrong}.
     """
     if not problems:
-        return Check("recordings", False, "helpers/recordings/ holds none; nothing can be replayed", "git restore helpers/recordings")
+        return Check(
+            "recordings",
+            False,
+            "helpers/recordings/ holds none; nothing can be replayed",
+            "git restore helpers/recordings",
+        )
     wrong = [line for lines in problems.values() for line in lines]
     if not wrong:
         return Check("recordings", True, f"{len(problems)} notebook(s), all intact")
@@ -197,21 +278,44 @@ def examine(live: bool = False) -> list[Check]:
     """All checks of this machine. Sends nothing anywhere unless `live`, and then one request."""
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     python = _as_typed(sys.executable)
-    installed = {_normal(d.metadata["Name"]): d.version for d in importlib.metadata.distributions() if d.metadata["Name"]}
+    installed = {
+        _normal(d.metadata["Name"]): d.version
+        for d in importlib.metadata.distributions()
+        if d.metadata["Name"]
+    }
     checks = [python_version(sys.version_info[:2]), _packages(installed, python)]
     if not checks[1].ok and not _in_environment():
-        return checks                                       # the system's own Python: nothing is to be installed there
+        return checks  # the system's own Python: nothing is to be installed there
     if "jupyter-client" in installed:
         checks.append(kernel(_kernel_argv(), sys.executable, python))
-    checks.append(widgets(installed.get("ipywidgets"), _front_end(), installed.get("jupyterlab"), python))
+    checks.append(
+        widgets(installed.get("ipywidgets"), _front_end(), installed.get("jupyterlab"), python)
+    )
     value, source = _find_token() if "huggingface-hub" in installed else (None, "")
     checks.append(token(value, source))
     if live:
-        checks.append(live_permission(*_whoami(value)) if value else
-                      Check("live", False, "there is no token to ask about", f"open {NEW_TOKEN} , make a token, then: hf auth login"))
-    checks.append(port(JUPYTER_PORT, "JupyterLab", _listener(JUPYTER_PORT, "/api", "version", "JupyterLab")))
-    checks.append(port(PRACTICE_PORT, "the practice server", _listener(PRACTICE_PORT, "/health", "", "the practice server"),
-                       "stop the other program; or: make practice ARGS='--port 8751', and set COURSE_PRACTICE_URL=http://127.0.0.1:8751"))
+        checks.append(
+            live_permission(*_whoami(value))
+            if value
+            else Check(
+                "live",
+                False,
+                "there is no token to ask about",
+                f"open {NEW_TOKEN} , make a token, then: hf auth login",
+            )
+        )
+    checks.append(
+        port(JUPYTER_PORT, "JupyterLab", _listener(JUPYTER_PORT, "/api", "version", "JupyterLab"))
+    )
+    checks.append(
+        port(
+            PRACTICE_PORT,
+            "the practice server",
+            _listener(PRACTICE_PORT, "/health", "", "the practice server"),
+            "stop the other program; or: make practice ARGS='--port 8751', and set"
+            " COURSE_PRACTICE_URL=http://127.0.0.1:8751",
+        )
+    )
     checks.append(_recordings())
     return checks
 
@@ -219,8 +323,12 @@ def examine(live: bool = False) -> list[Check]:
 def _packages(installed: dict[str, str], python: str) -> Check:
     found = _compare(installed, python) if "packaging" in installed else None
     if found is None or not (found.ok or _in_environment()):
-        return Check("packages", False, f"{python} lacks what the course needs; the course's own Python lies in .venv",
-                     "make lab, which builds it; then: make doctor   (without make: see CONTRIBUTING.md)")
+        return Check(
+            "packages",
+            False,
+            f"{python} lacks what the course needs; the course's own Python lies in .venv",
+            "make lab, which builds it; then: make doctor   (without make: see CONTRIBUTING.md)",
+        )
     return found
 
 
@@ -237,12 +345,19 @@ def _compare(installed: dict[str, str], python: str) -> Check:
     try:
         return packages_in_range(importlib.metadata.requires(DISTRIBUTION) or [], installed, python)
     except importlib.metadata.PackageNotFoundError:
-        return Check("packages", False, f"{DISTRIBUTION} is not installed", "run the notebook's first cell, which installs it")
+        return Check(
+            "packages",
+            False,
+            f"{DISTRIBUTION} is not installed",
+            "run the notebook's first cell, which installs it",
+        )
 
 
 def _brings_its_own() -> bool:
     """Conda, Binder and Colab have versions of their own; there the ranges of pyproject.toml count, not the lock."""
-    return (Path(sys.prefix) / "conda-meta").exists() or bool(importlib.util.find_spec("google") and importlib.util.find_spec("google.colab"))
+    return (Path(sys.prefix) / "conda-meta").exists() or bool(
+        importlib.util.find_spec("google") and importlib.util.find_spec("google.colab")
+    )
 
 
 def _in_environment() -> bool:
@@ -260,7 +375,10 @@ def _kernel_argv() -> list[str] | None:
 
 
 def _front_end() -> str | None:
-    file = Path(sys.prefix) / "share/jupyter/labextensions/@jupyter-widgets/jupyterlab-manager/package.json"
+    file = (
+        Path(sys.prefix)
+        / "share/jupyter/labextensions/@jupyter-widgets/jupyterlab-manager/package.json"
+    )
     return json.loads(file.read_text(encoding="utf-8"))["version"] if file.exists() else None
 
 
@@ -310,7 +428,12 @@ def _recordings() -> Check:
     try:
         from helpers.replay import check
     except ImportError as error:
-        return Check("recordings", False, f"cannot be read until the packages are right ({error})", "see packages above")
+        return Check(
+            "recordings",
+            False,
+            f"cannot be read until the packages are right ({error})",
+            "see packages above",
+        )
     return recordings({file.name: check(file) for file in sorted(folder.glob("*.json"))})
 
 
@@ -325,13 +448,17 @@ def _pins(lock: str):
     """(name, version) of the lock's lines that count on this machine."""
     from packaging.markers import Marker
 
-    for name, version, marker in re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)(?: ; (.+?))?(?: \\)?$", lock, re.MULTILINE):
+    for name, version, marker in re.findall(
+        r"^([A-Za-z0-9._-]+)==([^\s;]+)(?: ; (.+?))?(?: \\)?$", lock, re.MULTILINE
+    ):
         if not marker or Marker(marker).evaluate():
             yield _normal(name), version
 
 
 def _some(lines: list[str], most: int = 4) -> str:
-    return "; ".join(lines[:most]) + (f"; and {len(lines) - most} more" if len(lines) > most else "")
+    return "; ".join(lines[:most]) + (
+        f"; and {len(lines) - most} more" if len(lines) > most else ""
+    )
 
 
 def _as_typed(executable: str) -> str:
@@ -346,17 +473,29 @@ def report(checks: list[Check]) -> str:
     wide = max(len(check.name) for check in checks)
     lines = []
     for check in checks:
-        lines.append(f"{'ok   ' if check.ok else 'WRONG'}  {check.name.ljust(wide)}  {check.detail}")
+        lines.append(
+            f"{'ok   ' if check.ok else 'WRONG'}  {check.name.ljust(wide)}  {check.detail}"
+        )
         if not check.ok:
             lines.append(f"       {' ' * wide}  mend it: {check.cure}")
     wrong = sum(not check.ok for check in checks)
-    lines.append("Everything is ready: make lab" if not wrong else f"{wrong} thing(s) to mend. Commands are typed in the course's folder.")
+    lines.append(
+        "Everything is ready: make lab"
+        if not wrong
+        else f"{wrong} thing(s) to mend. Commands are typed in the course's folder."
+    )
     return "\n".join(lines)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m helpers.doctor", description="Is this machine ready for the course?")
-    parser.add_argument("--live", action="store_true", help="also ask Hugging Face, once, whether your token may make calls")
+    parser = argparse.ArgumentParser(
+        prog="python -m helpers.doctor", description="Is this machine ready for the course?"
+    )
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="also ask Hugging Face, once, whether your token may make calls",
+    )
     checks = examine(parser.parse_args(arguments).live)
     print(report(checks))
     return 0 if all(check.ok for check in checks) else 1

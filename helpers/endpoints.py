@@ -46,8 +46,16 @@ class Workload:
     at_once: int = 8
 
     def __post_init__(self):
-        if not (self.requests >= 0 and self.seconds > 0 and self.at_once > 0 and 0 <= self.idle_hours < 24):
-            raise ValueError(f"{self}: requests must be 0 or more, seconds and at_once more than 0, idle_hours from 0 to less than 24")
+        if not (
+            self.requests >= 0
+            and self.seconds > 0
+            and self.at_once > 0
+            and 0 <= self.idle_hours < 24
+        ):
+            raise ValueError(
+                f"{self}: requests must be 0 or more, seconds and at_once more than 0, idle_hours"
+                " from 0 to less than 24"
+            )
 
     @property
     def awake_hours(self) -> float:
@@ -86,28 +94,46 @@ class Workload:
         at = self.awake_hours * hour / cost if cost else math.inf
         return at if at <= self.capacity else None
 
-    def advise(self, model: Model, hour: float, served: bool = True, own_hardware: bool = False) -> "Advice":
+    def advise(
+        self, model: Model, hour: float, served: bool = True, own_hardware: bool = False
+    ) -> "Advice":
         """Serverless or an endpoint, with the reasons in the order in which they count.
 
         served : some provider serves the model. own_hardware : a contract or a law forbids sharing machines, or fixes the region.
         """
-        serverless, endpoint, at = self.serverless(model), self.endpoint(hour), self.break_even(model, hour)
+        serverless, endpoint, at = (
+            self.serverless(model),
+            self.endpoint(hour),
+            self.break_even(model, hour),
+        )
         reasons = []
         if not served:
             reasons.append("No provider serves this model, so serverless is not on offer.")
         if own_hardware:
-            reasons.append("The machine or its region must be yours alone; a provider chooses both for you.")
+            reasons.append(
+                "The machine or its region must be yours alone; a provider chooses both for you."
+            )
         forced = bool(reasons)
-        reasons.append(f"A day costs ${serverless:,.2f} serverless, ${endpoint:,.2f} on {self.replicas} replica{'s' if self.replicas > 1 else ''} "
-                       f"awake for {self.awake_hours:g} hours.")
+        reasons.append(
+            f"A day costs ${serverless:,.2f} serverless, ${endpoint:,.2f} on {self.replicas}"
+            f" replica{'s' if self.replicas > 1 else ''} awake for {self.awake_hours:g} hours."
+        )
         if at is None:
-            reasons.append(f"There is no break-even: a replica is full at {self.capacity:,.0f} requests a day, "
-                           f"and those cost ${self.capacity * self.request_cost(model):,.2f} serverless.")
+            reasons.append(
+                f"There is no break-even: a replica is full at {self.capacity:,.0f} requests a day,"
+                f" and those cost ${self.capacity * self.request_cost(model):,.2f} serverless."
+            )
         else:
-            reasons.append(f"Break-even is at {at:,.0f} requests a day for each replica; you have {self.requests / self.replicas:,.0f}.")
+            reasons.append(
+                f"Break-even is at {at:,.0f} requests a day for each replica; you have"
+                f" {self.requests / self.replicas:,.0f}."
+            )
         choice = "endpoint" if forced or endpoint < serverless else "serverless"
         if choice == "endpoint" and self.idle_hours:
-            reasons.append("Those hours of sleep are paid for by whoever calls first afterwards: 503, or a long wait.")
+            reasons.append(
+                "Those hours of sleep are paid for by whoever calls first afterwards: 503, or a"
+                " long wait."
+            )
         if choice == "endpoint" and self.replicas == 1:
             reasons.append("One replica is no spare: if people wait for the answers, take two.")
         if choice == "serverless" and endpoint < 2 * serverless:
@@ -123,7 +149,12 @@ class Advice:
     reasons: list[str]
 
     def __str__(self) -> str:
-        return "\n".join([{"serverless": "Stay serverless.", "endpoint": "Rent an endpoint."}[self.choice], *(f"- {reason}" for reason in self.reasons)])
+        return "\n".join(
+            [
+                {"serverless": "Stay serverless.", "endpoint": "Rent an endpoint."}[self.choice],
+                *(f"- {reason}" for reason in self.reasons),
+            ]
+        )
 
 
 # ---- a day with scale to zero ------------------------------------------------------------------------------------
@@ -146,7 +177,12 @@ class Day:
     waited: int = field(init=False)
 
     def __post_init__(self):
-        spans, waited, up, until = [], 0, 0.0, -math.inf       # `up`: when the replica is there; `until`: when it goes
+        spans, waited, up, until = (
+            [],
+            0,
+            0.0,
+            -math.inf,
+        )  # `up`: when the replica is there; `until`: when it goes
         if self.timeout is None:
             spans.append((0.0, float(MINUTES_A_DAY), "awake"))
         else:
@@ -157,7 +193,11 @@ class Day:
                 waited += at < up
                 until = max(at, up) + self.timeout
                 spans[-1] = (spans[-1][0], until, "awake")
-        spans = [(begin, min(end, MINUTES_A_DAY), state) for begin, end, state in spans if begin < MINUTES_A_DAY]
+        spans = [
+            (begin, min(end, MINUTES_A_DAY), state)
+            for begin, end, state in spans
+            if begin < MINUTES_A_DAY
+        ]
         object.__setattr__(self, "spans", spans)
         object.__setattr__(self, "waited", waited)
 
@@ -180,7 +220,9 @@ class NotAgreed(RuntimeError):
 
 def dollars(amount: float) -> str:
     """$0.80, $5.00, but $0.067: cents, unless that hides something."""
-    return f"${amount:.2f}" if math.isclose(round(amount, 2), amount, rel_tol=1e-9) else f"${amount:g}"
+    return (
+        f"${amount:.2f}" if math.isclose(round(amount, 2), amount, rel_tol=1e-9) else f"${amount:g}"
+    )
 
 
 def confirm(session, what: str, hour: float, agreed: float | None = None) -> None:
@@ -192,11 +234,17 @@ def confirm(session, what: str, hour: float, agreed: float | None = None) -> Non
     """
     number = isinstance(agreed, (int, float)) and not isinstance(agreed, bool)
     if session.mode != "live":
-        print(f"{session.mode.capitalize()}: nothing is rented. Live, {what} would cost {dollars(hour)} an hour.")
+        print(
+            f"{session.mode.capitalize()}: nothing is rented. Live, {what} would cost"
+            f" {dollars(hour)} an hour."
+        )
     elif not number or not math.isclose(agreed, hour, rel_tol=1e-9):
         asked = f"you agreed to {dollars(agreed)}" if number else "nobody has agreed to that"
-        raise NotAgreed(f"Live: {what} costs {dollars(hour)} an hour from the moment it starts, and {asked}. Nothing was created. "
-                        f"To go on, set AGREED = {hour:g} and run this cell again; to spend nothing, switch back to Replay.")
+        raise NotAgreed(
+            f"Live: {what} costs {dollars(hour)} an hour from the moment it starts, and {asked}."
+            f" Nothing was created. To go on, set AGREED = {hour:g} and run this cell again; to"
+            " spend nothing, switch back to Replay."
+        )
     else:
         print(f"Live: {what}, {dollars(hour)} an hour, paid by you.")
 
@@ -211,32 +259,65 @@ class Table:
         self.headings, self.rows = list(headings), [[str(cell) for cell in row] for row in rows]
 
     def __repr__(self) -> str:
-        if len(self.headings) > 3 or any(len(cell) > 40 for row in self.rows for cell in row):      # too wide for columns
-            return "\n\n".join("\n".join(f"{name}: {cell}" for name, cell in zip(self.headings, row)) for row in self.rows)
+        if len(self.headings) > 3 or any(
+            len(cell) > 40 for row in self.rows for cell in row
+        ):  # too wide for columns
+            return "\n\n".join(
+                "\n".join(f"{name}: {cell}" for name, cell in zip(self.headings, row))
+                for row in self.rows
+            )
         lines = [self.headings, *self.rows]
         widths = [max(len(line[i]) for line in lines) for i in range(len(self.headings))]
-        return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
+            for line in lines
+        )
 
     def _repr_html_(self) -> str:
         def cells(tag: str, row: list[str]) -> str:
             wrap = ["normal" if len(cell) > 12 else "nowrap" for cell in row]
-            return "".join(f"<{tag} style='text-align:left;vertical-align:top;white-space:{how}'>{html.escape(cell)}</{tag.split()[0]}>"
-                           for cell, how in zip(row, wrap))
+            return "".join(
+                f"<{tag}"
+                f" style='text-align:left;vertical-align:top;white-space:{how}'>{html.escape(cell)}</{tag.split()[0]}>"
+                for cell, how in zip(row, wrap)
+            )
 
-        head, body = cells('th scope="col"', self.headings), "".join(f"<tr>{cells('td', row)}</tr>" for row in self.rows)
+        head, body = (
+            cells('th scope="col"', self.headings),
+            "".join(f"<tr>{cells('td', row)}</tr>" for row in self.rows),
+        )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def compared(model: Model, hardware) -> Table:
     """The two ways side by side, each line with the day it was documented. hardware : an InferenceEndpointHardware."""
     # No dollar signs: notebooks take what stands between two of them for mathematics.
-    price = ", ".join(f"{name} {value:g}" for name, value in model.price.items() if isinstance(value, (int, float)))
-    today = ["price of the examples here", f"{price} {model.price['unit']}",
-             f"{hardware.price_per_hour:g} USD an hour for {hardware.instance_type} {hardware.instance_size}", model.price["date"]]
-    rows = [[row["what"], row["serverless"], row["endpoint"], row["date"]] for row in facts["compared"]]
-    return Table(["what", "serverless (Inference Providers)", "an endpoint of your own", "as of"], [rows[0], today, *rows[1:]])
+    price = ", ".join(
+        f"{name} {value:g}"
+        for name, value in model.price.items()
+        if isinstance(value, (int, float))
+    )
+    today = [
+        "price of the examples here",
+        f"{price} {model.price['unit']}",
+        (
+            f"{hardware.price_per_hour:g} USD an hour for {hardware.instance_type}"
+            f" {hardware.instance_size}"
+        ),
+        model.price["date"],
+    ]
+    rows = [
+        [row["what"], row["serverless"], row["endpoint"], row["date"]] for row in facts["compared"]
+    ]
+    return Table(
+        ["what", "serverless (Inference Providers)", "an endpoint of your own", "as of"],
+        [rows[0], today, *rows[1:]],
+    )
 
 
 def corrected() -> Table:
     """What older tutorials say, and what is documented."""
-    return Table(["older tutorials say", "documented", "as of"], [[row["older"], row["now"], row["date"]] for row in facts["corrected"]])
+    return Table(
+        ["older tutorials say", "documented", "as of"],
+        [[row["older"], row["now"], row["date"]] for row in facts["corrected"]],
+    )

@@ -80,20 +80,30 @@ class Progress:
                 kept = f"It is kept as {aside.name}; y"
             except OSError:
                 kept = "Y"
-            print(f"Your progress in {self.path.name} could not be read ({error}). {kept}our progress starts anew.")
+            print(
+                f"Your progress in {self.path.name} could not be read ({error}). {kept}our progress"
+                " starts anew."
+            )
             return {}
 
     def _write(self) -> None:
         try:
-            everything = self._read() | {self.exercise: self.tasks}     # another notebook may have written since
+            everything = self._read() | {
+                self.exercise: self.tasks
+            }  # another notebook may have written since
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name, suffix=".part")
+            handle, temporary = tempfile.mkstemp(
+                dir=self.path.parent, prefix=self.path.name, suffix=".part"
+            )
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 json.dump(everything, file, indent=1, sort_keys=True)
             os.replace(temporary, self.path)
         except OSError as error:
             if not self._told:
-                print(f"Your progress cannot be kept in {self.path.name} ({error.strerror or error}). Everything else works.")
+                print(
+                    f"Your progress cannot be kept in {self.path.name} ({error.strerror or error})."
+                    " Everything else works."
+                )
             self._told = True
 
 
@@ -102,10 +112,14 @@ def _expect_progress(everything: object) -> None:
     if not isinstance(everything, dict):
         raise ValueError("it is not a JSON object")
     for exercise, tasks in everything.items():
-        if not isinstance(tasks, dict) or not all(isinstance(facts, dict) for facts in tasks.values()):
+        if not isinstance(tasks, dict) or not all(
+            isinstance(facts, dict) for facts in tasks.values()
+        ):
             raise ValueError(f"the entry {exercise!r} is damaged")
         for facts in tasks.values():
-            if not isinstance(facts.get("hints", 0), int) or not isinstance(facts.get("answers", {}), dict):
+            if not isinstance(facts.get("hints", 0), int) or not isinstance(
+                facts.get("answers", {}), dict
+            ):
                 raise ValueError(f"the entry {exercise!r} is damaged")
 
 
@@ -129,7 +143,9 @@ class Card:
         if isinstance(task, Task):
             self._functions[number] = function
             verdict = self.check(number, function)
-            text = f"{self.title(number)}\n{verdict}" + ("" if verdict.ok else f"\n{self._how_to_get_hints(number)}")
+            text = f"{self.title(number)}\n{verdict}" + (
+                "" if verdict.ok else f"\n{self._how_to_get_hints(number)}"
+            )
         else:
             verdict = None
             text = f"{self.title(number)}\n{self._questions(number)}"
@@ -140,7 +156,11 @@ class Card:
         task = self._task(number, Task)
         function = self._current(number) if function is None else function
         if function is None:
-            return Verdict(False, f"There is no function `{task.name}` yet. Run the cell that defines it, then check again.")
+            return Verdict(
+                False,
+                f"There is no function `{task.name}` yet. Run the cell that defines it, then check"
+                " again.",
+            )
         verdict = task.judge(function)
         if verdict.ok and "done" not in self._progress.of(number):
             self._progress.note(number, done=date.today().isoformat())
@@ -192,9 +212,18 @@ class Card:
 
     def answers(self, number: int) -> dict[str, str]:
         """The letters chosen so far: {"1": "b", …}. Letters that a question does not offer any more are left out."""
-        questions, kept = self._task(number, Quiz).questions, self._progress.of(number).get("answers", {})
-        offered = {str(i): "abcdefgh"[: len(question.choices)] for i, question in enumerate(questions, 1)}
-        return {i: letter for i, letter in kept.items() if isinstance(letter, str) and len(letter) == 1 and letter in offered.get(i, "")}
+        questions, kept = (
+            self._task(number, Quiz).questions,
+            self._progress.of(number).get("answers", {}),
+        )
+        offered = {
+            str(i): "abcdefgh"[: len(question.choices)] for i, question in enumerate(questions, 1)
+        }
+        return {
+            i: letter
+            for i, letter in kept.items()
+            if isinstance(letter, str) and len(letter) == 1 and letter in offered.get(i, "")
+        }
 
     def done(self, number: int) -> bool:
         return "done" in self._progress.of(number)
@@ -202,10 +231,15 @@ class Card:
     def progress_text(self) -> str:
         numbers = range(1, len(self.tasks) + 1)
         lines = [f"[{'x' if self.done(i) else ' '}] {self.title(i)}" for i in numbers]
-        return "\n".join([f"{self.name}: {sum(map(self.done, numbers))} of {len(self.tasks)} done", *lines])
+        return "\n".join(
+            [f"{self.name}: {sum(map(self.done, numbers))} of {len(self.tasks)} done", *lines]
+        )
 
     def __repr__(self) -> str:
-        return f"<the card of exercise {self.name}, {len(self.tasks)} tasks: card.task(1, …), card.hint(1), card.progress()>"
+        return (
+            f"<the card of exercise {self.name}, {len(self.tasks)} tasks: card.task(1, …),"
+            " card.hint(1), card.progress()>"
+        )
 
     # ---- inside ----
 
@@ -214,33 +248,55 @@ class Card:
             raise ValueError(f"this exercise has the tasks 1 to {len(self.tasks)}, no {number!r}")
         task = self.tasks[number - 1]
         if not isinstance(task, kind):
-            raise ValueError(f"task {number} is a quiz: use card.answer({number}, question=1, choice=\"a\")" if isinstance(task, Quiz)
-                             else f"task {number} is not a quiz: use card.task({number}, {task.name})")
+            raise ValueError(
+                f'task {number} is a quiz: use card.answer({number}, question=1, choice="a")'
+                if isinstance(task, Quiz)
+                else f"task {number} is not a quiz: use card.task({number}, {task.name})"
+            )
         return task
 
     def _current(self, number: int) -> Callable | None:
         """The function as the notebook defines it now; outside a notebook, the one that was passed last."""
         shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
         name = self.tasks[number - 1].name
-        return shell.user_ns[name] if shell is not None and name in shell.user_ns else self._functions.get(number)
+        return (
+            shell.user_ns[name]
+            if shell is not None and name in shell.user_ns
+            else self._functions.get(number)
+        )
 
     def _right(self, number: int) -> list[str]:
         questions = self.tasks[number - 1].questions
-        return [i for i, letter in self.answers(number).items() if questions[int(i) - 1].judge(letter).ok]
+        return [
+            i
+            for i, letter in self.answers(number).items()
+            if questions[int(i) - 1].judge(letter).ok
+        ]
 
     def _how_to_get_hints(self, number: int) -> str:
-        return f"Stuck? card.hint({number}) prints the next of {len(self.tasks[number - 1].hints)} hints."
+        return (
+            f"Stuck? card.hint({number}) prints the next of {len(self.tasks[number - 1].hints)}"
+            " hints."
+        )
 
     def _questions(self, number: int) -> str:
         lines = []
         for i, question in enumerate(self.tasks[number - 1].questions, 1):
-            lines += [f"{i}. {question.text}", *(f"   {letter}) {choice.text}" for letter, choice in zip("abcdefgh", question.choices))]
-        return "\n".join([*lines, f"To answer: card.answer({number}, question=1, choice=\"a\")"])
+            lines += [
+                f"{i}. {question.text}",
+                *(
+                    f"   {letter}) {choice.text}"
+                    for letter, choice in zip("abcdefgh", question.choices)
+                ),
+            ]
+        return "\n".join([*lines, f'To answer: card.answer({number}, question=1, choice="a")'])
 
     def _view(self, number: int, verdict: Verdict | None):
         from helpers.card import QuizView, TaskView
 
-        self._views[number] = QuizView(self, number) if verdict is None else TaskView(self, number, verdict)
+        self._views[number] = (
+            QuizView(self, number) if verdict is None else TaskView(self, number, verdict)
+        )
         return self._views[number].widget
 
     def _refresh(self, number: int) -> None:
@@ -258,7 +314,11 @@ def _show(text: str, make_widget: Callable) -> None:
     data = {"text/plain": text}
     try:
         widget = make_widget()
-        data["application/vnd.jupyter.widget-view+json"] = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
-    except ImportError:                     # no ipywidgets here: the text says it all
+        data["application/vnd.jupyter.widget-view+json"] = {
+            "version_major": 2,
+            "version_minor": 0,
+            "model_id": widget.model_id,
+        }
+    except ImportError:  # no ipywidgets here: the text says it all
         pass
     display(data, raw=True)

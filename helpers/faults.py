@@ -22,7 +22,18 @@ from helpers.clock import EPOCH, ScaledClock, VirtualClock
 from helpers.log import Entry, Log
 from helpers.replay import key
 from helpers.trouble import (  # noqa: F401 (some are only passed on: a lesson imports all it needs from here)
-    BREAKS, FAULTS, IN_STREAM, ColdStart, Fault, FixedWindow, Ruling, ScaledToZero, TokenBucket, Trouble, fault)
+    BREAKS,
+    FAULTS,
+    IN_STREAM,
+    ColdStart,
+    Fault,
+    FixedWindow,
+    Ruling,
+    ScaledToZero,
+    TokenBucket,
+    Trouble,
+    fault,
+)
 
 
 @dataclass(frozen=True)
@@ -36,8 +47,18 @@ class Moment:
     note: str
 
 
-def outage(rate_limit=None, cold_start=None, errors=None, drop_stream_after=None, *, error_in_stream_after=None,
-           latency=None, seed: int = 0, speed: float | None = None, hub: bool = False) -> "Outage":
+def outage(
+    rate_limit=None,
+    cold_start=None,
+    errors=None,
+    drop_stream_after=None,
+    *,
+    error_in_stream_after=None,
+    latency=None,
+    seed: int = 0,
+    speed: float | None = None,
+    hub: bool = False,
+) -> "Outage":
     """Trouble for every request inside the `with`; outside nothing has changed.
 
     rate_limit : a FixedWindow or TokenBucket; (20, 300) is short for FixedWindow(20, 300); a list for several at once.
@@ -54,7 +75,9 @@ def outage(rate_limit=None, cold_start=None, errors=None, drop_stream_after=None
     A request that is refused uses up no recorded answer, and the same request gets the same answer each time.
     Raises RuntimeError if nothing answers requests yet, or another outage is on; ValueError for settings that make no sense.
     """
-    trouble = Trouble(rate_limit, cold_start, errors, drop_stream_after, error_in_stream_after, latency, seed)
+    trouble = Trouble(
+        rate_limit, cold_start, errors, drop_stream_after, error_in_stream_after, latency, seed
+    )
     return Outage(trouble, VirtualClock() if speed is None else ScaledClock(speed), hub)
 
 
@@ -72,7 +95,10 @@ class Outage:
     def __enter__(self) -> "Outage":
         self.inner = wire.current()
         if self.inner is None:
-            raise RuntimeError('nothing answers requests yet: run `session = start("…")` first, then `with outage(…)`')
+            raise RuntimeError(
+                'nothing answers requests yet: run `session = start("…")` first, then `with'
+                " outage(…)`"
+            )
         self.clock.__enter__()
         wire.install(self)
         return self
@@ -83,7 +109,10 @@ class Outage:
 
     def timeline(self) -> list[Moment]:
         """One Moment for each request, in the order of sending."""
-        return [Moment(at, entry.seconds or 0.0, worker, entry.status or 0, entry.note) for entry, at, worker in self._moments]
+        return [
+            Moment(at, entry.seconds or 0.0, worker, entry.status or 0, entry.note)
+            for entry, at, worker in self._moments
+        ]
 
     # ---- a request (called by helpers.wire) ----
 
@@ -93,8 +122,13 @@ class Outage:
         self.clock.join()
         now = self.clock.time()
         body = _json(request.content)
-        ruling = self.trouble.rule(now, EPOCH + now, stream=bool(body.get("stream")), model=str(body.get("model", "")),
-                                   patience=_number(request.headers.get("x-scale-up-timeout")))
+        ruling = self.trouble.rule(
+            now,
+            EPOCH + now,
+            stream=bool(body.get("stream")),
+            model=str(body.get("model", "")),
+            patience=_number(request.headers.get("x-scale-up-timeout")),
+        )
         with self._lock:
             entry, plan = self._answer(request, ruling)
             entry.at = datetime.fromtimestamp(EPOCH + now, timezone.utc)
@@ -106,12 +140,20 @@ class Outage:
             self._moments.append((entry, now, self._workers.setdefault(_who(), len(self._workers))))
         return plan
 
-    def _answer(self, request: httpx2.Request, ruling: Ruling) -> tuple[Entry, wire.Answer | wire.Forward]:
+    def _answer(
+        self, request: httpx2.Request, ruling: Ruling
+    ) -> tuple[Entry, wire.Answer | wire.Forward]:
         """What comes back, and its row in the session's log."""
         log = getattr(self.inner, "log", None)
         rows = [] if log is None else log.entries
-        entry = Entry(len(self.log if log is None else rows) + 1, request.method, str(request.url), request.content, getattr(self.inner, "mode", "replay"),
-                      answered_by="the fault lab")
+        entry = Entry(
+            len(self.log if log is None else rows) + 1,
+            request.method,
+            str(request.url),
+            request.content,
+            getattr(self.inner, "mode", "replay"),
+            answered_by="the fault lab",
+        )
         if ruling.status is not None:
             rows.append(entry)
             return entry, _refusal(ruling)
@@ -133,7 +175,12 @@ class Outage:
         asked = key(new.method, new.url, new.content)
         if asked not in self._answers:
             for row in reversed(rows):
-                if row.status == 200 and not row.note and row.answer.chunks and key(row.method, row.url, row.content) == asked:
+                if (
+                    row.status == 200
+                    and not row.note
+                    and row.answer.chunks
+                    and key(row.method, row.url, row.content) == asked
+                ):
                     self._answers[asked] = row.answer, row.answered_by
                     break
         return self._answers.get(asked)
@@ -155,14 +202,21 @@ class Outage:
         first = plan.chunks[0][0] if len(plan.chunks) == 1 else plan.headers_at
         limit = (request.extensions.get("timeout") or {}).get("read")
         if limit is not None and first > limit:
-            entry.note = "; ".join(filter(None, [entry.note, f"the client gave up after {limit:g} s"]))
+            entry.note = "; ".join(
+                filter(None, [entry.note, f"the client gave up after {limit:g} s"])
+            )
             return wire.Answer(0, {}, [], limit, httpx2.ReadTimeout("The read operation timed out"))
         return plan
 
 
 def _refusal(ruling: Ruling) -> wire.Answer:
     if ruling.status:
-        return wire.Answer(ruling.status, ruling.headers, [(ruling.seconds, json.dumps(ruling.body).encode())], ruling.seconds)
+        return wire.Answer(
+            ruling.status,
+            ruling.headers,
+            [(ruling.seconds, json.dumps(ruling.body).encode())],
+            ruling.seconds,
+        )
     return wire.Answer(0, {}, [], ruling.seconds, copy(BREAKS[ruling.breaks]))
 
 
@@ -173,7 +227,12 @@ def _troubled(plan: wire.Answer, ruling: Ruling, entry: Entry) -> wire.Answer:
     chunks, first = plan.chunks, plan.chunks[0][0] if plan.chunks else plan.headers_at
     shift = ruling.held + (0.0 if ruling.latency is None else ruling.latency - first)
     chunks = [(round(seconds + shift, 6), chunk) for seconds, chunk in chunks]
-    plan = replace(plan, headers={**plan.headers, **ruling.headers}, chunks=chunks, headers_at=max(0.0, min(plan.headers_at + shift, first + shift)))
+    plan = replace(
+        plan,
+        headers={**plan.headers, **ruling.headers},
+        chunks=chunks,
+        headers_at=max(0.0, min(plan.headers_at + shift, first + shift)),
+    )
     after = ruling.drop_after if ruling.drop_after is not None else ruling.error_after
     if after is None or plan.status != 200:
         return plan

@@ -14,9 +14,15 @@ import sys
 import types
 
 NAMES = {"numpy": "NumPy", "PIL": "Pillow", "matplotlib": "Matplotlib"}
-PACKAGES = {"numpy": "numpy", "PIL": "pillow", "matplotlib": "matplotlib",      # what is fetched for which module
-            "openai": "openai", "pydantic": "pydantic", "stamina": "stamina"}   # these from the site itself
-LONGEST = 60                                # seconds that one of them may take to come
+PACKAGES = {
+    "numpy": "numpy",
+    "PIL": "pillow",
+    "matplotlib": "matplotlib",  # what is fetched for which module
+    "openai": "openai",
+    "pydantic": "pydantic",
+    "stamina": "stamina",
+}  # these from the site itself
+LONGEST = 60  # seconds that one of them may take to come
 
 _gave_up: set[str] = set()
 
@@ -39,11 +45,15 @@ def fetch(module: str, package: str | None = None) -> bool:
 
     if module in sys.modules:
         return not isinstance(sys.modules[module], _StandIn)
-    if module in _gave_up or not can_run_sync() or (module in NAMES and isinstance(sys.modules.get("numpy"), _StandIn)):
+    if (
+        module in _gave_up
+        or not can_run_sync()
+        or (module in NAMES and isinstance(sys.modules.get("numpy"), _StandIn))
+    ):
         return False
     try:
         run_sync(_loaded_or_late(package or module))
-    except Exception:                           # a JsException; what counts is whether the module is there now
+    except Exception:  # a JsException; what counts is whether the module is there now
         pass
     importlib.invalidate_caches()
     if importlib.machinery.PathFinder.find_spec(module) is None:
@@ -62,9 +72,9 @@ def teach_hub() -> None:
 
     def version(package: str) -> str:
         if package in modules and _runtime._package_versions.get(package, "N/A") == "N/A":
-            _runtime._package_versions.pop(package, None)       # it keeps "not installed" for good
+            _runtime._package_versions.pop(package, None)  # it keeps "not installed" for good
             if not fetch(modules[package], package) and package == "numpy":
-                raise absent("numpy")       # its own advice is to install it
+                raise absent("numpy")  # its own advice is to install it
         return theirs(package)
 
     version.fetches = True
@@ -81,22 +91,33 @@ def _loaded_or_late(package: str):
     def silent(_text):
         """What went wrong is said where the package is missed."""
 
-    late = Promise.new(create_once_callable(lambda resolve, _reject: setTimeout(resolve, 1000 * LONGEST)))
-    return Promise.race(to_js([loadPackage(package, messageCallback=silent, errorCallback=silent), late]))
+    late = Promise.new(
+        create_once_callable(lambda resolve, _reject: setTimeout(resolve, 1000 * LONGEST))
+    )
+    return Promise.race(
+        to_js([loadPackage(package, messageCallback=silent, errorCallback=silent), late])
+    )
 
 
 def absent(module: str) -> ModuleNotFoundError:
     """The error that says what is missing and what to do."""
     name = NAMES[module]
-    return ModuleNotFoundError(f"This needs {name}, which a browser tab fetches from Pyodide's own site, and it could not be fetched. "
-                               f"Cells without {name} work all the same. When the network is back: restart the kernel, and run again.", name=module)
+    return ModuleNotFoundError(
+        f"This needs {name}, which a browser tab fetches from Pyodide's own site, and it could not"
+        f" be fetched. Cells without {name} work all the same. When the network is back: restart"
+        " the kernel, and run again.",
+        name=module,
+    )
 
 
 def refused(host: str) -> str:
     """What a browser's "Failed to fetch" means, for a request to the real service."""
-    return (f"The browser could not fetch from {host}. Either there is no network, or the service does not let pages of other sites "
-            "ask it (CORS), which nobody can change from here. Live works in JupyterLab on your machine (`make lab`), on Binder and "
-            "on Colab; Replay works here.")
+    return (
+        f"The browser could not fetch from {host}. Either there is no network, or the service does"
+        " not let pages of other sites ask it (CORS), which nobody can change from here. Live"
+        " works in JupyterLab on your machine (`make lab`), on Binder and on Colab; Replay works"
+        " here."
+    )
 
 
 class _Last:
@@ -107,9 +128,13 @@ class _Last:
         root = name.partition(".")[0]
         if root not in PACKAGES:
             return None
-        if name == root and fetch(root, PACKAGES[root]):        # a cell's own imports are fetched before it runs; this one is a module's
+        if name == root and fetch(
+            root, PACKAGES[root]
+        ):  # a cell's own imports are fetched before it runs; this one is a module's
             return importlib.machinery.PathFinder.find_spec(name)
-        if root not in NAMES or root == "matplotlib":       # Matplotlib is missed in one place, which shows a table instead (plotting.py)
+        if (
+            root not in NAMES or root == "matplotlib"
+        ):  # Matplotlib is missed in one place, which shows a table instead (plotting.py)
             return None
         if name == "numpy":
             return importlib.machinery.ModuleSpec(name, _Loader)

@@ -23,7 +23,7 @@ def outdated(modules: Mapping | None = None) -> list[str]:
         try:
             installed = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            continue        # loaded from a folder; there is nothing to compare with
+            continue  # loaded from a folder; there is nothing to compare with
         if loaded != installed:
             found.append(f"{name} {loaded} is loaded, {installed} is installed")
     return found
@@ -32,5 +32,8 @@ def outdated(modules: Mapping | None = None) -> list[str]:
 def refuse_outdated(modules: Mapping | None = None) -> None:
     """Raises ImportError that asks for a restart if a client library was upgraded after it had been imported."""
     if found := outdated(modules):
-        raise ImportError("; ".join(found) + ". Restart the session (on Colab: Runtime > Restart session; in Jupyter: "
-                          "Kernel > Restart Kernel) and run the notebook from the top.")
+        raise ImportError(
+            "; ".join(found)
+            + ". Restart the session (on Colab: Runtime > Restart session; in Jupyter: "
+            "Kernel > Restart Kernel) and run the notebook from the top."
+        )

@@ -23,8 +23,22 @@ from helpers.wire import Answer
 # Access tokens of Hugging Face and of its providers. The last alternative of START is for JSON inside JSON, where a
 # line break before a token is written \n: two characters, the second of them a letter.
 START = r"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt]))"
-TOKEN = re.compile(rf"(?:hf_|{START}(?:api_org_|sk[-_]|gsk_|r8_|tgp_|fw_|csk-|xai-|nvapi-|ghp_))[A-Za-z0-9_-]{{16,}}")
-SIGNS = (b"hf_", b"sk-", b"sk_", b"gsk_", b"r8_", b"tgp_", b"fw_", b"api_org_", b"xai-", b"nvapi-", b"ghp_")
+TOKEN = re.compile(
+    rf"(?:hf_|{START}(?:api_org_|sk[-_]|gsk_|r8_|tgp_|fw_|csk-|xai-|nvapi-|ghp_))[A-Za-z0-9_-]{{16,}}"
+)
+SIGNS = (
+    b"hf_",
+    b"sk-",
+    b"sk_",
+    b"gsk_",
+    b"r8_",
+    b"tgp_",
+    b"fw_",
+    b"api_org_",
+    b"xai-",
+    b"nvapi-",
+    b"ghp_",
+)
 
 
 def mask(text: str) -> str:
@@ -56,7 +70,7 @@ def sse_events(chunks: list[tuple[float, bytes]]) -> list[tuple[float, dict]]:
                 try:
                     found.append((seconds, json.loads(line[5:])))
                 except ValueError:
-                    pass                        # `[DONE]`, or a line that is no JSON
+                    pass  # `[DONE]`, or a line that is no JSON
     return found
 
 
@@ -149,7 +163,9 @@ class Entry:
         """Token counts as the service reports them: prompt_tokens, completion_tokens, total_tokens; {} if it says none."""
         answer = self.response
         bodies = [data for _, data in reversed(self.events)] if answer is None else [answer]
-        return next((body["usage"] for body in bodies if isinstance(body, dict) and body.get("usage")), {})
+        return next(
+            (body["usage"] for body in bodies if isinstance(body, dict) and body.get("usage")), {}
+        )
 
     @property
     def tokens(self) -> int | None:
@@ -159,10 +175,15 @@ class Entry:
     def as_curl(self) -> str:
         """The request as a curl command, with `$HF_TOKEN` where the token belongs."""
         lines = [f"curl -X {self.method} {shlex.quote(self.url)}"]
-        if self.host.endswith(("huggingface.co", "huggingface.cloud")):         # nobody else is to see the token
+        if self.host.endswith(
+            ("huggingface.co", "huggingface.cloud")
+        ):  # nobody else is to see the token
             lines.append('-H "Authorization: Bearer $HF_TOKEN"')
         if self.json is not None:
-            lines += ["-H 'Content-Type: application/json'", "-d " + shlex.quote(json.dumps(self.json, ensure_ascii=False))]
+            lines += [
+                "-H 'Content-Type: application/json'",
+                "-d " + shlex.quote(json.dumps(self.json, ensure_ascii=False)),
+            ]
         return " \\\n  ".join(lines)
 
     def row(self) -> list[str]:
@@ -170,7 +191,16 @@ class Entry:
         took = "" if self.seconds is None else f"{self.seconds:.2f}"
         status = {None: "…", 0: "broken"}.get(self.status, str(self.status))
         who = f"{self.answered_by} ({self.note})".strip() if self.note else self.answered_by
-        return [str(self.number), self.method, self.host, self.path, status, took, str(self.tokens or ""), who]
+        return [
+            str(self.number),
+            self.method,
+            self.host,
+            self.path,
+            status,
+            took,
+            str(self.tokens or ""),
+            who,
+        ]
 
 
 COLUMNS = ["#", "method", "host", "path", "status", "seconds", "tokens", "answered by"]
@@ -209,17 +239,29 @@ class Log:
     def __repr__(self) -> str:
         rows = [COLUMNS, *(entry.row() for entry in self.entries)]
         widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
-        return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+            for row in rows
+        )
 
     def _repr_html_(self) -> str:
         """The same table for the notebook, where each row's JSON body opens when it is clicked."""
         names = [*COLUMNS[:4], "JSON body", *COLUMNS[4:]]
         rows = [[html.escape(cell) for cell in entry.row()] for entry in self.entries]
         rows = [[*row[:4], _body(entry), *row[4:]] for row, entry in zip(rows, self.entries)]
-        style = [f"style='text-align:{'right' if name in RIGHT else 'left'};vertical-align:top'" for name in names]
+        style = [
+            f"style='text-align:{'right' if name in RIGHT else 'left'};vertical-align:top'"
+            for name in names
+        ]
         head = "".join(f"<th scope='col' {how}>{name}</th>" for name, how in zip(names, style))
-        body = "".join("<tr>" + "".join(f"<td {how}>{cell}</td>" for cell, how in zip(row, style)) + "</tr>" for row in rows)
-        return f"<table><caption>Requests of this session</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        body = "".join(
+            "<tr>" + "".join(f"<td {how}>{cell}</td>" for cell, how in zip(row, style)) + "</tr>"
+            for row in rows
+        )
+        return (
+            "<table><caption>Requests of this"
+            f" session</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        )
 
 
 def _body(entry: Entry) -> str:
@@ -228,4 +270,7 @@ def _body(entry: Entry) -> str:
         return ""
     names = ", ".join(entry.json) if isinstance(entry.json, dict) else "a list"
     whole = html.escape(json.dumps(entry.json, ensure_ascii=False, indent=1))
-    return f"<details><summary>{html.escape(names)}</summary><pre style='min-width:22em'>{whole}</pre></details>"
+    return (
+        f"<details><summary>{html.escape(names)}</summary><pre"
+        f" style='min-width:22em'>{whole}</pre></details>"
+    )

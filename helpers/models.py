@@ -29,16 +29,31 @@ class Model:
     against: str
     price: dict = field(default_factory=dict)
 
-    def cost(self, prompt_tokens: int = 0, completion_tokens: int = 0, seconds: float = 0.0, megapixels: float = 0.0) -> float:
+    def cost(
+        self,
+        prompt_tokens: int = 0,
+        completion_tokens: int = 0,
+        seconds: float = 0.0,
+        megapixels: float = 0.0,
+    ) -> float:
         """US dollars for one call, from this row's price: tokens for chat, seconds of compute for hf-inference,
         megapixels for a picture, where a megapixel that was begun counts as a whole one.
 
         Raises ValueError where the registry knows no price for the model.
         """
         if not self.price:
-            raise ValueError(f"models.toml knows no price for {self.id}; add a [{self.name}.price] table with its date")
-        tokens = prompt_tokens * self.price.get("input", 0) + completion_tokens * self.price.get("output", 0)
-        return tokens / 1e6 + seconds * self.price.get("second", 0) + math.ceil(megapixels) * self.price.get("megapixel", 0)
+            raise ValueError(
+                f"models.toml knows no price for {self.id}; add a [{self.name}.price] table with"
+                " its date"
+            )
+        tokens = prompt_tokens * self.price.get("input", 0) + completion_tokens * self.price.get(
+            "output", 0
+        )
+        return (
+            tokens / 1e6
+            + seconds * self.price.get("second", 0)
+            + math.ceil(megapixels) * self.price.get("megapixel", 0)
+        )
 
 
 class Registry:
@@ -82,7 +97,9 @@ class Registry:
         """
         from huggingface_hub import model_info
 
-        mapping = model_info(self[name].id, expand="inferenceProviderMapping").inference_provider_mapping
+        mapping = model_info(
+            self[name].id, expand="inferenceProviderMapping"
+        ).inference_provider_mapping
         return {entry.provider: entry.status for entry in mapping or []}
 
 
@@ -94,9 +111,15 @@ def _row(name: str, row: dict, file: Path) -> Model:
     if missing := [field for field in known if field != "price" and field not in row]:
         raise ValueError(f"{file.name}: [{name}] lacks {', '.join(missing)}")
     if unknown := [field for field in row if field not in known]:
-        raise ValueError(f"{file.name}: [{name}] has {', '.join(unknown)}, which no model has; it may have {', '.join(known)}")
+        raise ValueError(
+            f"{file.name}: [{name}] has {', '.join(unknown)}, which no model has; it may have"
+            f" {', '.join(known)}"
+        )
     if not isinstance(row["verified"], date):
-        raise ValueError(f"{file.name}: [{name}] has verified = {row['verified']!r}; write a date without quotes, 2026-01-31")
+        raise ValueError(
+            f"{file.name}: [{name}] has verified = {row['verified']!r}; write a date without"
+            " quotes, 2026-01-31"
+        )
     return Model(name=name, **row)
 
 

@@ -16,13 +16,18 @@ from collections.abc import Mapping, Sequence
 
 # Okabe and Ito, "Color Universal Design", 2008: told apart with every kind of colour vision.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
-DPI = 144                                   # drawn sharp, shown at 96
-EMPTY_ALT = re.compile(r"(an? |the )?(bar |line )?(figure|plot|chart|graph|image|heatmap|timeline|diagram)\b.{0,25}", re.IGNORECASE)
+DPI = 144  # drawn sharp, shown at 96
+EMPTY_ALT = re.compile(
+    r"(an? |the )?(bar |line )?(figure|plot|chart|graph|image|heatmap|timeline|diagram)\b.{0,25}",
+    re.IGNORECASE,
+)
 
 
 def new_figure(width: float = 7.0, height: float = 3.0, columns: int = 1):
     """(figure, axes) in the course's style, sizes in inches; axes is a list where `columns` > 1. (None, None) without Matplotlib."""
-    if sys.platform == "emscripten":        # a browser tab, where Matplotlib is fetched with the first figure
+    if (
+        sys.platform == "emscripten"
+    ):  # a browser tab, where Matplotlib is fetched with the first figure
         from helpers.fetched import fetch
 
         fetch("matplotlib")
@@ -30,10 +35,16 @@ def new_figure(width: float = 7.0, height: float = 3.0, columns: int = 1):
         import matplotlib
     except ImportError:
         return None, None
-    from matplotlib.figure import Figure    # without pyplot: half the import, and nothing to close
+    from matplotlib.figure import Figure  # without pyplot: half the import, and nothing to close
 
-    with matplotlib.rc_context({"axes.prop_cycle": matplotlib.cycler(color=PALETTE), "axes.spines.top": False,
-                                "axes.spines.right": False, "font.size": 10}):
+    with matplotlib.rc_context(
+        {
+            "axes.prop_cycle": matplotlib.cycler(color=PALETTE),
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "font.size": 10,
+        }
+    ):
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots(1, columns)
     return figure, list(axes) if columns > 1 else axes
@@ -48,7 +59,9 @@ def describe(figure, alt: str):
     """
     alt = " ".join((alt or "").split())
     if len(alt) < 20 or EMPTY_ALT.fullmatch(alt):
-        raise ValueError(f"alt text must state what the figure shows, in a sentence; {alt!r} does not")
+        raise ValueError(
+            f"alt text must state what the figure shows, in a sentence; {alt!r} does not"
+        )
     if figure is None:
         return alt
     figure.alt = alt
@@ -69,17 +82,30 @@ def show(figure, alt: str | None = None, data: Mapping[str, Sequence] | None = N
 
     if alt is None:
         alt = figure if isinstance(figure, str) else getattr(figure, "alt", "")
-    if isinstance(figure, str):             # what `describe` made of it without Matplotlib
+    if isinstance(figure, str):  # what `describe` made of it without Matplotlib
         figure = None
     describe(figure, alt)
     alt = " ".join(alt.split())
     if figure is None:
-        display({"text/plain": alt, "text/html": (table(data) if data else "") + f"<p>{html.escape(alt)}</p>"}, raw=True)
+        display(
+            {
+                "text/plain": alt,
+                "text/html": (table(data) if data else "") + f"<p>{html.escape(alt)}</p>",
+            },
+            raw=True,
+        )
         return
     picture = as_png(figure)
     width = round(figure.get_size_inches()[0] * 96)
-    tag = f"<img alt='{html.escape(alt, quote=True)}' style='max-width:100%' width='{width}' src='data:image/png;base64,{picture}'>"
-    display({"text/plain": alt, "text/html": tag, "image/png": picture}, metadata={"image/png": {"alt": alt}}, raw=True)
+    tag = (
+        f"<img alt='{html.escape(alt, quote=True)}' style='max-width:100%' width='{width}'"
+        f" src='data:image/png;base64,{picture}'>"
+    )
+    display(
+        {"text/plain": alt, "text/html": tag, "image/png": picture},
+        metadata={"image/png": {"alt": alt}},
+        raw=True,
+    )
 
 
 def as_png(figure) -> str:
@@ -92,26 +118,41 @@ def as_png(figure) -> str:
 def table(data: Mapping[str, Sequence]) -> str:
     """{column: values} as an HTML table."""
     head = "".join(f"<th scope='col'>{html.escape(str(name))}</th>" for name in data)
-    rows = "".join("<tr>" + "".join(f"<td>{html.escape(str(value))}</td>" for value in row) + "</tr>" for row in zip(*data.values()))
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(str(value))}</td>" for value in row) + "</tr>"
+        for row in zip(*data.values())
+    )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-def bars(labels: Sequence[str], values: Sequence[float], xlabel: str = "", ylabel: str = "", horizontal: bool = False):
+def bars(
+    labels: Sequence[str],
+    values: Sequence[float],
+    xlabel: str = "",
+    ylabel: str = "",
+    horizontal: bool = False,
+):
     """One bar a label, each with its value written on it."""
     figure, axes = new_figure(height=max(2.2, 0.4 * len(labels)) if horizontal else 3.0)
     if figure is None:
         return None
     drawn = axes.barh(labels, values) if horizontal else axes.bar(labels, values, width=0.6)
     if horizontal:
-        axes.invert_yaxis()                 # the first label on top, as it is read
+        axes.invert_yaxis()  # the first label on top, as it is read
     axes.bar_label(drawn, fmt=lambda value: f"{value:.3g}", padding=2)
     axes.margins(**{"x" if horizontal else "y": 0.12})
     axes.set(xlabel=xlabel, ylabel=ylabel)
     return figure
 
 
-def lines(x: Sequence[float], series: Mapping[str, Sequence[float]], xlabel: str = "", ylabel: str = "",
-          mark: Mapping[str, float] | None = None, log: bool = False):
+def lines(
+    x: Sequence[float],
+    series: Mapping[str, Sequence[float]],
+    xlabel: str = "",
+    ylabel: str = "",
+    mark: Mapping[str, float] | None = None,
+    log: bool = False,
+):
     """Lines over a shared x, named above them; `mark` draws named vertical lines, such as a break-even.
 
     log : both axes are logarithmic, for values from small to huge; all must be greater than 0.
@@ -123,18 +164,32 @@ def lines(x: Sequence[float], series: Mapping[str, Sequence[float]], xlabel: str
         axes.plot(x, values, style, label=name, linewidth=2)
     for name, at in (mark or {}).items():
         axes.axvline(at, color="#666666", linewidth=1)
-        axes.annotate(name, (at, 0.98), xycoords=("data", "axes fraction"), xytext=(4, 0), textcoords="offset points", va="top", color="#444444")
+        axes.annotate(
+            name,
+            (at, 0.98),
+            xycoords=("data", "axes fraction"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="top",
+            color="#444444",
+        )
     axes.set(xlabel=xlabel, ylabel=ylabel)
     if log:
         axes.set(xscale="log", yscale="log", xlim=(min(x), max(x)))
     elif min(min(values) for values in series.values()) >= 0:
-        axes.set_ylim(bottom=0)             # an axis that begins higher makes small differences look large
-    if len(series) > 1:                     # outside: wherever it stood inside, some line would run through it
+        axes.set_ylim(bottom=0)  # an axis that begins higher makes small differences look large
+    if len(series) > 1:  # outside: wherever it stood inside, some line would run through it
         figure.legend(frameon=False, loc="outside upper center", ncols=min(3, len(series)))
     return figure
 
 
-def heatmap(matrix, labels: Sequence[str], columns: Sequence[str] | None = None, low: float | None = None, high: float | None = None):
+def heatmap(
+    matrix,
+    labels: Sequence[str],
+    columns: Sequence[str] | None = None,
+    low: float | None = None,
+    high: float | None = None,
+):
     """A matrix (rows x columns) with every value written in its cell; `low` and `high` fix the ends of the colour scale."""
     columns = labels if columns is None else columns
     figure, axes = new_figure(width=2.5 + 0.8 * len(columns), height=1.2 + 0.55 * len(labels))
@@ -146,13 +201,32 @@ def heatmap(matrix, labels: Sequence[str], columns: Sequence[str] | None = None,
     middle = sum(picture.get_clim()) / 2
     for i, row in enumerate(matrix):
         for j, value in enumerate(row):
-            axes.text(j, i, f"{value:.2f}" if isinstance(value, float) or hasattr(value, "dtype") and value.dtype.kind == "f" else str(value),
-                      ha="center", va="center", color="black" if value > middle else "white")
+            axes.text(
+                j,
+                i,
+                (
+                    f"{value:.2f}"
+                    if isinstance(value, float)
+                    or hasattr(value, "dtype")
+                    and value.dtype.kind == "f"
+                    else str(value)
+                ),
+                ha="center",
+                va="center",
+                color="black" if value > middle else "white",
+            )
     axes.spines[:].set_visible(False)
     return figure
 
 
-def scatter(x: Sequence[float], y: Sequence[float], labels: Sequence[str] = (), groups: Sequence[str] = (), xlabel: str = "", ylabel: str = ""):
+def scatter(
+    x: Sequence[float],
+    y: Sequence[float],
+    labels: Sequence[str] = (),
+    groups: Sequence[str] = (),
+    xlabel: str = "",
+    ylabel: str = "",
+):
     """One point for each pair of x and y, with its label beside it; points of one group share a colour and a shape."""
     figure, axes = new_figure(height=4.2)
     if figure is None:
@@ -160,27 +234,56 @@ def scatter(x: Sequence[float], y: Sequence[float], labels: Sequence[str] = (), 
     groups = list(groups) or [""] * len(x)
     for name, colour, shape in zip(dict.fromkeys(groups), PALETTE, "osD^vPX*"):
         mine = [i for i, group in enumerate(groups) if group == name]
-        axes.scatter([x[i] for i in mine], [y[i] for i in mine], color=colour, marker=shape, label=name, s=45, zorder=2)
+        axes.scatter(
+            [x[i] for i in mine],
+            [y[i] for i in mine],
+            color=colour,
+            marker=shape,
+            label=name,
+            s=45,
+            zorder=2,
+        )
     wide, tall = max(x) - min(x), max(y) - min(y)
     for i, label in enumerate(labels):
         # The lower one of two close points has its label below, or the two would be written over each other.
-        crowded = any(j != i and abs(x[j] - x[i]) < 0.2 * wide and 0 <= y[j] - y[i] < 0.05 * tall for j in range(len(x)))
-        axes.annotate(label, (x[i], y[i]), xytext=(5, -12 if crowded else 4), textcoords="offset points", fontsize=8, color="#444444")
+        crowded = any(
+            j != i and abs(x[j] - x[i]) < 0.2 * wide and 0 <= y[j] - y[i] < 0.05 * tall
+            for j in range(len(x))
+        )
+        axes.annotate(
+            label,
+            (x[i], y[i]),
+            xytext=(5, -12 if crowded else 4),
+            textcoords="offset points",
+            fontsize=8,
+            color="#444444",
+        )
     axes.margins(0.12)
     axes.set(xlabel=xlabel, ylabel=ylabel)
     if any(groups):
-        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=len(set(groups)))
+        axes.legend(
+            frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=len(set(groups))
+        )
     return figure
 
 
-def timeline(moments: Mapping[str, Sequence[float]], xlabel: str = "seconds since the request was sent", groups: Sequence[str] = ()):
+def timeline(
+    moments: Mapping[str, Sequence[float]],
+    xlabel: str = "seconds since the request was sent",
+    groups: Sequence[str] = (),
+):
     """One row a name, one tick for each moment (in seconds): when the pieces of a stream arrived. Rows of one group share a colour."""
     figure, axes = new_figure(height=1.2 + 0.5 * len(moments))
     if figure is None:
         return None
     groups = list(groups) or [""] * len(moments)
     colours = dict(zip(dict.fromkeys(groups), PALETTE))
-    axes.eventplot(list(moments.values()), lineoffsets=range(len(moments)), linelengths=0.6, colors=[colours[group] for group in groups])
+    axes.eventplot(
+        list(moments.values()),
+        lineoffsets=range(len(moments)),
+        linelengths=0.6,
+        colors=[colours[group] for group in groups],
+    )
     axes.set_yticks(range(len(moments)), list(moments))
     axes.invert_yaxis()
     axes.set_xlim(left=0)
@@ -198,9 +301,22 @@ def waits(spans: Mapping[str, Sequence[tuple[float, float, str]]], xlabel: str =
     for i, row in enumerate(spans.values()):
         for start, end, kind in row:
             k = kinds.index(kind)
-            axes.broken_barh([(start, end - start)], (i - 0.35, 0.7), facecolors=PALETTE[k % 8], hatch=hatches[k % 4], edgecolor="white")
-    for k, kind in enumerate(kinds):        # one entry a kind, drawn outside the picture
-        axes.broken_barh([(0, 0)], (0, 0), facecolors=PALETTE[k % 8], hatch=hatches[k % 4], edgecolor="white", label=kind)
+            axes.broken_barh(
+                [(start, end - start)],
+                (i - 0.35, 0.7),
+                facecolors=PALETTE[k % 8],
+                hatch=hatches[k % 4],
+                edgecolor="white",
+            )
+    for k, kind in enumerate(kinds):  # one entry a kind, drawn outside the picture
+        axes.broken_barh(
+            [(0, 0)],
+            (0, 0),
+            facecolors=PALETTE[k % 8],
+            hatch=hatches[k % 4],
+            edgecolor="white",
+            label=kind,
+        )
     axes.set_yticks(range(len(spans)), list(spans))
     axes.invert_yaxis()
     axes.set_xlabel(xlabel)

@@ -20,9 +20,24 @@ from helpers.storage import read, refuse_secrets, write, write_whole
 from helpers.wire import Answer
 
 # Response headers worth keeping: the lessons read them.
-KEEP = ("content-type", "location", "ratelimit", "ratelimit-policy", "retry-after", "retry-after-ms", "x-should-retry",
-        "x-error-code", "x-error-message", "x-request-id", "x-compute-type", "x-compute-time", "x-inference-provider",
-        "x-answered-by", "x-answered-weights", "x-answered-runtime")
+KEEP = (
+    "content-type",
+    "location",
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "retry-after-ms",
+    "x-should-retry",
+    "x-error-code",
+    "x-error-message",
+    "x-request-id",
+    "x-compute-type",
+    "x-compute-time",
+    "x-inference-provider",
+    "x-answered-by",
+    "x-answered-weights",
+    "x-answered-runtime",
+)
 
 
 class Recorder:
@@ -40,17 +55,25 @@ class Recorder:
         self._turns: dict[tuple, list[int]] = {}
         self._lock = threading.Lock()
 
-    def add(self, number: int, method: str, url: str, content: bytes, answer: Answer, answered_by: dict) -> None:
+    def add(
+        self, number: int, method: str, url: str, content: bytes, answer: Answer, answered_by: dict
+    ) -> None:
         """Keep one answer to the `number`-th request of the session. Raises SecretFound rather than keep a token."""
-        refuse_secrets(f"The request to {urlsplit(url).hostname}", url, content.decode("utf-8", "replace"))
+        refuse_secrets(
+            f"The request to {urlsplit(url).hostname}", url, content.decode("utf-8", "replace")
+        )
         kept = self._keep(answer, answered_by)
         asked = key(method, url, content)
         with self._lock:
-            record = self._records.setdefault(asked, {"request": _request(method, url, content), "answers": []})
+            record = self._records.setdefault(
+                asked, {"request": _request(method, url, content), "answers": []}
+            )
             if method == "GET" and urlsplit(url).hostname == "huggingface.co" and record["answers"]:
-                return                                                  # the Hub's look-ups come in any number
+                return  # the Hub's look-ups come in any number
             turns = self._turns.setdefault(asked, [])
-            place = sum(1 for turn in turns if turn < number)           # concurrent answers, in the order of asking
+            place = sum(
+                1 for turn in turns if turn < number
+            )  # concurrent answers, in the order of asking
             turns.insert(place, number)
             record["answers"].insert(place, kept)
             write(self.new, self._in_order())
@@ -58,11 +81,18 @@ class Recorder:
     def _keep(self, answer: Answer, answered_by: dict) -> dict:
         body = b"".join(chunk for _, chunk in answer.chunks)
         headers = {name: answer.headers[name] for name in KEEP if name in answer.headers}
-        said = "".join(_said(event) for _, event in sse_events(answer.chunks))      # a token may come in several pieces
+        said = "".join(
+            _said(event) for _, event in sse_events(answer.chunks)
+        )  # a token may come in several pieces
         refuse_secrets("The answer", body.decode("utf-8", "replace"), said, *headers.values())
         seconds = answer.chunks[-1][0] if answer.chunks else answer.headers_at
-        kept = {"status": answer.status, "seconds": round(seconds, 3), "headers_at": round(answer.headers_at, 3),
-                "headers": headers, "answered_by": answered_by | {"date": datetime.now(timezone.utc).date().isoformat()}}
+        kept = {
+            "status": answer.status,
+            "seconds": round(seconds, 3),
+            "headers_at": round(answer.headers_at, 3),
+            "headers": headers,
+            "answered_by": answered_by | {"date": datetime.now(timezone.utc).date().isoformat()},
+        }
         if "event-stream" in headers.get("content-type", ""):
             kept["stream"] = [[round(seconds, 3), _text(chunk)] for seconds, chunk in answer.chunks]
             return kept
@@ -78,20 +108,33 @@ class Recorder:
     def _keep_file(self, body: bytes, kind: str) -> str:
         """Put a picture beside the recording, named after its content, so that one name never means two pictures."""
         suffix = re.match(r"(?:image|audio|video)/(\w+)", kind)
-        path = self.path.with_suffix("") / f"{hashlib.sha256(body).hexdigest()[:16]}.{suffix[1] if suffix else 'bin'}"
+        path = (
+            self.path.with_suffix("")
+            / f"{hashlib.sha256(body).hexdigest()[:16]}.{suffix[1] if suffix else 'bin'}"
+        )
         if not path.exists() or path.read_bytes() != body:
             write_whole(path, body)
         return path.name
 
     def _in_order(self) -> list[dict]:
         """Known requests in their old order, new ones after; answers that say the same as before stay as they were."""
-        wanted = [k for k in self._old if k in self._records] + [k for k in self._records if k not in self._old]
+        wanted = [k for k in self._old if k in self._records] + [
+            k for k in self._records if k not in self._old
+        ]
         records = []
         for asked in wanted:
             new, old = self._records[asked], self._old.get(asked, {"answers": []})
-            answers = [before if says_the_same(before, answer) else answer
-                       for answer, before in zip(new["answers"], old["answers"])]
-            records.append({"request": new["request"], **old, "answers": answers + new["answers"][len(answers):]})
+            answers = [
+                before if says_the_same(before, answer) else answer
+                for answer, before in zip(new["answers"], old["answers"])
+            ]
+            records.append(
+                {
+                    "request": new["request"],
+                    **old,
+                    "answers": answers + new["answers"][len(answers) :],
+                }
+            )
         return records
 
 
@@ -105,12 +148,19 @@ def _meaning(kept: dict) -> str:
     said["json"] = _timeless(kept.get("json"))
     said["stream"] = _timeless(_events(kept))
     said["by"] = {name: value for name, value in kept["answered_by"].items() if name != "date"}
-    said["headers"] = {n: v for n, v in kept["headers"].items() if n not in ("x-request-id", "x-compute-time", "ratelimit")}
+    said["headers"] = {
+        n: v
+        for n, v in kept["headers"].items()
+        if n not in ("x-request-id", "x-compute-time", "ratelimit")
+    }
     return json.dumps(said, sort_keys=True)
 
 
 def _events(kept: dict) -> list[dict]:
-    pieces = [(0.0, text.encode() if isinstance(text, str) else base64.b64decode(text["base64"])) for _, text in kept.get("stream", [])]
+    pieces = [
+        (0.0, text.encode() if isinstance(text, str) else base64.b64decode(text["base64"]))
+        for _, text in kept.get("stream", [])
+    ]
     return [data for _, data in sse_events(pieces)]
 
 
@@ -121,7 +171,9 @@ def _timeless(value, made_up: bool = False):
     if isinstance(value, dict):
         made_up = made_up or "choices" in value
         moments = {"created", "createdAt", "updatedAt"} | ({"id"} if made_up else set())
-        return {name: _timeless(item, made_up) for name, item in value.items() if name not in moments}
+        return {
+            name: _timeless(item, made_up) for name, item in value.items() if name not in moments
+        }
     return value
 
 
@@ -141,5 +193,5 @@ def _said(event: dict) -> str:
 def _text(chunk: bytes) -> str | dict:
     try:
         return chunk.decode()
-    except UnicodeDecodeError:              # a character cut in two by the network
+    except UnicodeDecodeError:  # a character cut in two by the network
         return {"base64": base64.b64encode(chunk).decode()}

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from helpers.storage import FOLDER, SecretFound, check, chunks, compact, read, write  # noqa: F401 (the file's side, for callers)
+from helpers.storage import (
+    FOLDER,
+    SecretFound,
+    check,
+    chunks,
+    compact,
+    read,
+    write,
+)  # noqa: F401 (the file's side, for callers)
 from helpers.wire import Answer
 
 Key = tuple[str, str, str]
@@ -76,7 +84,7 @@ class Recording:
         self._by_meaning: dict[Key, _Known] = {}
         # In front of it, the very bytes that the clients send for a recorded body: most requests need no parsing.
         self._by_bytes: dict[tuple[str, str, bytes], _Known] = {}
-        for record in reversed(self.records):                                   # of two equals the first
+        for record in reversed(self.records):  # of two equals the first
             request = record["request"]
             known = _Known([(answer, chunks(answer, self.path)) for answer in record["answers"]])
             self._by_meaning[record_key(record)] = known
@@ -90,13 +98,18 @@ class Recording:
 
     def answer(self, method: str, url: str, content: bytes) -> tuple[Answer, dict] | None:
         """The next recorded answer to this request and its provenance; None if nobody recorded it."""
-        known = self._by_bytes.get((method, url, content)) or self._by_meaning.get(key(method, url, content))
+        known = self._by_bytes.get((method, url, content)) or self._by_meaning.get(
+            key(method, url, content)
+        )
         if known is None:
             return None
         with self._lock:
             kept, pieces = known.answers[min(known.asked, len(known.answers) - 1)]
             known.asked += 1
-        return Answer(kept["status"], kept["headers"], pieces, kept.get("headers_at", 0.0)), kept["answered_by"]
+        return (
+            Answer(kept["status"], kept["headers"], pieces, kept.get("headers_at", 0.0)),
+            kept["answered_by"],
+        )
 
     def rewind(self) -> None:
         """Begin again: every request gets its first answer next."""
@@ -105,7 +118,12 @@ class Recording:
 
     def calls(self) -> list[dict]:
         """All recorded answers to requests that do work (POST), in order: what the notebook's calls cost."""
-        return [answer for record in self.records if record["request"]["method"] == "POST" for answer in record["answers"]]
+        return [
+            answer
+            for record in self.records
+            if record["request"]["method"] == "POST"
+            for answer in record["answers"]
+        ]
 
     def nearest(self, method: str, url: str, content: bytes) -> tuple[dict, list[str]] | None:
         """The recorded request most like this one, and the fields in which they differ, the most telling first."""
@@ -117,11 +135,27 @@ class Recording:
         best = None
         for record in self.records:
             request = record["request"]
-            theirs = {"method": request["method"], "url": request["url"], **_leaves(request.get("json"))}
-            gaps = {name: _gap(theirs.get(name), mine.get(name)) for name in theirs | mine if theirs.get(name) != mine.get(name)}
+            theirs = {
+                "method": request["method"],
+                "url": request["url"],
+                **_leaves(request.get("json")),
+            }
+            gaps = {
+                name: _gap(theirs.get(name), mine.get(name))
+                for name in theirs | mine
+                if theirs.get(name) != mine.get(name)
+            }
             distance = ("method" in gaps, "url" in gaps, len(gaps), sum(gaps.values()))
             if best is None or distance < best[0]:
-                best = distance, request, [f"{name}: recorded {_short(theirs.get(name))}, yours {_short(mine.get(name))}" for name in gaps]
+                best = (
+                    distance,
+                    request,
+                    [
+                        f"{name}: recorded {_short(theirs.get(name))}, yours"
+                        f" {_short(mine.get(name))}"
+                        for name in gaps
+                    ],
+                )
         return best and best[1:]
 
 
@@ -131,25 +165,38 @@ def miss(recording: Recording, method: str, url: str, content: bytes) -> Answer:
     if near := recording.nearest(method, url, content):
         request, differing = near
         parts = urlsplit(request["url"])
-        text += (f"The nearest recorded one is {request['method']} {parts.hostname}{parts.path}; "
-                 f"it differs in {'; '.join(differing[:3]) or 'nothing but its form'}. ")
+        text += (
+            f"The nearest recorded one is {request['method']} {parts.hostname}{parts.path}; "
+            f"it differs in {'; '.join(differing[:3]) or 'nothing but its form'}. "
+        )
     else:
         text += f"{recording.path.name} has no recorded requests at all. "
     if recording.problems:
         text += f"The recording is damaged ({recording.problems[0]}). "
-    text += ("To see a recorded answer, change it back. To send your own request, switch this notebook to Practice "
-             "(small models on this machine, free: run `make practice`) or to Live (your own token and credits).")
+    text += (
+        "To see a recorded answer, change it back. To send your own request, switch this notebook"
+        " to Practice (small models on this machine, free: run `make practice`) or to Live (your"
+        " own token and credits)."
+    )
     # openai prints "message", huggingface_hub prints "errors".
-    body = json.dumps({"message": text, "errors": [{"message": text}], "code": "not_recorded"}, ensure_ascii=False)
+    body = json.dumps(
+        {"message": text, "errors": [{"message": text}], "code": "not_recorded"}, ensure_ascii=False
+    )
     return Answer(404, {"content-type": "application/json"}, [(0.0, body.encode())])
 
 
 def _leaves(value, name: str = "") -> dict:
     """{"messages[0].content": "…", …}: every leaf of a JSON value under the path that leads to it."""
     if isinstance(value, dict):
-        return {k: v for field, item in value.items() for k, v in _leaves(item, f"{name}.{field}" if name else field).items()}
+        return {
+            k: v
+            for field, item in value.items()
+            for k, v in _leaves(item, f"{name}.{field}" if name else field).items()
+        }
     if isinstance(value, list):
-        return {k: v for i, item in enumerate(value) for k, v in _leaves(item, f"{name}[{i}]").items()}
+        return {
+            k: v for i, item in enumerate(value) for k, v in _leaves(item, f"{name}[{i}]").items()
+        }
     return {name: value} if name else {}
 
 

@@ -33,7 +33,9 @@ PRACTICE_URL = "http://127.0.0.1:8750"
 # The second takes the place of any token on its way to the practice server, which has no business with a real one.
 PLACEHOLDER = "hf_placeholder_of_the_course"
 PRACTICE_TOKEN = "hf_practice_on_this_machine"
-PRACTICE_BY = "Practice: small models on this machine answer, free."    # unless the server says who else does (a class's)
+PRACTICE_BY = (  # unless the server says who else does (a class's)
+    "Practice: small models on this machine answer, free."
+)
 
 _session = None
 
@@ -67,7 +69,10 @@ class Session:
 
     def __init__(self, notebook: str, mode: str = "replay"):
         if not re.fullmatch(r"\w[\w-]*", notebook):
-            raise ValueError(f'{notebook!r} is no name for a notebook: letters, digits, "_" and "-" only, without .ipynb')
+            raise ValueError(
+                f'{notebook!r} is no name for a notebook: letters, digits, "_" and "-" only,'
+                " without .ipynb"
+            )
         self.notebook = notebook
         self.log = Log()
         self.recording = Recording(FOLDER / f"{notebook}.json")
@@ -76,7 +81,7 @@ class Session:
         self._recorder = Recorder(self.recording.path) if os.environ.get("COURSE_RECORD") else None
         self._name, self._practice_by = os.urandom(8).hex(), PRACTICE_BY
         self._lock = threading.Lock()
-        self._lent: str | None = None       # the token that stands in os.environ because we put it there
+        self._lent: str | None = None  # the token that stands in os.environ because we put it there
         self._begun = False
         self._mode = ""
         self.mode = mode
@@ -142,15 +147,19 @@ class Session:
 
     def _find_practice_server(self) -> None:
         if sys.platform == "emscripten":
-            raise RuntimeError("Practice needs the practice server on your machine, and a page in a browser may not ask it. "
-                               "Here it is Replay; for Practice open the course with `make lab`.")
+            raise RuntimeError(
+                "Practice needs the practice server on your machine, and a page in a browser may"
+                " not ask it. Here it is Replay; for Practice open the course with `make lab`."
+            )
         try:
             with httpx2.Client(trust_env=False, timeout=2) as client:
                 health = client.get(self.practice_url + "/health").raise_for_status().json()
                 self._practice_by = str(health.get("who", PRACTICE_BY))
         except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, AttributeError) as error:
-            raise RuntimeError(f"Practice needs the practice server, and none answers at {self.practice_url}. "
-                               "Start it with `make practice` in a terminal in the course's folder.") from error
+            raise RuntimeError(
+                f"Practice needs the practice server, and none answers at {self.practice_url}. "
+                "Start it with `make practice` in a terminal in the course's folder."
+            ) from error
 
     @contextmanager
     def without_token(self):
@@ -160,8 +169,13 @@ class Session:
         """
         from huggingface_hub import constants
 
-        kept = {name: os.environ.pop(name, None) for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "VERTEX_PRODUCT")}
-        os.environ["VERTEX_PRODUCT"] = "COLAB_ENTERPRISE"       # where huggingface_hub does not ask for Colab's secrets
+        kept = {
+            name: os.environ.pop(name, None)
+            for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "VERTEX_PRODUCT")
+        }
+        os.environ["VERTEX_PRODUCT"] = (
+            "COLAB_ENTERPRISE"  # where huggingface_hub does not ask for Colab's secrets
+        )
         path, constants.HF_TOKEN_PATH = constants.HF_TOKEN_PATH, os.devnull
         try:
             yield
@@ -182,8 +196,12 @@ class Session:
             return self._replay(entry, content)
         if self._recorder:
             refuse_secrets(f"The request to {entry.host}", url, content.decode("utf-8", "replace"))
-        return wire.Forward(self._address(request), lambda answer: self._done(entry, request, answer),
-                            drain=self._recorder is not None, direct=self._mode == "practice")
+        return wire.Forward(
+            self._address(request),
+            lambda answer: self._done(entry, request, answer),
+            drain=self._recorder is not None,
+            direct=self._mode == "practice",
+        )
 
     def _replay(self, entry: Entry, content: bytes) -> wire.Answer:
         found = self.recording.answer(entry.method, entry.url, content)
@@ -193,7 +211,9 @@ class Session:
             return entry.answer
         entry.answer, by = found
         entry.answer.pace = self.pace
-        entry.seconds = entry.answer.chunks[-1][0] if entry.answer.chunks else entry.answer.headers_at
+        entry.seconds = (
+            entry.answer.chunks[-1][0] if entry.answer.chunks else entry.answer.headers_at
+        )
         entry.answered_by = by.get("model", "")
         return entry.answer
 
@@ -204,25 +224,46 @@ class Session:
         if self._mode == "practice":
             practice = httpx2.URL(self.practice_url)
             headers["host"] = url.host
-            headers["x-course-session"] = self._name        # a class's server gives each session the next answer
+            headers["x-course-session"] = (
+                self._name
+            )  # a class's server gives each session the next answer
             url = url.copy_with(scheme=practice.scheme, host=practice.host, port=practice.port)
-            if sent and sent.removeprefix("Bearer ") in (PLACEHOLDER, os.environ.get("HF_TOKEN"), _token()):
+            if sent and sent.removeprefix("Bearer ") in (
+                PLACEHOLDER,
+                os.environ.get("HF_TOKEN"),
+                _token(),
+            ):
                 headers["authorization"] = f"Bearer {PRACTICE_TOKEN}"
-        elif PLACEHOLDER in sent:       # a client that was built before the switch to live
+        elif PLACEHOLDER in sent:  # a client that was built before the switch to live
             headers["authorization"] = f"Bearer {_token()}"
-        return httpx2.Request(request.method, url, headers=headers, stream=request.stream, extensions=request.extensions)
+        return httpx2.Request(
+            request.method,
+            url,
+            headers=headers,
+            stream=request.stream,
+            extensions=request.extensions,
+        )
 
     def _done(self, entry: Entry, request: httpx2.Request, answer: wire.Answer) -> None:
         entry.answer, headers = answer, answer.headers
         entry.seconds = answer.chunks[-1][0] if answer.chunks else answer.headers_at
-        body = entry.response if isinstance(entry.response, dict) else next((data for _, data in entry.events), {})
-        by = {"model": headers.get("x-answered-by") or body.get("model") or entry.host,
-              "weights": headers.get("x-answered-weights"), "runtime": headers.get("x-answered-runtime"),
-              "provider": headers.get("x-inference-provider")}
+        body = (
+            entry.response
+            if isinstance(entry.response, dict)
+            else next((data for _, data in entry.events), {})
+        )
+        by = {
+            "model": headers.get("x-answered-by") or body.get("model") or entry.host,
+            "weights": headers.get("x-answered-weights"),
+            "runtime": headers.get("x-answered-runtime"),
+            "provider": headers.get("x-inference-provider"),
+        }
         entry.answered_by = by["model"] if answer.status else ""
         if self._recorder and answer.status and answer.breaks is None:
             by = {name: value for name, value in by.items() if value}
-            self._recorder.add(entry.number, entry.method, str(request.url), request.content, answer, by)
+            self._recorder.add(
+                entry.number, entry.method, str(request.url), request.content, answer, by
+            )
         entry.answer = _for_the_log(answer)
 
     # ---- what the learner sees ----
@@ -240,10 +281,15 @@ class Session:
             return f"{self._practice_by} {count[0].upper()}{count[1:]}."
         if not calls:
             return f"Replay: nothing leaves this machine. {count[0].upper()}{count[1:]}."
-        who = sorted({call["answered_by"].get("model", "unknown") for call in calls if call["status"] == 200})
+        who = sorted(
+            {call["answered_by"].get("model", "unknown") for call in calls if call["status"] == 200}
+        )
         days = sorted({call["answered_by"].get("date", "unknown") for call in calls})
         when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-        return f"Replay: nothing leaves this machine. Answers by {', '.join(who) or 'nobody'}, recorded {when}. {count}; live: {price}."
+        return (
+            f"Replay: nothing leaves this machine. Answers by {', '.join(who) or 'nobody'},"
+            f" recorded {when}. {count}; live: {price}."
+        )
 
     def show(self) -> None:
         """Print the banner and any damage to the recording; in a notebook, also show the Replay | Practice | Live switch."""
@@ -263,7 +309,9 @@ def _for_the_log(answer: wire.Answer) -> wire.Answer:
     if clean == answer.delivered:
         answer.headers = headers
         return answer
-    return wire.Answer(answer.status, headers, clean, answer.headers_at, answer.breaks, delivered=clean)
+    return wire.Answer(
+        answer.status, headers, clean, answer.headers_at, answer.breaks, delivered=clean
+    )
 
 
 def _pace() -> float:
@@ -273,21 +321,33 @@ def _pace() -> float:
     except ValueError:
         pace = -1.0
     if not 0 <= pace < float("inf"):
-        raise ValueError(f"COURSE_PACE is {text!r}; it must be a number: 0 for no waiting, 1 for as recorded, 2 for twice as slow")
+        raise ValueError(
+            f"COURSE_PACE is {text!r}; it must be a number: 0 for no waiting, 1 for as recorded, 2"
+            " for twice as slow"
+        )
     return pace
 
 
 def _check_live() -> None:
     if not _token() and sys.platform == "emscripten":
-        raise RuntimeError("Live needs your own token. Make one at huggingface.co/settings/tokens with the permission "
-                           '"Make calls to Inference Providers", run `import os, getpass; os.environ["HF_TOKEN"] = getpass.getpass()` in a '
-                           "cell, and choose Live again. The token stays in this tab's Python and is gone when the kernel ends.")
+        raise RuntimeError(
+            "Live needs your own token. Make one at huggingface.co/settings/tokens with the"
+            ' permission "Make calls to Inference Providers", run `import os, getpass;'
+            ' os.environ["HF_TOKEN"] = getpass.getpass()` in a cell, and choose Live again. The'
+            " token stays in this tab's Python and is gone when the kernel ends."
+        )
     if not _token():
-        raise RuntimeError("Live needs your own token and none was found. Make one at huggingface.co/settings/tokens "
-                           'with the permission "Make calls to Inference Providers", then run `hf auth login` in a '
-                           "terminal (on Colab: add the secret HF_TOKEN), restart the kernel and choose Live again.")
+        raise RuntimeError(
+            "Live needs your own token and none was found. Make one at"
+            ' huggingface.co/settings/tokens with the permission "Make calls to Inference'
+            ' Providers", then run `hf auth login` in a terminal (on Colab: add the secret'
+            " HF_TOKEN), restart the kernel and choose Live again."
+        )
     if _offline():
-        raise RuntimeError("Live needs the network, and HF_HUB_OFFLINE is set. Unset it, restart the kernel and choose Live again.")
+        raise RuntimeError(
+            "Live needs the network, and HF_HUB_OFFLINE is set. Unset it, restart the kernel and"
+            " choose Live again."
+        )
 
 
 def _token() -> str | None:
@@ -296,7 +356,7 @@ def _token() -> str | None:
 
     lent = os.environ.get("HF_TOKEN") == PLACEHOLDER
     if lent:
-        del os.environ["HF_TOKEN"]          # it would hide the one of `hf auth login`
+        del os.environ["HF_TOKEN"]  # it would hide the one of `hf auth login`
     try:
         return get_token()
     finally:

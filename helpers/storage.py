@@ -33,20 +33,26 @@ def refuse_secrets(where: str, *texts: str) -> None:
         found = TOKEN.search(text)
         if found or (len(own) >= 8 and own in text):
             start = found.group()[:5] if found else own[:3]
-            raise SecretFound(f"{where} holds what looks like an access token ({start}…); it was not recorded. "
-                              "Take it out of the notebook, and revoke it if it is real.")
+            raise SecretFound(
+                f"{where} holds what looks like an access token ({start}…); it was not recorded. "
+                "Take it out of the notebook, and revoke it if it is real."
+            )
 
 
 def compact(value) -> bytes:
     """A JSON value as the clients and the service send it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(
+        "utf-8", "surrogatepass"
+    )
 
 
 def chunks(kept: dict, path: Path) -> list[tuple[float, bytes]]:
     """The body of a recorded answer in the pieces in which it came: [(seconds, bytes), …]. `path` is the recording's."""
     if "stream" in kept:
-        return [(seconds, text.encode() if isinstance(text, str) else base64.b64decode(text["base64"]))
-                for seconds, text in kept["stream"]]
+        return [
+            (seconds, text.encode() if isinstance(text, str) else base64.b64decode(text["base64"]))
+            for seconds, text in kept["stream"]
+        ]
     if "json" in kept:
         body = compact(kept["json"])
     elif "file" in kept:
@@ -76,13 +82,18 @@ def read(path: Path) -> tuple[list[dict], list[str]]:
     try:
         found, problems = json.loads(content.decode()), []
         if not isinstance(found, list):
-            return [], [f"{path.name}, line 1: this is not a recording (a list of requests and answers); {MEND}"]
+            return [], [
+                f"{path.name}, line 1: this is not a recording (a list of requests and answers);"
+                f" {MEND}"
+            ]
     except ValueError:
         found, problems = _rescue(content, path.name)
     records = []
     for number, record in enumerate(found, 1):
         if wrong := _wrong(record, path):
-            problems.append(f"{path.name}, line {_line_of(record, content)}: record {number} {wrong}; {MEND}")
+            problems.append(
+                f"{path.name}, line {_line_of(record, content)}: record {number} {wrong}; {MEND}"
+            )
         else:
             records.append(record)
     return records, problems
@@ -91,7 +102,9 @@ def read(path: Path) -> tuple[list[dict], list[str]]:
 def _rescue(content: bytes, name: str) -> tuple[list, list[str]]:
     """What can still be read of a damaged file. Each record begins with a "{" alone on its line."""
     records, problems = [], []
-    starts = [match.start() for match in re.finditer(rb"^\{\r?$", content, re.MULTILINE)] + [len(content)]
+    starts = [match.start() for match in re.finditer(rb"^\{\r?$", content, re.MULTILINE)] + [
+        len(content)
+    ]
     if len(starts) == 1 or content[: starts[0]].strip() != b"[":
         problems.append(f"{name}, line 1: this is not how a recording begins; {MEND}")
     for start, end in zip(starts, starts[1:]):
@@ -102,13 +115,20 @@ def _rescue(content: bytes, name: str) -> tuple[list, list[str]]:
             records.append(record)
             rest, at = text[stopped:], line + text.count("\n", 0, stopped)
             if rest.strip() not in ((",",) if end < len(content) else ("]",)):
-                problems.append(f"{name}, line {at}: what follows the record cannot be read ({json.dumps(rest.strip()[:40])}); {MEND}")
+                problems.append(
+                    f"{name}, line {at}: what follows the record cannot be read"
+                    f" ({json.dumps(rest.strip()[:40])}); {MEND}"
+                )
         except json.JSONDecodeError as error:
-            problems.append(f"{name}, line {line + error.lineno - 1}: the record that begins in line {line} cannot be read "
-                            f"({error.msg}); {MEND}")
+            problems.append(
+                f"{name}, line {line + error.lineno - 1}: the record that begins in line {line}"
+                f" cannot be read ({error.msg}); {MEND}"
+            )
         except UnicodeDecodeError as error:
             at = line + content.count(b"\n", start, start + error.start)
-            problems.append(f"{name}, line {at}: the record that begins in line {line} is not UTF-8; {MEND}")
+            problems.append(
+                f"{name}, line {at}: the record that begins in line {line} is not UTF-8; {MEND}"
+            )
     return records, problems
 
 
@@ -150,14 +170,22 @@ def check(path: Path) -> list[str]:
     for record in records:
         for answer in record["answers"]:
             if not answer["answered_by"].get("model"):
-                problems.append(f"{path.name}: an answer to {record['request']['url']} does not say who gave it")
+                problems.append(
+                    f"{path.name}: an answer to {record['request']['url']} does not say who gave it"
+                )
             if "file" in answer:
                 content = (pictures(path) / answer["file"]).read_bytes()
                 if not answer["file"].startswith(hashlib.sha256(content).hexdigest()[:16]):
-                    problems.append(f"{path.name}: the picture {answer['file']} is not the one that was recorded; {MEND}")
+                    problems.append(
+                        f"{path.name}: the picture {answer['file']} is not the one that was"
+                        f" recorded; {MEND}"
+                    )
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     if secrets := TOKEN.findall(text):
-        problems.append(f"{path.name}: holds {len(secrets)} text(s) that look like access tokens; revoke them and record again")
+        problems.append(
+            f"{path.name}: holds {len(secrets)} text(s) that look like access tokens; revoke them"
+            " and record again"
+        )
     return problems
 
 
@@ -186,12 +214,22 @@ def write_whole(path: Path, content: bytes) -> None:
 def pretty(value, indent: int = 0, width: int = 110) -> str:
     """JSON that is short to read and to diff: what fits a line, and any list of plain values, stays on one line."""
     line = json.dumps(value, ensure_ascii=False)
-    plain_list = isinstance(value, list) and not any(isinstance(item, (list, dict)) for item in value)
-    if not value or not isinstance(value, (list, dict)) or plain_list or (indent and len(line) + indent <= width):
+    plain_list = isinstance(value, list) and not any(
+        isinstance(item, (list, dict)) for item in value
+    )
+    if (
+        not value
+        or not isinstance(value, (list, dict))
+        or plain_list
+        or (indent and len(line) + indent <= width)
+    ):
         return line
     pad = " " * (indent + 1)
     if isinstance(value, dict):
-        items = [f"{pad}{json.dumps(name, ensure_ascii=False)}: {pretty(item, indent + 1)}" for name, item in value.items()]
+        items = [
+            f"{pad}{json.dumps(name, ensure_ascii=False)}: {pretty(item, indent + 1)}"
+            for name, item in value.items()
+        ]
     else:
         items = [pad + pretty(item, indent + 1) for item in value]
     opening, closing = "{}" if isinstance(value, dict) else "[]"

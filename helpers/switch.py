@@ -1,7 +1,11 @@
 """The Replay | Practice | Live switch under the banner. The plain way is `session.mode = "practice"`."""
 
 TEXT = 'Who answers: Replay | Practice | Live. Without the buttons: session.mode = "practice"'
-MEANING = {"replay": "recorded answers", "practice": "small models on this machine", "live": "the real service, your token"}
+MEANING = {
+    "replay": "recorded answers",
+    "practice": "small models on this machine",
+    "live": "the real service, your token",
+}
 
 
 def show_switch(session) -> None:
@@ -16,14 +20,19 @@ def show_switch(session) -> None:
     from helpers.widgets import as_html, show_widget
 
     # Buttons, not ToggleButtons: those are drawn anew at each choice, and whoever came by keyboard stands nowhere.
-    buttons = {mode: widgets.Button(tooltip=meaning, layout=widgets.Layout(width="auto")) for mode, meaning in MEANING.items()}
+    buttons = {
+        mode: widgets.Button(tooltip=meaning, layout=widgets.Layout(width="auto"))
+        for mode, meaning in MEANING.items()
+    }
     said = widgets.HTML("")
 
     def refresh(text: str) -> None:
         for mode, button in buttons.items():
             button.description = mode.capitalize() + (" (now)" if mode == session.mode else "")
             button.button_style = "primary" if mode == session.mode else ""
-        said.value = text and f"<div role='status' aria-live='polite' style='line-height: 1.5'>{text}</div>"
+        said.value = (
+            text and f"<div role='status' aria-live='polite' style='line-height: 1.5'>{text}</div>"
+        )
 
     def choose(mode: str) -> None:
         try:
@@ -35,4 +44,6 @@ def show_switch(session) -> None:
     for mode, button in buttons.items():
         button.on_click(lambda _button, mode=mode: choose(mode))
     refresh("")
-    show_widget(widgets.VBox([widgets.HBox([widgets.HTML("Answers:"), *buttons.values()]), said]), TEXT)
+    show_widget(
+        widgets.VBox([widgets.HBox([widgets.HTML("Answers:"), *buttons.values()]), said]), TEXT
+    )

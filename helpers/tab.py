@@ -29,16 +29,26 @@ from pyodide.webloop import WebLoop
 from pyodide_js import _module
 from pyodide_js._api import scheduleCallback
 
-MISSING = ("several threads at once need a browser that can set a running call aside (JavaScript Promise Integration), "
-           "and this one cannot. Chrome and Edge can, from version 137 on. The cells without threads work here, too.")
-NOT_HERE = "this code was called by the browser itself, where it cannot wait for another thread; run it in a cell"
+MISSING = (
+    "several threads at once need a browser that can set a running call aside (JavaScript Promise"
+    " Integration), and this one cannot. Chrome and Edge can, from version 137 on. The cells"
+    " without threads work here, too."
+)
+NOT_HERE = (
+    "this code was called by the browser itself, where it cannot wait for another thread; run it in"
+    " a cell"
+)
 
-when_idle = None            # what to call when a thread begins to wait, or the event loop has nothing left to do (helpers.clock)
+when_idle = None  # what to call when a thread begins to wait, or the event loop has nothing left to do (helpers.clock)
 
 _ident = contextvars.ContextVar("thread", default=threading.get_ident())
 _idents = itertools.count(2**16)
-_called: set["_Waiter"] = set()                 # woken, and not running again yet
-_real_monotonic, _real_call_later, _real_run_sync = time.monotonic, WebLoop.call_later, pyodide.ffi.run_sync
+_called: set["_Waiter"] = set()  # woken, and not running again yet
+_real_monotonic, _real_call_later, _real_run_sync = (
+    time.monotonic,
+    WebLoop.call_later,
+    pyodide.ffi.run_sync,
+)
 _real_comm_msg = comm.CommManager.comm_msg
 
 
@@ -50,7 +60,7 @@ def install() -> None:
     threading._start_joinable_thread, threading._ThreadHandle = _start, Handle
     threading.local = _threading_local.local
     queue.SimpleQueue = queue._PySimpleQueue
-    pyodide.ffi.run_sync = webloop.run_sync = run_sync      # for time.sleep and asyncio.run, too
+    pyodide.ffi.run_sync = webloop.run_sync = run_sync  # for time.sleep and asyncio.run, too
     WebLoop._ready = property(lambda loop: [handle for handle in _soon if not handle.cancelled()])
     WebLoop.call_soon, WebLoop.call_later, WebLoop.call_at = _call_soon, _call_later, _call_at
     comm.CommManager.comm_msg = _comm_msg
@@ -73,8 +83,10 @@ def _check() -> None:
 
 # ---- waiting -----------------------------------------------------------------------------------------------------
 
-GARBAGE = 100_000           # objects after which the memory is cleared up in between, while calls are set aside
-_aside = 0                  # how many are
+GARBAGE = (
+    100_000  # objects after which the memory is cleared up in between, while calls are set aside
+)
+_aside = 0  # how many are
 
 
 def run_sync(awaitable):
@@ -135,7 +147,7 @@ class Lock:
         if not blocking or timeout == 0:
             return False
         if timeout > 0 and not can_run_sync():
-            time.sleep(timeout)                 # nobody else runs meanwhile who could release it
+            time.sleep(timeout)  # nobody else runs meanwhile who could release it
             return False
         _check()
         waiter = _Waiter()
@@ -238,7 +250,9 @@ def _comm_msg(manager, stream, ident, msg) -> None:
 # Pyodide's hands its callbacks to the browser and forgets them. helpers.clock has to know whether some are still to come,
 # and that every timer goes through `call_at`, as in asyncio's own loop.
 
-_soon: weakref.WeakSet[asyncio.Handle] = weakref.WeakSet()          # the browser holds each until it has run
+_soon: weakref.WeakSet[asyncio.Handle] = (
+    weakref.WeakSet()
+)  # the browser holds each until it has run
 _loop = asyncio.get_event_loop()
 
 
@@ -261,4 +275,6 @@ def _call_later(loop, delay, callback, *args, context=None):
 
 
 def _call_at(loop, when, callback, *args, context=None):
-    return _real_call_later(loop, max(0.0, when - _real_monotonic()), callback, *args, context=context)
+    return _real_call_later(
+        loop, max(0.0, when - _real_monotonic()), callback, *args, context=context
+    )

@@ -38,30 +38,47 @@ def explore(function: Callable, /, **controls: Iterable) -> None:
     for name, values in controls.items():
         label = name.replace("_", " ")
         if isinstance(values, str):
-            made[name] = widgets.Text(value=values, description=label, continuous_update=False, style={"description_width": "initial"},
-                                      layout=widgets.Layout(width="90%"))
+            made[name] = widgets.Text(
+                value=values,
+                description=label,
+                continuous_update=False,
+                style={"description_width": "initial"},
+                layout=widgets.Layout(width="90%"),
+            )
             continue
         options = [(str(value), value) for value in values]
         if not options:
             raise ValueError(f"explore(): {name} has no values to choose from")
         numbers = all(isinstance(value, (int, float)) for _, value in options)
         kind = widgets.SelectionSlider if numbers else widgets.Dropdown
-        made[name] = kind(options=options, value=options[0][1], description=label, style={"description_width": "initial"},
-                          layout=widgets.Layout() if numbers else widgets.Layout(width="max-content"))
+        made[name] = kind(
+            options=options,
+            value=options[0][1],
+            description=label,
+            style={"description_width": "initial"},
+            layout=widgets.Layout() if numbers else widgets.Layout(width="max-content"),
+        )
     result = widgets.HTML()
 
     def refresh(_=None) -> None:
-        result.value = _as_html(_call(function, {name: control.value for name, control in made.items()}))
+        result.value = _as_html(
+            _call(function, {name: control.value for name, control in made.items()})
+        )
 
     for control in made.values():
         control.observe(refresh, names="value")
     refresh()
     first = {name: control.value for name, control in made.items()}
-    lines = [f"{name}: {'any text' if isinstance(values, str) else ' | '.join(map(str, values))}" for name, values in controls.items()]
+    lines = [
+        f"{name}: {'any text' if isinstance(values, str) else ' | '.join(map(str, values))}"
+        for name, values in controls.items()
+    ]
     shown = _call(function, first)
     text = shown if isinstance(shown, str) else getattr(shown, "alt", "(a figure)")
     settings = ", ".join(f"{name}={value!r}" for name, value in first.items())
-    show_widget(widgets.VBox([*made.values(), result]), "\n".join([*lines, f"At {settings}:", text]))
+    show_widget(
+        widgets.VBox([*made.values(), result]), "\n".join([*lines, f"At {settings}:", text])
+    )
 
 
 def _call(function: Callable, values: dict):
@@ -74,8 +91,14 @@ def _call(function: Callable, values: dict):
 def _as_html(shown) -> str:
     if not hasattr(shown, "savefig"):
         # word-break: JupyterLab would break a long line in the middle of a word.
-        return f"<pre style='white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere'>{html.escape(str(shown))}</pre>"
+        return (
+            "<pre style='white-space: pre-wrap; word-break: normal; overflow-wrap:"
+            f" anywhere'>{html.escape(str(shown))}</pre>"
+        )
     picture = io.BytesIO()
     shown.savefig(picture, format="png", dpi=100, bbox_inches="tight")
     data = base64.b64encode(picture.getvalue()).decode()
-    return f"<img alt='{html.escape(getattr(shown, 'alt', ''), quote=True)}' src='data:image/png;base64,{data}'>"
+    return (
+        f"<img alt='{html.escape(getattr(shown, 'alt', ''), quote=True)}'"
+        f" src='data:image/png;base64,{data}'>"
+    )

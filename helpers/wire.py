@@ -22,15 +22,22 @@ import httpx2
 
 from helpers import fetched
 
-HOSTS = frozenset({
-    "huggingface.co",                    # the Hub: which provider serves which model
-    "router.huggingface.co",             # the serverless API
-    "api-inference.huggingface.co",      # its old address, switched off
-    "api.endpoints.huggingface.cloud",   # control plane of the dedicated endpoints
-    "endpoints.huggingface.co",          # and its catalog of tested deployments
-    "fal.media", "replicate.delivery",   # where some providers put the pictures they make
-})
-FAMILIES = (".endpoints.huggingface.cloud", ".fal.media", ".replicate.delivery")    # the endpoints; more picture hosts
+HOSTS = frozenset(
+    {
+        "huggingface.co",  # the Hub: which provider serves which model
+        "router.huggingface.co",  # the serverless API
+        "api-inference.huggingface.co",  # its old address, switched off
+        "api.endpoints.huggingface.cloud",  # control plane of the dedicated endpoints
+        "endpoints.huggingface.co",  # and its catalog of tested deployments
+        "fal.media",
+        "replicate.delivery",  # where some providers put the pictures they make
+    }
+)
+FAMILIES = (
+    ".endpoints.huggingface.cloud",
+    ".fal.media",
+    ".replicate.delivery",
+)  # the endpoints; more picture hosts
 
 
 @dataclass(slots=True)
@@ -71,7 +78,7 @@ class Forward:
 Handler = Callable[[httpx2.Request], Answer | Forward]
 _handlers: list[Handler] = []
 
-_send = httpx2.HTTPTransport.handle_request                 # httpx2's own methods, kept to be put back
+_send = httpx2.HTTPTransport.handle_request  # httpx2's own methods, kept to be put back
 _async_send = httpx2.AsyncHTTPTransport.handle_async_request
 
 
@@ -84,7 +91,10 @@ def install(handler: Handler) -> None:
     """Put `handler` in front of every httpx2 client of this process, old and new. The last one installed answers."""
     global _send, _async_send
     if not _handlers:
-        _send, _async_send = httpx2.HTTPTransport.handle_request, httpx2.AsyncHTTPTransport.handle_async_request
+        _send, _async_send = (
+            httpx2.HTTPTransport.handle_request,
+            httpx2.AsyncHTTPTransport.handle_async_request,
+        )
         httpx2.HTTPTransport.handle_request = _handle_request
         httpx2.AsyncHTTPTransport.handle_async_request = _handle_async_request
     _handlers.append(handler)
@@ -123,7 +133,11 @@ async def _handle_async_request(transport, request: httpx2.Request) -> httpx2.Re
         return await _async_send(transport, request)
     await request.aread()
     plan = handler(request)
-    return await _async_play(plan) if isinstance(plan, Answer) else await _async_forward(transport, plan)
+    return (
+        await _async_play(plan)
+        if isinstance(plan, Answer)
+        else await _async_forward(transport, plan)
+    )
 
 
 # ---- Answer: play it back ----------------------------------------------------------------------------------------
@@ -215,12 +229,17 @@ def _forward(transport, plan: Forward) -> httpx2.Response:
         raise _explained(error, plan.request)
     tee = _Tee(plan, response, started, own)
     if not plan.drain:
-        return httpx2.Response(response.status_code, headers=tee.answer.headers, stream=tee, extensions=response.extensions)
+        return httpx2.Response(
+            response.status_code,
+            headers=tee.answer.headers,
+            stream=tee,
+            extensions=response.extensions,
+        )
     try:
         for _ in tee:
             pass
     except httpx2.HTTPError:
-        pass                                # noted in the answer, and raised again when the client gets there
+        pass  # noted in the answer, and raised again when the client gets there
     finally:
         tee.close()
     return _play(_from_the_start(tee.answer))
@@ -238,7 +257,12 @@ async def _async_forward(transport, plan: Forward) -> httpx2.Response:
         raise _explained(error, plan.request)
     tee = _AsyncTee(plan, response, started, own)
     if not plan.drain:
-        return httpx2.Response(response.status_code, headers=tee.answer.headers, stream=tee, extensions=response.extensions)
+        return httpx2.Response(
+            response.status_code,
+            headers=tee.answer.headers,
+            stream=tee,
+            extensions=response.extensions,
+        )
     try:
         async for _ in tee:
             pass
@@ -270,7 +294,13 @@ class _Tee(httpx2.SyncByteStream):
     """Hands each piece to the client and notes it with its moment. Notes hold what the client reads: decompressed."""
 
     def __init__(self, plan: Forward, response: httpx2.Response, started: float, own=None):
-        self.plan, self.response, self.started, self.own, self.told = plan, response, started, own, False
+        self.plan, self.response, self.started, self.own, self.told = (
+            plan,
+            response,
+            started,
+            own,
+            False,
+        )
         self.pieces = self.unpacked()
         headers = response.headers.copy()
         if headers.pop("content-encoding", None):

@@ -1,10 +1,10 @@
 """What every exercise's checks have to prove, said once. A test file lists its cases; these tests draw them.
 
-    class TestExercise(CheckCases):
-        tasks, quiz = TASKS[:4], QUIZ
-        right = [(ASK, ask), …]                                 # passes, every time
-        wrong = [(ASK, forgets_return, "returns nothing"), …]   # fails, with this in its message
-        unruly = [*UNRULY, patient]                             # given to every task, and breaks none
+class TestExercise(CheckCases):
+    tasks, quiz = TASKS[:4], QUIZ
+    right = [(ASK, ask), …]                                 # passes, every time
+    wrong = [(ASK, forgets_return, "returns nothing"), …]   # fails, with this in its message
+    unruly = [*UNRULY, patient]                             # given to every task, and breaks none
 """
 
 import pytest
@@ -12,7 +12,11 @@ import pytest
 
 def named(value) -> str:
     """How a case is called in a test's name."""
-    return getattr(value, "__name__", None) or getattr(value, "name", None) or (value[:30] if isinstance(value, str) else type(value).__name__)
+    return (
+        getattr(value, "__name__", None)
+        or getattr(value, "name", None)
+        or (value[:30] if isinstance(value, str) else type(value).__name__)
+    )
 
 
 def stub(*arguments):
@@ -20,14 +24,40 @@ def stub(*arguments):
 
 
 # What no task asks for. Whatever a learner puts in a cell, a check answers with a sentence.
-UNRULY = (print, 3, None, "ask", lambda: 1, lambda *a: None, lambda *a: 1, lambda *a: (), lambda *a: (1, 2), lambda *a: (1, 2, 3), lambda *a: float("nan"),
-          lambda *a: {}, lambda *a: True, lambda *a: object(), lambda *a: 1 / 0, lambda *a: a, lambda *a: "", lambda *a: [None], lambda *a: iter([]))
+UNRULY = (
+    print,
+    3,
+    None,
+    "ask",
+    lambda: 1,
+    lambda *a: None,
+    lambda *a: 1,
+    lambda *a: (),
+    lambda *a: (1, 2),
+    lambda *a: (1, 2, 3),
+    lambda *a: float("nan"),
+    lambda *a: {},
+    lambda *a: True,
+    lambda *a: object(),
+    lambda *a: 1 / 0,
+    lambda *a: a,
+    lambda *a: "",
+    lambda *a: [None],
+    lambda *a: iter([]),
+)
 
 
 class CheckCases:
     tasks, right, wrong, unruly, quiz = (), (), (), UNRULY, None
-    draws_right, draws_wrong = 1, 1         # how often each case is judged: checks draw their words and prices by lot
-    choices, shortest_why, places = (4, 4), 41, 3       # of a question: how many, with how long reasons; of all: where the right one stands
+    draws_right, draws_wrong = (
+        1,
+        1,
+    )  # how often each case is judged: checks draw their words and prices by lot
+    choices, shortest_why, places = (
+        (4, 4),
+        41,
+        3,
+    )  # of a question: how many, with how long reasons; of all: where the right one stands
 
     def pytest_generate_tests(self, metafunc):
         """One test a case."""
@@ -35,9 +65,23 @@ class CheckCases:
             "task, function": self.right, "task, function, said": self.wrong, "task": self.tasks, "question": self.quiz.questions,
             "odd, task": [(odd, task) for odd in self.unruly for task in self.tasks],
         }  # fmt: skip
-        wanted = ", ".join(name for name in metafunc.function.__code__.co_varnames[1:metafunc.function.__code__.co_argcount] if name != "capsys")
+        wanted = ", ".join(
+            name
+            for name in metafunc.function.__code__.co_varnames[
+                1 : metafunc.function.__code__.co_argcount
+            ]
+            if name != "capsys"
+        )
         if wanted:
-            metafunc.parametrize(wanted, cases[wanted], ids=named if "," in wanted else [named(getattr(case, "text", case)) for case in cases[wanted]])
+            metafunc.parametrize(
+                wanted,
+                cases[wanted],
+                ids=(
+                    named
+                    if "," in wanted
+                    else [named(getattr(case, "text", case)) for case in cases[wanted]]
+                ),
+            )
 
     def stub(self, task):
         """What stands in the exercise before the learner begins; another kind of function for some tasks."""
@@ -65,7 +109,10 @@ class CheckCases:
             assert not verdict.ok
             assert said in verdict.message, verdict.message
             assert len(verdict.message) > 40, "a message says what the mistake is about"
-            assert "This check itself broke" not in verdict.message and "fault of the course" not in verdict.message
+            assert (
+                "This check itself broke" not in verdict.message
+                and "fault of the course" not in verdict.message
+            )
 
     def test_the_stub_fails_and_says_where_to_begin(self, task):
         verdict = task.judge(self.stub(task))
@@ -86,12 +133,19 @@ class CheckCases:
 
     def test_every_choice_is_explained(self, question):
         assert sum(choice.right for choice in question.choices) == 1
-        assert len({choice.text for choice in question.choices}) == len({choice.why for choice in question.choices}) == len(question.choices)
+        assert (
+            len({choice.text for choice in question.choices})
+            == len({choice.why for choice in question.choices})
+            == len(question.choices)
+        )
         assert self.choices[0] <= len(question.choices) <= self.choices[1]
         assert all(len(choice.why) >= self.shortest_why for choice in question.choices)
         for letter, choice in zip("abcd", question.choices):
             assert question.judge(letter).ok == choice.right
 
     def test_the_right_answers_have_no_pattern(self):
-        letters = [next(letter for letter, choice in zip("abcd", question.choices) if choice.right) for question in self.quiz.questions]
+        letters = [
+            next(letter for letter, choice in zip("abcd", question.choices) if choice.right)
+            for question in self.quiz.questions
+        ]
         assert len(letters) >= 4 and len(set(letters)) >= self.places

@@ -4,14 +4,15 @@ import pytest
 
 from authoring.site.page import CHROMIUM, FLAGS, MISSING
 
-BUSY = 60_000       # ms that anything may take: the rest of the suite is at work on the same machine
+BUSY = 60_000  # ms that anything may take: the rest of the suite is at work on the same machine
 
 
 @pytest.fixture(scope="module")
 def chromium():
     """A headless browser. Skips where there is none.
 
-    Closed with a file's last test: while Playwright is at work, no test in this process can start an event loop."""
+    Closed with a file's last test: while Playwright is at work, no test in this process can start an event loop.
+    """
     if CHROMIUM is None:
         pytest.skip(MISSING)
     from playwright.sync_api import expect, sync_playwright

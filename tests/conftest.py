@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("check_cases")           # its assertions say what they compared, as those of test files do
+pytest.register_assert_rewrite(
+    "check_cases"
+)  # its assertions say what they compared, as those of test files do
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +34,11 @@ def certificates_are_read_once():
     import httpcore2
 
     read = functools.cache(lambda where, **options: read_anew(**options))
-    read_anew, httpcore2.default_ssl_context = httpcore2.default_ssl_context, lambda **options: read(
-        (os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")), **options)
+    read_anew, httpcore2.default_ssl_context = (
+        httpcore2.default_ssl_context,
+        lambda **options: read(
+            (os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")), **options
+        ),
+    )
     yield
     httpcore2.default_ssl_context = read_anew

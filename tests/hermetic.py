@@ -28,7 +28,13 @@ def place(path: str) -> int:
 
 
 def pytest_collection_modifyitems(config, items):
-    items.sort(key=lambda item: place(item.path.relative_to(config.rootpath).as_posix()) if item.path.is_relative_to(config.rootpath) else 0)
+    items.sort(
+        key=lambda item: (
+            place(item.path.relative_to(config.rootpath).as_posix())
+            if item.path.is_relative_to(config.rootpath)
+            else 0
+        )
+    )
 
 
 def pytest_configure(config):
@@ -58,4 +64,6 @@ def pytest_runtest_setup(item):
             os.environ.pop(name, None)
     if item.path.suffix == ".ipynb":
         progress = Path(os.environ["COURSE_PROGRESS"])
-        os.environ["COURSE_PROGRESS"] = str(progress.with_name(f"progress-{item.path.parent.name}-{item.path.stem}.json"))
+        os.environ["COURSE_PROGRESS"] = str(
+            progress.with_name(f"progress-{item.path.parent.name}-{item.path.stem}.json")
+        )

@@ -25,8 +25,15 @@ class ToPractice(httpx2.HTTPTransport):
         headers = request.headers.copy()
         headers["host"] = request.url.host
         url = request.url.copy_with(scheme="http", host=self.to.host, port=self.to.port)
-        return super().handle_request(httpx2.Request(request.method, url, headers=headers, stream=request.stream,
-                                                     extensions=request.extensions))
+        return super().handle_request(
+            httpx2.Request(
+                request.method,
+                url,
+                headers=headers,
+                stream=request.stream,
+                extensions=request.extensions,
+            )
+        )
 
 
 class Running:
@@ -40,7 +47,9 @@ class Running:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
-        self._server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
+        self._server = uvicorn.Server(
+            uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning")
+        )
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()
         deadline = time.monotonic() + 20
@@ -96,7 +105,9 @@ def none_left(practice):
 @pytest.fixture
 def http(practice):
     """A plain client with a good token, straight to 127.0.0.1."""
-    with httpx2.Client(base_url=practice.url, headers={"authorization": f"Bearer {TOKEN}"}, timeout=60) as client:
+    with httpx2.Client(
+        base_url=practice.url, headers={"authorization": f"Bearer {TOKEN}"}, timeout=60
+    ) as client:
         yield client
 
 
@@ -112,11 +123,14 @@ def as_service(practice, monkeypatch):
     before = _http._GLOBAL_CLIENT_FACTORY
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
-    huggingface_hub.set_client_factory(lambda: httpx2.Client(transport=transport, follow_redirects=True, timeout=60))
-    for cached in (_common._fetch_inference_provider_mapping, hf_inference._fetch_recommended_models,
-                   hf_inference._check_supported_task):
+    huggingface_hub.set_client_factory(
+        lambda: httpx2.Client(transport=transport, follow_redirects=True, timeout=60)
+    )
+    for cached in (
+        _common._fetch_inference_provider_mapping,
+        hf_inference._fetch_recommended_models,
+        hf_inference._check_supported_task,
+    ):
         cached.cache_clear()
     yield transport
     huggingface_hub.set_client_factory(before)
-
-

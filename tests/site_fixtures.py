@@ -49,7 +49,7 @@ STORED = """async () => {
 def site(tmp_path_factory) -> Path:
     """The built site. Skips where npm, which delivers Pyodide, is missing."""
     if given := os.environ.get("SITE_FOLDER"):
-        return Path(given)                  # one that is built already
+        return Path(given)  # one that is built already
     if shutil.which("npm") is None:
         pytest.skip("npm is missing, and Pyodide comes from there; .ci/run installs it")
     shared = tmp_path_factory.getbasetemp()

@@ -23,8 +23,16 @@ from helpers.retry import call_with_retry
 def recorded(session, **wanted) -> dict:
     """The JSON of the first recorded request that has these fields with these values."""
     entries = json.loads(session.recording.path.read_text(encoding="utf-8"))
-    requests = [entry["request"].get("json") or {} for entry in entries if entry["answers"][0]["status"] == 200]
-    return next(request for request in requests if all(request.get(name) == value for name, value in wanted.items()))
+    requests = [
+        entry["request"].get("json") or {}
+        for entry in entries
+        if entry["answers"][0]["status"] == 200
+    ]
+    return next(
+        request
+        for request in requests
+        if all(request.get(name) == value for name, value in wanted.items())
+    )
 
 
 found = {"python": sys.version.split()[0], "platform": sys.platform}
@@ -32,25 +40,40 @@ found = {"python": sys.version.split()[0], "platform": sys.platform}
 session = start("01_first_call")
 client = InferenceClient()
 answer = client.chat_completion(**recorded(session, stream=False))
-found["answer"], found["reason"] = answer.choices[0].message.content, answer.choices[0].finish_reason
+found["answer"], found["reason"] = (
+    answer.choices[0].message.content,
+    answer.choices[0].finish_reason,
+)
 found["log"] = [session.log[0].status, session.log[0].seconds]
-miss = recorded(session, stream=False) | {"messages": [{"role": "user", "content": "Nobody recorded this."}]}
+miss = recorded(session, stream=False) | {
+    "messages": [{"role": "user", "content": "Nobody recorded this."}]
+}
 try:
     client.chat_completion(**miss)
 except Exception as error:
     found["miss"] = str(error)
 
 with outage(errors=[503, 503]):
-    found["after two 503"] = call_with_retry(client.chat_completion, **recorded(session, stream=False)).choices[0].finish_reason
+    found["after two 503"] = (
+        call_with_retry(client.chat_completion, **recorded(session, stream=False))
+        .choices[0]
+        .finish_reason
+    )
 
 session = start("04_text_generation_and_streaming")
 request = recorded(session, stream=True)
-chunks = [chunk.choices[0].delta.content or "" for chunk in client.chat_completion(**request) if chunk.choices]
+chunks = [
+    chunk.choices[0].delta.content or ""
+    for chunk in client.chat_completion(**request)
+    if chunk.choices
+]
 found["chunks"], found["streamed"] = len(chunks), "".join(chunks)
 
 session = start("02_openai_client")
 request = recorded(session)
-reply = openai.OpenAI(base_url="https://router.huggingface.co/v1", api_key=os.environ["HF_TOKEN"]).chat.completions.create(**request)
+reply = openai.OpenAI(
+    base_url="https://router.huggingface.co/v1", api_key=os.environ["HF_TOKEN"]
+).chat.completions.create(**request)
 found["openai"] = reply.choices[0].message.content
 
 card = open_exercise("01_first_call")

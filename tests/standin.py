@@ -24,17 +24,49 @@ GAP = 0.05
 
 def chat(text: str, model: str = "stand-in/model") -> dict:
     """A chat completion as the service writes it."""
-    return {"id": f"chatcmpl-{time.time_ns()}", "object": "chat.completion", "created": int(time.time()), "model": model,
-            "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
-            "usage": {"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14}}
+    return {
+        "id": f"chatcmpl-{time.time_ns()}",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": model,
+        "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+        ],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14},
+    }
 
 
 def events(words=WORDS, model: str = "stand-in/model") -> list[bytes]:
     """A chat completion's stream, one event a word, then the usage, then [DONE]."""
-    head = {"id": f"chatcmpl-{time.time_ns()}", "object": "chat.completion.chunk", "created": int(time.time()), "model": model}
-    said = [head | {"choices": [{"index": 0, "delta": {"role": "assistant", "content": word}, "finish_reason": None}]} for word in words]
-    said.append(head | {"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": len(words), "total_tokens": 10 + len(words)}})
-    return [f"data: {json.dumps(event, ensure_ascii=False)}\n\n".encode() for event in said] + [b"data: [DONE]\n\n"]
+    head = {
+        "id": f"chatcmpl-{time.time_ns()}",
+        "object": "chat.completion.chunk",
+        "created": int(time.time()),
+        "model": model,
+    }
+    said = [
+        head
+        | {
+            "choices": [
+                {"index": 0, "delta": {"role": "assistant", "content": word}, "finish_reason": None}
+            ]
+        }
+        for word in words
+    ]
+    said.append(
+        head
+        | {
+            "choices": [],
+            "usage": {
+                "prompt_tokens": 10,
+                "completion_tokens": len(words),
+                "total_tokens": 10 + len(words),
+            },
+        }
+    )
+    return [f"data: {json.dumps(event, ensure_ascii=False)}\n\n".encode() for event in said] + [
+        b"data: [DONE]\n\n"
+    ]
 
 
 def create_app() -> Starlette:
@@ -43,49 +75,94 @@ def create_app() -> Starlette:
     async def completions(request: Request) -> Response:
         body = await request.json()
         said = body["messages"][-1]["content"]
-        headers = {"x-answered-by": "stand-in/model", "x-answered-weights": "none", "x-request-id": f"Root=1-{time.time_ns()}",
-                   "set-cookie": "session=abc", "x-unheard-of": "yes"}
+        headers = {
+            "x-answered-by": "stand-in/model",
+            "x-answered-weights": "none",
+            "x-request-id": f"Root=1-{time.time_ns()}",
+            "set-cookie": "session=abc",
+            "x-unheard-of": "yes",
+        }
         if "fail" in said:
             return JSONResponse({"error": {"message": "the model fell over"}}, 500, headers)
         if "leak in a header" in said:
-            return JSONResponse(chat("fine"), headers=headers | {"x-request-id": said.rsplit(" ", 1)[1]})
+            return JSONResponse(
+                chat("fine"), headers=headers | {"x-request-id": said.rsplit(" ", 1)[1]}
+            )
         if "leak in pieces" in said:
             token = said.rsplit(" ", 1)[1]
-            return StreamingResponse(_drip(events([token[:6], token[6:]]), 0, False), media_type="text/event-stream", headers=headers)
+            return StreamingResponse(
+                _drip(events([token[:6], token[6:]]), 0, False),
+                media_type="text/event-stream",
+                headers=headers,
+            )
         if body.get("stream"):
             gap = GAP if "slow" in said else 0
-            return StreamingResponse(_drip(events(), gap, "break" in said), media_type="text/event-stream", headers=headers)
+            return StreamingResponse(
+                _drip(events(), gap, "break" in said),
+                media_type="text/event-stream",
+                headers=headers,
+            )
         if "break" in said:
-            return StreamingResponse(_drip([b'{"id": ', b'"x"'], 0, True), media_type="application/json", headers=headers)
-        answer = chat(said + " " + json.dumps(dict(request.headers)) if "echo" in said else f"You said: {said}", body["model"])
+            return StreamingResponse(
+                _drip([b'{"id": ', b'"x"'], 0, True), media_type="application/json", headers=headers
+            )
+        answer = chat(
+            (
+                said + " " + json.dumps(dict(request.headers))
+                if "echo" in said
+                else f"You said: {said}"
+            ),
+            body["model"],
+        )
         if "gzip" in said:
             content = gzip.compress(json.dumps(answer).encode())
-            return Response(content, media_type="application/json", headers=headers | {"content-encoding": "gzip"})
+            return Response(
+                content,
+                media_type="application/json",
+                headers=headers | {"content-encoding": "gzip"},
+            )
         return JSONResponse(answer, headers=headers)
 
     async def model(request: Request) -> Response:
         name = request.path_params["name"]
         mapping = {"hf-inference": {"status": "live", "providerId": name, "task": "text-to-image"}}
-        return JSONResponse({"_id": "1", "id": name, "pipeline_tag": "text-to-image", "tags": [], "inferenceProviderMapping": mapping,
-                             "createdAt": "2024-01-01T00:00:00.000Z"}, headers={"ratelimit": f'"api";r={len(request.app.state.seen)};t=60'})
+        return JSONResponse(
+            {
+                "_id": "1",
+                "id": name,
+                "pipeline_tag": "text-to-image",
+                "tags": [],
+                "inferenceProviderMapping": mapping,
+                "createdAt": "2024-01-01T00:00:00.000Z",
+            },
+            headers={"ratelimit": f'"api";r={len(request.app.state.seen)};t=60'},
+        )
 
     async def picture(request: Request) -> Response:
-        return Response(PICTURE, media_type="image/png", headers={"x-answered-by": "stand-in/picture"})
+        return Response(
+            PICTURE, media_type="image/png", headers={"x-answered-by": "stand-in/picture"}
+        )
 
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
-    app = Starlette(routes=[
-        Route("/v1/chat/completions", completions, methods=["POST"]), Route("/api/models/{name:path}", model),
-        Route("/hf-inference/models/{name:path}", picture, methods=["POST"]), Route("/health", health),
-    ])
+    app = Starlette(
+        routes=[
+            Route("/v1/chat/completions", completions, methods=["POST"]),
+            Route("/api/models/{name:path}", model),
+            Route("/hf-inference/models/{name:path}", picture, methods=["POST"]),
+            Route("/health", health),
+        ]
+    )
     app.state.seen = []
     inner = app.router
 
     async def noting(scope, receive, send):
         if scope["type"] == "http":
             request = Request(scope)
-            app.state.seen.append((request.method, request.headers["host"], request.url.path, dict(request.headers)))
+            app.state.seen.append(
+                (request.method, request.headers["host"], request.url.path, dict(request.headers))
+            )
         await inner(scope, receive, send)
 
     app.router = noting

@@ -26,11 +26,17 @@ def copy(tmp_path):
 
 
 def contents(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def cells(path, name):
-    return [(number, cell) for number, cell in enumerate(read(path).cells) if cell.get("id") == name]
+    return [
+        (number, cell) for number, cell in enumerate(read(path).cells) if cell.get("id") == name
+    ]
 
 
 @pytest.mark.parametrize("path", notebooks(), ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -44,7 +50,10 @@ def test_each_notebook_has_its_own_links_and_the_cell_for_colab(path):
         f"https://{OWNER.lower()}.github.io/{REPOSITORY}/lab/index.html?path={named}",
     ]
     ((_, setup),) = cells(path, "setup")
-    assert (setup.execution_count, setup.outputs) == (1, []) and f'"git+{ADDRESS}@main"' in setup.source
+    assert (setup.execution_count, setup.outputs) == (
+        1,
+        [],
+    ) and f'"git+{ADDRESS}@main"' in setup.source
 
 
 def test_running_it_changes_nothing(copy, capsys):
@@ -54,10 +63,14 @@ def test_running_it_changes_nothing(copy, capsys):
 
 
 def test_the_whole_course_is_as_the_command_writes_it():
-    assert badges.readme((ROOT / "README.md").read_text(encoding="utf-8"), ADDRESS) == (ROOT / "README.md").read_text(encoding="utf-8")
+    assert badges.readme((ROOT / "README.md").read_text(encoding="utf-8"), ADDRESS) == (
+        ROOT / "README.md"
+    ).read_text(encoding="utf-8")
     for path in notebooks():
         notebook = read(path)
-        assert not badges.update(notebook, ADDRESS, f"{path.parent.name}/{path.name}"), f"{path}: make badges"
+        assert not badges.update(notebook, ADDRESS, f"{path.parent.name}/{path.name}"), (
+            f"{path}: make badges"
+        )
         assert notebook == read(path), f"{path}: make badges"
 
 
@@ -67,15 +80,22 @@ def test_a_new_address_reaches_every_file_and_the_way_back_too(copy):
     after = contents(copy)
     assert badges.address(copy) == OTHER
     for name, content in after.items():
-        assert b"Some-Body/a.course" in content and (OWNER + "/" + REPOSITORY).encode() not in content, name
-    assert b"some-body.github.io/a.course/lab/index.html?path=exercises/" in after["exercises/01_first_call.ipynb"]
+        assert (
+            b"Some-Body/a.course" in content and (OWNER + "/" + REPOSITORY).encode() not in content
+        ), name
+    assert (
+        b"some-body.github.io/a.course/lab/index.html?path=exercises/"
+        in after["exercises/01_first_call.ipynb"]
+    )
     assert badges.main(["--address", ADDRESS], root=copy) == 0
     assert contents(copy) == before
 
 
 def test_a_notebook_without_the_cells_gets_them_and_is_run(copy):
     path = copy / "notebooks" / "02_new.ipynb"
-    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# New"), nbformat.v4.new_code_cell("print(6 * 7)")])
+    made = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_markdown_cell("# New"), nbformat.v4.new_code_cell("print(6 * 7)")]
+    )
     nbformat.write(made, path)
     assert badges.main([], root=copy) == 0
     title, links, setup, first = read(path).cells
@@ -83,8 +103,18 @@ def test_a_notebook_without_the_cells_gets_them_and_is_run(copy):
     assert (setup.execution_count, first.execution_count, first.outputs[0].text) == (1, 2, "42\n")
 
 
-@pytest.mark.parametrize("address", ["github.com/you/course", "http://github.com/you/course", "https://gitlab.com/you/course",
-                                     "https://github.com/you", "https://github.com/you/course/tree/main", "https://github.com/a b/c", ""])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "github.com/you/course",
+        "http://github.com/you/course",
+        "https://gitlab.com/you/course",
+        "https://github.com/you",
+        "https://github.com/you/course/tree/main",
+        "https://github.com/a b/c",
+        "",
+    ],
+)
 def test_an_address_that_colab_cannot_open_is_refused(address, copy, capsys):
     before = contents(copy)
     with pytest.raises(ValueError, match="must look like https://github.com/you/course"):
@@ -101,6 +131,10 @@ def test_a_readme_that_lost_its_line_is_refused(copy, capsys):
 
 
 def test_on_github_the_address_is_that_of_the_repository():
-    assert badges.disagreement(OTHER, "some-body/A.course") == badges.disagreement(OTHER, None) == ""
-    assert badges.disagreement(OTHER, "you/course").endswith("make badges ADDRESS=https://github.com/you/course")
+    assert (
+        badges.disagreement(OTHER, "some-body/A.course") == badges.disagreement(OTHER, None) == ""
+    )
+    assert badges.disagreement(OTHER, "you/course").endswith(
+        "make badges ADDRESS=https://github.com/you/course"
+    )
     assert badges.disagreement(ADDRESS, os.environ.get("GITHUB_REPOSITORY")) == ""

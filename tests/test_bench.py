@@ -14,7 +14,12 @@ TABLE = Table("One call", ["", "ms"], [["ours", "0.2"]], "How it was measured.",
 def test_a_table_says_what_where_and_with_which_versions():
     text = TABLE.markdown()
     assert text.startswith("## One call\n\n|  | ms |\n| --- | --- |\n| ours | 0.2 |\n")
-    assert "How it was measured." in text and "cores, Python 3." in text and "httpx2 2." in text and "nbval 0." in text
+    assert (
+        "How it was measured." in text
+        and "cores, Python 3." in text
+        and "httpx2 2." in text
+        and "nbval 0." in text
+    )
 
 
 def test_todays_file_keeps_the_parts_that_were_not_measured_again(tmp_path):
@@ -22,7 +27,10 @@ def test_todays_file_keeps_the_parts_that_were_not_measured_again(tmp_path):
     path = keep(["## A\n\nthree\n", "## C\n\nfour\n"], tmp_path)
     today = datetime.date.today().isoformat()
     assert path.name == f"{today}.md"
-    assert path.read_text() == f"# Benchmarks, {today}\n\n## A\n\nthree\n\n## B\n\ntwo\n\n## C\n\nfour\n"
+    assert (
+        path.read_text()
+        == f"# Benchmarks, {today}\n\n## A\n\nthree\n\n## B\n\ntwo\n\n## C\n\nfour\n"
+    )
 
 
 def test_a_part_that_fails_is_told_and_the_others_are_kept(monkeypatch, tmp_path, capsys):
@@ -35,7 +43,10 @@ def test_a_part_that_fails_is_told_and_the_others_are_kept(monkeypatch, tmp_path
     monkeypatch.setattr(command, "sections", sections)
     monkeypatch.setattr(command, "keep", kept.extend)
     assert command.main(["replay", "lab", "imports"]) == 1
-    assert kept == ["## replay\n", "## imports\n"] and "lab: FAILED. RuntimeError: no answer" in capsys.readouterr().err
+    assert (
+        kept == ["## replay\n", "## imports\n"]
+        and "lab: FAILED. RuntimeError: no answer" in capsys.readouterr().err
+    )
     with pytest.raises(SystemExit):
         command.main(["speed"])
 
@@ -46,15 +57,32 @@ def test_each_contender_answers_right(contender, root):
     import subprocess
     import sys
 
-    pytest.importorskip({"vcrpy": "vcr", "pycachy": "cachy"}.get(contender, "json"), reason="not installed")
-    code = f"from authoring.bench import replay; replay.REPEATS = 2; print(replay.measure({contender!r}, 12))"
-    ran = subprocess.run([sys.executable, "-c", code], cwd=root, env=os.environ | {"COURSE_PACE": "1"}, capture_output=True, text=True, timeout=120)
+    pytest.importorskip(
+        {"vcrpy": "vcr", "pycachy": "cachy"}.get(contender, "json"), reason="not installed"
+    )
+    code = (
+        "from authoring.bench import replay; replay.REPEATS = 2;"
+        f" print(replay.measure({contender!r}, 12))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=root,
+        env=os.environ | {"COURSE_PACE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert ran.returncode == 0, ran.stderr
-    assert 0 < float(ran.stdout.split()[-1]) < 0.4              # the recorded answer took 0.5 s: nobody waits for it
+    assert (
+        0 < float(ran.stdout.split()[-1]) < 0.4
+    )  # the recorded answer took 0.5 s: nobody waits for it
 
 
 def test_both_bodies_are_two_kilobytes():
-    assert 1900 < len(replay.content(replay.request(5))) < 2100 and 1900 < len(replay.content(replay.answer(5))) < 2100
+    assert (
+        1900 < len(replay.content(replay.request(5))) < 2100
+        and 1900 < len(replay.content(replay.answer(5))) < 2100
+    )
 
 
 def test_the_suites_table_says_how_far_from_the_floor():
@@ -64,8 +92,16 @@ def test_the_suites_table_says_how_far_from_the_floor():
 
     executed = {Path("notebooks/a.ipynb"): Cost(3, 2), Path("exercises/b.ipynb"): Cost(5, 4)}
     table = report(Cost(1, 1) * 2, executed, Cost(6, 9), Cost(20, 30), load=0.25)
-    assert [row[1:] for row in table.rows] == [["2", "2", "0.33"], ["8", "6", "1.00"], ["6", "9", "1.50"], ["20", "30", "5.00"]]
-    assert "exercises/b.ipynb, takes 5.0 s" in table.note and "15 s for `make test`, 3 s for running the notebooks alone" in table.note
+    assert [row[1:] for row in table.rows] == [
+        ["2", "2", "0.33"],
+        ["8", "6", "1.00"],
+        ["6", "9", "1.50"],
+        ["20", "30", "5.00"],
+    ]
+    assert (
+        "exercises/b.ipynb, takes 5.0 s" in table.note
+        and "15 s for `make test`, 3 s for running the notebooks alone" in table.note
+    )
     assert "Load on the machine before: 0.2" in table.note
 
 
@@ -75,7 +111,13 @@ def test_a_command_costs_what_it_used_and_a_failure_is_told():
 
     from authoring.bench.tests import cost
 
-    used = cost([sys.executable, "-c", "import time; end = time.process_time() + 0.2\nwhile time.process_time() < end: pass"])
+    used = cost(
+        [
+            sys.executable,
+            "-c",
+            "import time; end = time.process_time() + 0.2\nwhile time.process_time() < end: pass",
+        ]
+    )
     assert used.clock >= 0.2 and (used.processors >= 0.2 or os.name == "nt")
     with pytest.raises(RuntimeError, match="(?s)failed.*out of order"):
         cost([sys.executable, "-c", "raise SystemExit('out of order')"])

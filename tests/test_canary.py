@@ -10,20 +10,29 @@ from authoring.canary import GONE, SERVED, UNKNOWN, check, exit_code, main, tabl
 from helpers import wire
 from helpers.models import Model, models
 
-MAPPING = {"groq": {"status": "live", "providerId": "x", "task": "conversational"}, "novita": {"status": "error", "providerId": "x", "task": "conversational"}}
+MAPPING = {
+    "groq": {"status": "live", "providerId": "x", "task": "conversational"},
+    "novita": {"status": "error", "providerId": "x", "task": "conversational"},
+}
 CHAT = {"id": "1", "created": 1, "object": "chat.completion", "model": "x", "system_fingerprint": "", "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
         "choices": [{"index": 0, "finish_reason": "length", "message": {"role": "assistant", "content": "ok"}}]}  # fmt: skip
 
 
 def row(task="chat-completion", provider="auto", name="chat", id="some/model"):
-    return Model(name=name, id=id, task=task, provider=provider, verified=date(2026, 11, 1), against="a test")
+    return Model(
+        name=name, id=id, task=task, provider=provider, verified=date(2026, 11, 1), against="a test"
+    )
 
 
 @pytest.fixture
 def service(monkeypatch):
     """Answers in place of the service: `service["GET"]`, `service["POST"]` = (status, JSON); `service["asked"]` lists the requests."""
     monkeypatch.setenv("HF_TOKEN", "hf_" + "x" * 20)
-    answers = {"GET": (200, {"_id": "1", "id": "some/model", "inferenceProviderMapping": MAPPING}), "POST": (200, CHAT), "asked": []}
+    answers = {
+        "GET": (200, {"_id": "1", "id": "some/model", "inferenceProviderMapping": MAPPING}),
+        "POST": (200, CHAT),
+        "asked": [],
+    }
 
     def handler(request: httpx2.Request):
         answers["asked"].append((request.method, request.url.path, request.content))
@@ -32,7 +41,9 @@ def service(monkeypatch):
         status, body = answers[request.method]
         if isinstance(body, Exception):
             return wire.Answer(0, {}, [], breaks=body)
-        return wire.Answer(status, {"content-type": "application/json"}, [(0.0, json.dumps(body).encode())])
+        return wire.Answer(
+            status, {"content-type": "application/json"}, [(0.0, json.dumps(body).encode())]
+        )
 
     wire.install(handler)
     yield answers
@@ -42,7 +53,10 @@ def service(monkeypatch):
 def test_a_model_that_answers_is_served(service):
     found = check(row())
     assert (found.state, found.said) == (SERVED, "answered; live at groq")
-    assert [(method, path) for method, path, _ in service["asked"]] == [("GET", "/api/models/some/model"), ("POST", "/v1/chat/completions")]
+    assert [(method, path) for method, path, _ in service["asked"]] == [
+        ("GET", "/api/models/some/model"),
+        ("POST", "/v1/chat/completions"),
+    ]
     assert json.loads(service["asked"][1][2])["max_tokens"] == 1
 
 
@@ -52,7 +66,16 @@ def test_without_calls_only_the_hub_is_asked(service):
 
 
 def test_a_picture_is_not_paid_for(service):
-    service["GET"] = 200, {"_id": "1", "id": "some/model", "inferenceProviderMapping": {"fal-ai": {"status": "live", "providerId": "x", "task": "text-to-image"}}}
+    service["GET"] = (
+        200,
+        {
+            "_id": "1",
+            "id": "some/model",
+            "inferenceProviderMapping": {
+                "fal-ai": {"status": "live", "providerId": "x", "task": "text-to-image"}
+            },
+        },
+    )
     assert check(row(task="text-to-image", provider="fal-ai")).said == "live at fal-ai (not called)"
 
 
@@ -99,10 +122,27 @@ def test_every_tiny_call_is_one_request_the_library_accepts(service, task):
     answers = {"chat-completion": CHAT, "text-generation": {"choices": [{"text": "ok"}]}, "feature-extraction": [0.1, 0.2], "text-classification": [[{"label": "a", "score": 1.0}]],
                "zero-shot-classification": [{"label": "yes", "score": 1.0}], "token-classification": [{"entity_group": "PER", "word": "Ann", "score": 1.0, "start": 0, "end": 3}],
                "summarization": [{"summary_text": "moved"}], "sentence-similarity": [0.9]}  # fmt: skip
-    provider = {"chat-completion": "auto", "text-generation": "featherless-ai"}.get(task, "hf-inference")
+    provider = {"chat-completion": "auto", "text-generation": "featherless-ai"}.get(
+        task, "hf-inference"
+    )
     on_the_hub = canary.ON_THE_HUB.get(task, task)
-    served = {"groq" if provider == "auto" else provider: {"status": "live", "providerId": "some/model", "task": on_the_hub}}
-    service["GET"] = 200, {"_id": "1", "id": f"some/{task}", "pipeline_tag": task, "tags": [], "inferenceProviderMapping": served}
+    served = {
+        "groq" if provider == "auto" else provider: {
+            "status": "live",
+            "providerId": "some/model",
+            "task": on_the_hub,
+        }
+    }
+    service["GET"] = (
+        200,
+        {
+            "_id": "1",
+            "id": f"some/{task}",
+            "pipeline_tag": task,
+            "tags": [],
+            "inferenceProviderMapping": served,
+        },
+    )
     service["POST"] = 200, answers[task]
     found = check(row(task=task, provider=provider, id=f"some/{task}"))
     assert found.state == SERVED and found.said.startswith("answered"), found
@@ -114,12 +154,18 @@ def test_every_task_of_the_registry_can_be_checked():
 
 
 def test_the_run_writes_a_report_and_its_exit_code_says_what_happened(service, tmp_path, capsys):
-    assert main(["--no-calls", "--report", str(tmp_path / "report.md")]) == 1       # the stand-in serves chat only
+    assert (
+        main(["--no-calls", "--report", str(tmp_path / "report.md")]) == 1
+    )  # the stand-in serves chat only
     report = (tmp_path / "report.md").read_text(encoding="utf-8").splitlines()
     assert len(report) == 2 + len(list(models)) and report[2].startswith("| gone |")
     assert models.chat in capsys.readouterr().out
-    served, unknown, gone = (canary.Finding(row(), state, "a | b") for state in (SERVED, UNKNOWN, GONE))
-    assert [exit_code(found) for found in ([served], [served, unknown], [served, unknown, gone])] == [0, 2, 1]
+    served, unknown, gone = (
+        canary.Finding(row(), state, "a | b") for state in (SERVED, UNKNOWN, GONE)
+    )
+    assert [
+        exit_code(found) for found in ([served], [served, unknown], [served, unknown, gone])
+    ] == [0, 2, 1]
     assert "a \\| b" in table([served])
 
 

@@ -17,13 +17,20 @@ class Echo:
     def say(self, text):
         if self.fails:
             raise ConnectionError("no network")
-        self.messages += [{"role": "user", "content": text}, {"role": "assistant", "content": f"<b>{text}</b>"}]
+        self.messages += [
+            {"role": "user", "content": text},
+            {"role": "assistant", "content": f"<b>{text}</b>"},
+        ]
 
 
 def test_what_is_sent_and_answered_is_shown_in_order():
     box = ChatBox(Echo())
     box.send("  Hello ")
-    assert box.lines() == [("Instructions", "Be brief."), ("You", "Hello"), ("Model", "<b>Hello</b>")]
+    assert box.lines() == [
+        ("Instructions", "Be brief."),
+        ("You", "Hello"),
+        ("Model", "<b>Hello</b>"),
+    ]
     assert box.as_text() == "Instructions: Be brief.\nYou: Hello\nModel: <b>Hello</b>"
     assert box.draft == "" and box.problem == ""
 
@@ -91,7 +98,12 @@ def test_the_button_sends_and_the_line_is_emptied(shown):
     assert line.value == "Hello" and isinstance(send, ipywidgets.Button)
     send.click()
     assert talk.messages[1]["content"] == "Hello"
-    assert "<b>You:</b> Hello" in transcript.value and line.value == "" and send.description == "Send" and not send.disabled
+    assert (
+        "<b>You:</b> Hello" in transcript.value
+        and line.value == ""
+        and send.description == "Send"
+        and not send.disabled
+    )
 
 
 def test_enter_sends_as_the_button_does(shown):
@@ -99,7 +111,7 @@ def test_enter_sends_as_the_button_does(shown):
     chat_box(talk)
     _, line, _ = parts(shown[0][0])
     line.value = "by keyboard"
-    line._handle_custom_msg({"event": "submit"}, [])            # what the front end sends on Enter
+    line._handle_custom_msg({"event": "submit"}, [])  # what the front end sends on Enter
     assert talk.messages[1]["content"] == "by keyboard"
 
 

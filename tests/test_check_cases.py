@@ -9,7 +9,9 @@ LONG = "This sentence says in more than forty letters what the mistake is."
 
 
 def judged(ok, message, hints=("x" * 41,) * 3):
-    return SimpleNamespace(judge=lambda function: SimpleNamespace(ok=ok, message=message), hints=hints)
+    return SimpleNamespace(
+        judge=lambda function: SimpleNamespace(ok=ok, message=message), hints=hints
+    )
 
 
 class Cases(CheckCases):
@@ -17,11 +19,25 @@ class Cases(CheckCases):
 
 
 def question(rights=(True, False, False, False), why=LONG, judges=None):
-    choices = [SimpleNamespace(text=f"choice {i}", why=f"{why} {i}", right=right) for i, right in enumerate(rights)]
-    return SimpleNamespace(choices=choices, judge=lambda letter: SimpleNamespace(ok=(judges or rights)["abcd".index(letter)]))
+    choices = [
+        SimpleNamespace(text=f"choice {i}", why=f"{why} {i}", right=right)
+        for i, right in enumerate(rights)
+    ]
+    return SimpleNamespace(
+        choices=choices,
+        judge=lambda letter: SimpleNamespace(ok=(judges or rights)["abcd".index(letter)]),
+    )
 
 
-@pytest.mark.parametrize("task", [judged(True, LONG), judged(False, LONG), judged(False, "short: part"), judged(False, LONG + " part. This check itself broke")])
+@pytest.mark.parametrize(
+    "task",
+    [
+        judged(True, LONG),
+        judged(False, LONG),
+        judged(False, "short: part"),
+        judged(False, LONG + " part. This check itself broke"),
+    ],
+)
 def test_a_mistake_needs_its_own_message(task):
     with pytest.raises(AssertionError):
         Cases().test_each_mistake_gets_its_own_message(task, print, "part")
@@ -50,15 +66,27 @@ def test_an_odd_function_must_not_pass_nor_print_nor_leave_anything(capsys):
         print("hello")
         return SimpleNamespace(ok=False, message=LONG)
 
-    for cases, task in ((Cases(), judged(True, LONG)), (Cases(), judged(False, "")), (Cases(), judged(False, "This check itself broke")),
-                        (Leaves(), judged(False, LONG)), (Cases(), SimpleNamespace(judge=prints))):
+    for cases, task in (
+        (Cases(), judged(True, LONG)),
+        (Cases(), judged(False, "")),
+        (Cases(), judged(False, "This check itself broke")),
+        (Leaves(), judged(False, LONG)),
+        (Cases(), SimpleNamespace(judge=prints)),
+    ):
         with pytest.raises(AssertionError):
             cases.test_nothing_breaks_a_check(3, task, capsys)
     Cases().test_nothing_breaks_a_check(3, judged(False, LONG), capsys)
 
 
-@pytest.mark.parametrize("poor", [question((True, True, False, False)), question((True, False)), question(why="short"),
-                                  question(judges=(False, True, False, False))])
+@pytest.mark.parametrize(
+    "poor",
+    [
+        question((True, True, False, False)),
+        question((True, False)),
+        question(why="short"),
+        question(judges=(False, True, False, False)),
+    ],
+)
 def test_a_question_needs_one_right_choice_and_reasons(poor):
     with pytest.raises(AssertionError):
         Cases().test_every_choice_is_explained(poor)
@@ -78,5 +106,9 @@ def test_a_task_needs_mistakes_and_hints_and_a_quiz_no_pattern():
 
 
 def test_cases_have_names():
-    assert [named(value) for value in (print, "a long text that goes on and on and on", 3)] == ["print", "a long text that goes on and o", "int"]
+    assert [named(value) for value in (print, "a long text that goes on and on and on", 3)] == [
+        "print",
+        "a long text that goes on and o",
+        "int",
+    ]
     assert len(UNRULY) > 15

@@ -18,8 +18,14 @@ ASK, WHOLE, COST, CURE, QUIZ = TASKS
 
 
 def chat(client, question, **changes):
-    arguments = {"messages": [{"role": "user", "content": question}], "model": models.chat, "max_tokens": 200} | changes
-    return client.chat_completion(**{name: value for name, value in arguments.items() if value is not None})
+    arguments = {
+        "messages": [{"role": "user", "content": question}],
+        "model": models.chat,
+        "max_tokens": 200,
+    } | changes
+    return client.chat_completion(
+        **{name: value for name, value in arguments.items() if value is not None}
+    )
 
 
 # ---- task 1: right, and wrong in the ways people are --------------------------------------------------------------
@@ -31,7 +37,11 @@ def ask(client, question):
 
 def with_system(client, question):
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": question}]
-    return chat(client, question, messages=messages, model=models.chat + ":cheapest").choices[0].message.content
+    return (
+        chat(client, question, messages=messages, model=models.chat + ":cheapest")
+        .choices[0]
+        .message.content
+    )
 
 
 def whole_response(client, question):
@@ -108,7 +118,9 @@ def twice(client, question):
 
 
 def token_in_prompt(client, question):
-    return ask(client, f"{question} My token: {client.token or __import__('os').environ['HF_TOKEN']}")
+    return ask(
+        client, f"{question} My token: {client.token or __import__('os').environ['HF_TOKEN']}"
+    )
 
 
 def old_task(client, question):
@@ -168,16 +180,36 @@ def limit_as_text(client, question):
 
 
 ASK_WRONG = [
-    (whole_response, "whole response object"), (the_choice, "returned the choice"), (the_message, "message object"),
-    (as_text, "turned the response object into a text"), (stripped, "something added"), (prints, "prints the answer and returns nothing"),
-    (forgets_return, "Did you forget `return`"), (made_up, "No request was sent"), (asks_but_made_up, "not what the model answered"),
-    (own_question, "question is not in the request"), (plain_text, "`messages` as a plain text"), (wrong_role, "role `system`"),
-    (no_limit, "no `max_tokens`"), (other_limit, "`max_tokens` was 20"), (other_model, "You asked `gpt-4`"), (no_model, "No model was named"),
-    (twice, "2 requests for one question"), (token_in_prompt, "token is in the body"), (with_token, "token is in the body"),
-    (old_task, "serves chat only"), (streams, "asked for a stream"), (hides_errors, "as if nothing had happened"),
-    (forgets_index, "'list' object has no attribute 'message'"), (as_dictionary, "list indices must be integers"),
-    (remembers, "No request was sent"), (provider_here, "belongs to the client"), (own_client, "a client of its own"),
-    (own_error, "raised RuntimeError in place of the error"), (limit_as_text, "`max_tokens` was '200'"), (remembers_questions, "question of an earlier call"),
+    (whole_response, "whole response object"),
+    (the_choice, "returned the choice"),
+    (the_message, "message object"),
+    (as_text, "turned the response object into a text"),
+    (stripped, "something added"),
+    (prints, "prints the answer and returns nothing"),
+    (forgets_return, "Did you forget `return`"),
+    (made_up, "No request was sent"),
+    (asks_but_made_up, "not what the model answered"),
+    (own_question, "question is not in the request"),
+    (plain_text, "`messages` as a plain text"),
+    (wrong_role, "role `system`"),
+    (no_limit, "no `max_tokens`"),
+    (other_limit, "`max_tokens` was 20"),
+    (other_model, "You asked `gpt-4`"),
+    (no_model, "No model was named"),
+    (twice, "2 requests for one question"),
+    (token_in_prompt, "token is in the body"),
+    (with_token, "token is in the body"),
+    (old_task, "serves chat only"),
+    (streams, "asked for a stream"),
+    (hides_errors, "as if nothing had happened"),
+    (forgets_index, "'list' object has no attribute 'message'"),
+    (as_dictionary, "list indices must be integers"),
+    (remembers, "No request was sent"),
+    (provider_here, "belongs to the client"),
+    (own_client, "a client of its own"),
+    (own_error, "raised RuntimeError in place of the error"),
+    (limit_as_text, "`max_tokens` was '200'"),
+    (remembers_questions, "question of an earlier call"),
 ]
 
 
@@ -272,14 +304,22 @@ def always_true(client, question):
 
 def first_reason(client, question):
     first = chat(client, question, max_tokens=100).choices[0]
-    last = chat(client, question, max_tokens=400).choices[0] if first.finish_reason == "length" else first
+    last = (
+        chat(client, question, max_tokens=400).choices[0]
+        if first.finish_reason == "length"
+        else first
+    )
     return last.message.content, first.finish_reason == "stop"
 
 
 def goes_on(client, question):
     choice = chat(client, question, max_tokens=100).choices[0]
     if choice.finish_reason == "length":
-        said = [{"role": "user", "content": question}, {"role": "assistant", "content": choice.message.content}, {"role": "user", "content": "Go on."}]
+        said = [
+            {"role": "user", "content": question},
+            {"role": "assistant", "content": choice.message.content},
+            {"role": "user", "content": "Go on."},
+        ]
         choice = chat(client, question, messages=said, max_tokens=400).choices[0]
     return choice.message.content, choice.finish_reason == "stop"
 
@@ -297,19 +337,34 @@ def own_client_twice(client, question):
 
 def in_a_loop(client, question):
     for room in (100, 400):
-        choice = client.chat.completions.create(model=models.chat, messages=[{"role": "user", "content": question}], max_tokens=room)["choices"][0]
+        choice = client.chat.completions.create(
+            model=models.chat, messages=[{"role": "user", "content": question}], max_tokens=room
+        )["choices"][0]
         if choice["finish_reason"] != "length":
             break
     return choice["message"]["content"], choice["finish_reason"] != "length"
 
 
 WHOLE_WRONG = [
-    (text_only, "two things"), (swapped, "wrong order"), (reason_itself, "`finish_reason` itself"), (inverted, "says it was cut"),
-    (never_again, "not asked for again"), (always_again, "asked a second time all the same"), (same_limit, "same `max_tokens`"),
-    (until_whole, "again and again"), (first_text, "the text of the first"), (joined, "joined the two answers"), (by_length, "exactly 100 tokens"),
-    (by_full_stop, "full stop by chance"), (always_true, "says it was whole"), (first_reason, "finish_reason` of the answer that you return"),
-    (made_up, "No request was sent"), (forgets_return, "`max_tokens` was 200"), (goes_on, "asks something else than the first"),
-    (asks_for_less, "asks something else than the first"), (own_client_twice, "a client of its own"),
+    (text_only, "two things"),
+    (swapped, "wrong order"),
+    (reason_itself, "`finish_reason` itself"),
+    (inverted, "says it was cut"),
+    (never_again, "not asked for again"),
+    (always_again, "asked a second time all the same"),
+    (same_limit, "same `max_tokens`"),
+    (until_whole, "again and again"),
+    (first_text, "the text of the first"),
+    (joined, "joined the two answers"),
+    (by_length, "exactly 100 tokens"),
+    (by_full_stop, "full stop by chance"),
+    (always_true, "says it was whole"),
+    (first_reason, "finish_reason` of the answer that you return"),
+    (made_up, "No request was sent"),
+    (forgets_return, "`max_tokens` was 200"),
+    (goes_on, "asks something else than the first"),
+    (asks_for_less, "asks something else than the first"),
+    (own_client_twice, "a client of its own"),
 ]
 
 
@@ -320,7 +375,10 @@ FIXED = dict(models["chat"].price)
 
 def cost_of(response):
     price = models["chat"].price
-    return (response.usage.prompt_tokens * price["input"] + response.usage.completion_tokens * price["output"]) / 1e6
+    return (
+        response.usage.prompt_tokens * price["input"]
+        + response.usage.completion_tokens * price["output"]
+    ) / 1e6
 
 
 def by_registry(response):
@@ -341,7 +399,10 @@ def in_cents(response):
 
 def prices_swapped(response):
     price = models["chat"].price
-    return (response.usage.prompt_tokens * price["output"] + response.usage.completion_tokens * price["input"]) / 1e6
+    return (
+        response.usage.prompt_tokens * price["output"]
+        + response.usage.completion_tokens * price["input"]
+    ) / 1e6
 
 
 def all_at_input(response):
@@ -353,7 +414,11 @@ def all_at_output(response):
 
 
 def both_prices(response):
-    return response.usage.total_tokens * (models["chat"].price["input"] + models["chat"].price["output"]) / 1e6
+    return (
+        response.usage.total_tokens
+        * (models["chat"].price["input"] + models["chat"].price["output"])
+        / 1e6
+    )
 
 
 def prompt_only(response):
@@ -365,7 +430,10 @@ def answer_only(response):
 
 
 def fixed_prices(response):
-    return (response.usage.prompt_tokens * FIXED["input"] + response.usage.completion_tokens * FIXED["output"]) / 1e6
+    return (
+        response.usage.prompt_tokens * FIXED["input"]
+        + response.usage.completion_tokens * FIXED["output"]
+    ) / 1e6
 
 
 def rounded(response):
@@ -409,16 +477,32 @@ def rounded_a_little(response):
 
 def exact(response):
     used, price = response["usage"], models["chat"].price
-    return (Decimal(used["prompt_tokens"]) * Decimal(str(price["input"])) + Decimal(used["completion_tokens"]) * Decimal(str(price["output"]))) / 10**6
+    return (
+        Decimal(used["prompt_tokens"]) * Decimal(str(price["input"]))
+        + Decimal(used["completion_tokens"]) * Decimal(str(price["output"]))
+    ) / 10**6
 
 
 COST_WRONG = [
-    (per_token, "per million tokens, and you counted them per token"), (per_thousand, "per thousand"), (in_cents, "cents"),
-    (prices_swapped, "swapped"), (all_at_input, "all tokens at the price of the prompt"), (all_at_output, "all tokens at the price of the written"),
-    (both_prices, "both prices together"), (prompt_only, "the prompt only"), (answer_only, "the answer only"),
-    (fixed_prices, "written into your code"), (rounded, "rounded"), (cost_as_text, "returned a text"), (cost_printed, "prints the cost"),
-    (cost_nothing, "Did you forget `return`"), (cost_guessed, "the cost is $"), (cost_asks, "request of its own"), (cost_by_characters, "the cost is $"),
-    (other_model_s_prices, 'the prices of `models["tools"]`'), (rounded_a_little, "rounded"),
+    (per_token, "per million tokens, and you counted them per token"),
+    (per_thousand, "per thousand"),
+    (in_cents, "cents"),
+    (prices_swapped, "swapped"),
+    (all_at_input, "all tokens at the price of the prompt"),
+    (all_at_output, "all tokens at the price of the written"),
+    (both_prices, "both prices together"),
+    (prompt_only, "the prompt only"),
+    (answer_only, "the answer only"),
+    (fixed_prices, "written into your code"),
+    (rounded, "rounded"),
+    (cost_as_text, "returned a text"),
+    (cost_printed, "prints the cost"),
+    (cost_nothing, "Did you forget `return`"),
+    (cost_guessed, "the cost is $"),
+    (cost_asks, "request of its own"),
+    (cost_by_characters, "the cost is $"),
+    (other_model_s_prices, 'the prices of `models["tools"]`'),
+    (rounded_a_little, "rounded"),
 ]
 
 
@@ -430,7 +514,10 @@ def ask_or_cure(client, question):
         return ask(client, question)
     except HfHubHTTPError as error:
         response = error.response
-        if response.status_code == 400 and response.json()["error"]["code"] == "model_not_supported":
+        if (
+            response.status_code == 400
+            and response.json()["error"]["code"] == "model_not_supported"
+        ):
             return "model"
         if response.status_code in (401, 402, 403):
             return {401: "token", 402: "credits", 403: "permission"}[response.status_code]
@@ -441,7 +528,12 @@ def by_substring(client, question):
     try:
         return ask(client, question)
     except HfHubHTTPError as error:
-        for status, cure in {"401": "token", "402": "credits", "403": "permission", "400": "model"}.items():
+        for status, cure in {
+            "401": "token",
+            "402": "credits",
+            "403": "permission",
+            "400": "model",
+        }.items():
             if status in str(error):
                 return cure
         raise
@@ -451,7 +543,12 @@ def by_words(client, question):
     try:
         return ask(client, question)
     except HfHubHTTPError as error:
-        for word, cure in {"credits": "credits", "permission": "permission", "username": "token", "model": "model"}.items():
+        for word, cure in {
+            "credits": "credits",
+            "permission": "permission",
+            "username": "token",
+            "model": "model",
+        }.items():
             if word in str(error):
                 return cure
         raise
@@ -514,9 +611,14 @@ def catches_all(client, question):
     except Exception as error:
         if error.response.status_code == 500:
             raise
-        if error.response.status_code == 400 and error.response.json()["error"]["code"] != "model_not_supported":
+        if (
+            error.response.status_code == 400
+            and error.response.json()["error"]["code"] != "model_not_supported"
+        ):
             raise
-        return {400: "model", 401: "token", 402: "credits", 403: "permission"}[error.response.status_code]
+        return {400: "model", 401: "token", 402: "credits", 403: "permission"}[
+            error.response.status_code
+        ]
 
 
 def prints_cure(client, question):
@@ -610,20 +712,51 @@ def by_match(client, question):
 
 
 CURE_WRONG = [
-    (by_substring, "looked for words in the error's text"), (by_words, "looked for words in the error's text"), (the_status, "returned the status, 401"),
-    (the_error_text, "returned the error's text"), (no_try, "let HfHubHTTPError through"), (three_only, "let BadRequestError through"),
-    (any_400, "A 400 can have other reasons"), (swallows_rest, "swallowed it"), (wraps_rest, "raised RuntimeError in its place"),
-    (catches_all, "The connection failed"), (prints_cure, "returned nothing (None)"), (tries_again, "sent the request again"),
-    (mixed_up, "the token is missing or wrong"), (always_cure, "there is no error, return the text"), (made_up, "No request was sent"),
-    (model_by_word, "A 400 can have other reasons"), (model_by_words, "another message than usual"), (one_more(429, "credits"), "A 429"),
-    (one_more(404, "model"), "A 404"), (retries_500, "You sent the request again"), (cures_own_client, "a client of its own"),
+    (by_substring, "looked for words in the error's text"),
+    (by_words, "looked for words in the error's text"),
+    (the_status, "returned the status, 401"),
+    (the_error_text, "returned the error's text"),
+    (no_try, "let HfHubHTTPError through"),
+    (three_only, "let BadRequestError through"),
+    (any_400, "A 400 can have other reasons"),
+    (swallows_rest, "swallowed it"),
+    (wraps_rest, "raised RuntimeError in its place"),
+    (catches_all, "The connection failed"),
+    (prints_cure, "returned nothing (None)"),
+    (tries_again, "sent the request again"),
+    (mixed_up, "the token is missing or wrong"),
+    (always_cure, "there is no error, return the text"),
+    (made_up, "No request was sent"),
+    (model_by_word, "A 400 can have other reasons"),
+    (model_by_words, "another message than usual"),
+    (one_more(429, "credits"), "A 429"),
+    (one_more(404, "model"), "A 404"),
+    (retries_500, "You sent the request again"),
+    (cures_own_client, "a client of its own"),
 ]
 
 
-RIGHT = [(ASK, ask), (ASK, with_system), (WHOLE, ask_whole), (WHOLE, in_a_loop), (COST, cost_of), (COST, by_registry), (COST, exact),
-         (CURE, ask_or_cure), (CURE, by_match)]
-WRONG = [(task, function, said) for task, cases in ((ASK, ASK_WRONG), (WHOLE, WHOLE_WRONG), (COST, COST_WRONG), (CURE, CURE_WRONG))
-         for function, said in cases]
+RIGHT = [
+    (ASK, ask),
+    (ASK, with_system),
+    (WHOLE, ask_whole),
+    (WHOLE, in_a_loop),
+    (COST, cost_of),
+    (COST, by_registry),
+    (COST, exact),
+    (CURE, ask_or_cure),
+    (CURE, by_match),
+]
+WRONG = [
+    (task, function, said)
+    for task, cases in (
+        (ASK, ASK_WRONG),
+        (WHOLE, WHOLE_WRONG),
+        (COST, COST_WRONG),
+        (CURE, CURE_WRONG),
+    )
+    for function, said in cases
+]
 
 
 # ---- functions that do not behave ---------------------------------------------------------------------------------
@@ -674,9 +807,34 @@ def catches_even_the_interrupt(*arguments):
             continue
 
 
-UNRULY = [Odd(), leaves, raises_nothing_known, recursive, patient, stubborn, catches_even_the_interrupt, print, 3, None, "ask", lambda: 1,
-          lambda *a: None, lambda *a: 1, lambda *a: (), lambda *a: (1, 2), lambda *a: float("nan"), lambda *a: {}, lambda *a: True,
-          lambda *a: ask, lambda *a: object(), lambda *a: 1 / 0, lambda *a: a, lambda *a: "", lambda *a: ("", True), lambda *a: b"\xff"]
+UNRULY = [
+    Odd(),
+    leaves,
+    raises_nothing_known,
+    recursive,
+    patient,
+    stubborn,
+    catches_even_the_interrupt,
+    print,
+    3,
+    None,
+    "ask",
+    lambda: 1,
+    lambda *a: None,
+    lambda *a: 1,
+    lambda *a: (),
+    lambda *a: (1, 2),
+    lambda *a: float("nan"),
+    lambda *a: {},
+    lambda *a: True,
+    lambda *a: ask,
+    lambda *a: object(),
+    lambda *a: 1 / 0,
+    lambda *a: a,
+    lambda *a: "",
+    lambda *a: ("", True),
+    lambda *a: b"\xff",
+]
 
 
 class TestExercise(CheckCases):
@@ -699,9 +857,13 @@ def test_a_loop_without_end_is_ended():
     from helpers.checks import NotYet
 
     def forever():
-        while True: pass  # noqa: E701
+        while True:
+            pass  # noqa: E701
 
-    with spy(seconds=0.2) as service, pytest.raises(NotYet, match="still running after 0.2 seconds"):
+    with (
+        spy(seconds=0.2) as service,
+        pytest.raises(NotYet, match="still running after 0.2 seconds"),
+    ):
         service.call(forever)
 
 
@@ -742,10 +904,15 @@ def client():
 def test_spy_speaks_every_task_of_the_course(client):
     with spy() as service:
         assert client().feature_extraction(["a", "b"], model=models.embedding).shape == (2, 8)
-        assert {r.label for r in client().text_classification("Good.", model=models.sentiment)} == {"POSITIVE", "NEGATIVE"}
-        zero = client().zero_shot_classification("Pay me.", candidate_labels=["billing", "bug"], model=models.zero_shot)
+        assert {r.label for r in client().text_classification("Good.", model=models.sentiment)} == {
+            "POSITIVE",
+            "NEGATIVE",
+        }
+        zero = client().zero_shot_classification(
+            "Pay me.", candidate_labels=["billing", "bug"], model=models.zero_shot
+        )
         assert [r.score for r in zero] == sorted((r.score for r in zero), reverse=True)
-        entity, = client().token_classification("we met Ada there", model=models.ner)
+        (entity,) = client().token_classification("we met Ada there", model=models.ner)
         assert (entity.word, entity.start, entity.end) == ("Ada", 7, 10)
         assert client().summarization("Long.", model=models.summarization).summary_text
         assert client().text_to_image("A card.", model=models.image).size == (64, 64)
@@ -754,8 +921,12 @@ def test_spy_speaks_every_task_of_the_course(client):
 
 def test_spy_streams_and_drops_streams(client):
     with spy(reply("a b c"), reply("a b c", breaks_after=2)) as service:
-        kept = client()             # a client that nobody holds closes its streams
-        pieces = service.call(lambda: "".join(chunk.choices[0].delta.content or "" for chunk in chat(kept, "?", stream=True)))
+        kept = client()  # a client that nobody holds closes its streams
+        pieces = service.call(
+            lambda: "".join(
+                chunk.choices[0].delta.content or "" for chunk in chat(kept, "?", stream=True)
+            )
+        )
         assert pieces == "a b c" == service.said[0]
         with pytest.raises(Raised, match="RemoteProtocolError"):
             service.call(lambda: list(chat(kept, "?", stream=True)))
@@ -765,8 +936,13 @@ def test_spy_serves_openai_and_its_retries():
     from openai import OpenAI
 
     with spy(error(429, retry_after=7), error(503)) as service:
-        answer = service.call(lambda: OpenAI(base_url="https://router.huggingface.co/v1", api_key=service.token).chat.completions.create(
-            model=models.chat, messages=[{"role": "user", "content": "?"}]))
+        answer = service.call(
+            lambda: OpenAI(
+                base_url="https://router.huggingface.co/v1", api_key=service.token
+            ).chat.completions.create(
+                model=models.chat, messages=[{"role": "user", "content": "?"}]
+            )
+        )
     assert answer.choices[0].message.content == service.said[0]
     assert len(service.sent) == 3 and service.slept[0] == 7
 
@@ -778,7 +954,15 @@ def test_spy_runs_coroutines():
         import asyncio
 
         await asyncio.sleep(100)
-        return (await AsyncInferenceClient().chat_completion([{"role": "user", "content": "?"}], model=models.chat)).choices[0].message.content
+        return (
+            (
+                await AsyncInferenceClient().chat_completion(
+                    [{"role": "user", "content": "?"}], model=models.chat
+                )
+            )
+            .choices[0]
+            .message.content
+        )
 
     with spy() as service:
         assert service.call(ask_async) == service.said[0]

@@ -42,11 +42,17 @@ def with_the_library(error):
 
 
 def by_text(error):
-    return isinstance(error, (InferenceTimeoutError, httpx2.TransportError)) or any(n in str(error) for n in ("408", "429", "50", "52"))
+    return isinstance(error, (InferenceTimeoutError, httpx2.TransportError)) or any(
+        n in str(error) for n in ("408", "429", "50", "52")
+    )
 
 
 def by_text_of_message(error):
-    return should_retry(error) or "429" in getattr(error, "server_message", "") or "429 `" in str(error)
+    return (
+        should_retry(error)
+        or "429" in getattr(error, "server_message", "")
+        or "429 `" in str(error)
+    )
 
 
 def status_only(error):
@@ -76,11 +82,15 @@ def money_by_index(error):
 
 
 def all_5xx_only(error):
-    return should_retry(error) and getattr(getattr(error, "response", None), "status_code", 500) >= 500
+    return (
+        should_retry(error) and getattr(getattr(error, "response", None), "status_code", 500) >= 500
+    )
 
 
 def no_proxies(error):
-    return should_retry(error) and getattr(getattr(error, "response", None), "status_code", 500) < 520
+    return (
+        should_retry(error) and getattr(getattr(error, "response", None), "status_code", 500) < 520
+    )
 
 
 def all_of_them(error):
@@ -142,7 +152,9 @@ def not_too_early(error):
 
 
 def money_by_word(error):
-    return "insufficient_quota" not in str(error) if status_of(error) == 429 else should_retry(error)
+    return (
+        "insufficient_quota" not in str(error) if status_of(error) == 429 else should_retry(error)
+    )
 
 
 def any_os_error(error):
@@ -176,13 +188,33 @@ def by_match(error):
 
 
 RETRY_WRONG = [
-    (by_text, "contains \"429\" and \"503\""), (by_text_of_message, "talks about 429 tokens"), (status_only, "'response'"), (no_connections, "httpx2.ConnectError"),
-    (no_timeouts, "InferenceTimeoutError"), (only_refused, "httpx2.ReadError"), (money_too, "insufficient_quota"), (money_by_index, "a text in most"),
-    (all_5xx_only, "when to come back"), (no_proxies, "belong to proxies"), (all_of_them, "A 401 stays a 401"), (all_http, "A 401 stays a 401"),
-    (unknown_too, "a mistake in the program"), (none_at_all, "when to come back"), (as_kind, "True or False"), (forgets_false, "nothing (None)"),
-    (prints_it, "nothing (None)"), (not_found_too, "nothing at this address"), (waits_inside, "It only decides"),
-    (all_from_500, "A 501"), (some_proxies, "this was a 530"), (conflict_too, "A 409"), (not_too_early, "A 425"), (money_by_word, "not for a word in the text"),
-    (any_os_error, "FileNotFoundError"), (any_connection_error, "OfflineModeIsEnabled"), (any_httpx_error, "TooManyRedirects"),
+    (by_text, 'contains "429" and "503"'),
+    (by_text_of_message, "talks about 429 tokens"),
+    (status_only, "'response'"),
+    (no_connections, "httpx2.ConnectError"),
+    (no_timeouts, "InferenceTimeoutError"),
+    (only_refused, "httpx2.ReadError"),
+    (money_too, "insufficient_quota"),
+    (money_by_index, "a text in most"),
+    (all_5xx_only, "when to come back"),
+    (no_proxies, "belong to proxies"),
+    (all_of_them, "A 401 stays a 401"),
+    (all_http, "A 401 stays a 401"),
+    (unknown_too, "a mistake in the program"),
+    (none_at_all, "when to come back"),
+    (as_kind, "True or False"),
+    (forgets_false, "nothing (None)"),
+    (prints_it, "nothing (None)"),
+    (not_found_too, "nothing at this address"),
+    (waits_inside, "It only decides"),
+    (all_from_500, "A 501"),
+    (some_proxies, "this was a 530"),
+    (conflict_too, "A 409"),
+    (not_too_early, "A 425"),
+    (money_by_word, "not for a word in the text"),
+    (any_os_error, "FileNotFoundError"),
+    (any_connection_error, "OfflineModeIsEnabled"),
+    (any_httpx_error, "TooManyRedirects"),
     (whoever_says_when, "not whether"),
 ]
 
@@ -203,7 +235,9 @@ def seconds_to_wait(headers, failures):
 
 
 def a_little_more(headers, failures):
-    return seconds_to_wait(headers, failures) + (0.5 if len(headers) and "t=250" not in str(headers) else 0)
+    return seconds_to_wait(headers, failures) + (
+        0.5 if len(headers) and "t=250" not in str(headers) else 0
+    )
 
 
 def ignores_headers(headers, failures):
@@ -215,11 +249,17 @@ def ignores_ratelimit(headers, failures):
 
 
 def ignores_retry_after(headers, failures):
-    return seconds_to_wait({name: value for name, value in headers.items() if name != "retry-after"}, failures)
+    return seconds_to_wait(
+        {name: value for name, value in headers.items() if name != "retry-after"}, failures
+    )
 
 
 def whole_numbers(headers, failures):
-    return int(headers["retry-after"]) if "retry-after" in headers else seconds_to_wait(headers, failures)
+    return (
+        int(headers["retry-after"])
+        if "retry-after" in headers
+        else seconds_to_wait(headers, failures)
+    )
 
 
 def as_it_stands(headers, failures):
@@ -234,16 +274,24 @@ def the_shorter(headers, failures):
 
 
 def retry_after_wins(headers, failures):
-    return ignores_ratelimit(headers, failures) if "retry-after" in headers else seconds_to_wait(headers, failures)
+    return (
+        ignores_ratelimit(headers, failures)
+        if "retry-after" in headers
+        else seconds_to_wait(headers, failures)
+    )
 
 
 def any_reset(headers, failures):
     limit = parse_ratelimit(headers)
-    return limit.reset if limit and "retry-after" not in headers else seconds_to_wait(headers, failures)
+    return (
+        limit.reset
+        if limit and "retry-after" not in headers
+        else seconds_to_wait(headers, failures)
+    )
 
 
 def doubles_it(headers, failures):
-    return seconds_to_wait(headers, failures) * (2 ** failures if len(headers) else 1)
+    return seconds_to_wait(headers, failures) * (2**failures if len(headers) else 1)
 
 
 def at_most_cap(headers, failures):
@@ -251,19 +299,35 @@ def at_most_cap(headers, failures):
 
 
 def no_chance(headers, failures):
-    return seconds_to_wait(headers, failures) if len(headers) and "t=250" not in str(headers) else min(20, 0.5 * 2 ** (failures - 1))
+    return (
+        seconds_to_wait(headers, failures)
+        if len(headers) and "t=250" not in str(headers)
+        else min(20, 0.5 * 2 ** (failures - 1))
+    )
 
 
 def a_little_chance(headers, failures):
-    return seconds_to_wait(headers, failures) if len(headers) else min(20, 0.5 * 2 ** (failures - 1)) * random.uniform(0.8, 1)
+    return (
+        seconds_to_wait(headers, failures)
+        if len(headers)
+        else min(20, 0.5 * 2 ** (failures - 1)) * random.uniform(0.8, 1)
+    )
 
 
 def no_cap(headers, failures):
-    return seconds_to_wait(headers, failures) if len(headers) else random.uniform(0, 0.5 * 2 ** (failures - 1))
+    return (
+        seconds_to_wait(headers, failures)
+        if len(headers)
+        else random.uniform(0, 0.5 * 2 ** (failures - 1))
+    )
 
 
 def counts_from_zero(headers, failures):
-    return seconds_to_wait(headers, failures) if len(headers) else random.uniform(0, min(20, 0.5 * 2 ** failures))
+    return (
+        seconds_to_wait(headers, failures)
+        if len(headers)
+        else random.uniform(0, min(20, 0.5 * 2**failures))
+    )
 
 
 def one_range(headers, failures):
@@ -283,17 +347,27 @@ def below_zero(headers, failures):
 
 
 def capped_after_the_draw(headers, failures):
-    return seconds_to_wait(headers, failures) if len(headers) else min(20, random.uniform(0, 0.5 * 2 ** (failures - 1)))
+    return (
+        seconds_to_wait(headers, failures)
+        if len(headers)
+        else min(20, random.uniform(0, 0.5 * 2 ** (failures - 1)))
+    )
 
 
 def nearly_empty(headers, failures):
     limit = parse_ratelimit(headers)
-    return limit.reset if limit and limit.remaining <= 1 and "retry-after" not in headers else seconds_to_wait(headers, failures)
+    return (
+        limit.reset
+        if limit and limit.remaining <= 1 and "retry-after" not in headers
+        else seconds_to_wait(headers, failures)
+    )
 
 
 def both_waits(headers, failures):
     limit = parse_ratelimit(headers)
-    told = float(headers.get("retry-after", 0)) + (limit.reset if limit and limit.remaining == 0 else 0)
+    told = float(headers.get("retry-after", 0)) + (
+        limit.reset if limit and limit.remaining == 0 else 0
+    )
     return told or jitter(failures)
 
 
@@ -308,12 +382,28 @@ def with_the_parsers(headers, failures):
 
 
 WAIT_WRONG = [
-    (ignores_headers, "Never come back earlier"), (ignores_ratelimit, "and nothing else"), (ignores_retry_after, "`Retry-After:"), (whole_numbers, "Take `float(…)`"),
-    (as_it_stands, "returned a text"), (the_shorter, "the longer one counts"), (retry_after_wins, "the longer one counts"), (any_reset, "12 requests remain"),
-    (doubles_it, "do not double"), (at_most_cap, "Never come back earlier"), (no_chance, "come back together"), (a_little_chance, "whole range"),
-    (no_cap, "ends at the cap"), (counts_from_zero, "from 0 to 0.5 s"), (one_range, "never went above"), (waits_itself, "waits by itself"),
-    (returns_nothing, "nothing (None)"), (below_zero, "Time does not run backwards"),
-    (capped_after_the_draw, "you draw first"), (nearly_empty, "1 request remains"), (both_waits, "do not double"), (half_of_it, "never went above"),
+    (ignores_headers, "Never come back earlier"),
+    (ignores_ratelimit, "and nothing else"),
+    (ignores_retry_after, "`Retry-After:"),
+    (whole_numbers, "Take `float(…)`"),
+    (as_it_stands, "returned a text"),
+    (the_shorter, "the longer one counts"),
+    (retry_after_wins, "the longer one counts"),
+    (any_reset, "12 requests remain"),
+    (doubles_it, "do not double"),
+    (at_most_cap, "Never come back earlier"),
+    (no_chance, "come back together"),
+    (a_little_chance, "whole range"),
+    (no_cap, "ends at the cap"),
+    (counts_from_zero, "from 0 to 0.5 s"),
+    (one_range, "never went above"),
+    (waits_itself, "waits by itself"),
+    (returns_nothing, "nothing (None)"),
+    (below_zero, "Time does not run backwards"),
+    (capped_after_the_draw, "you draw first"),
+    (nearly_empty, "1 request remains"),
+    (both_waits, "do not double"),
+    (half_of_it, "never went above"),
 ]
 
 
@@ -322,7 +412,11 @@ WAIT_WRONG = [
 
 def ask(client, question, **more):
     messages = [{"role": "user", "content": question}]
-    return client.chat_completion(messages, model=models.chat, max_tokens=200, **more).choices[0].message.content
+    return (
+        client.chat_completion(messages, model=models.chat, max_tokens=200, **more)
+        .choices[0]
+        .message.content
+    )
 
 
 def headers_of(error):
@@ -374,7 +468,11 @@ def tries_everything(client, question):
 
 
 def no_pause(client, question):
-    return ask_again(client, question, pause=lambda headers, failures: 0) if False else _without_pause(client, question)
+    return (
+        ask_again(client, question, pause=lambda headers, failures: 0)
+        if False
+        else _without_pause(client, question)
+    )
 
 
 def _without_pause(client, question):
@@ -391,11 +489,15 @@ def one_second(client, question):
 
 
 def without_headers(client, question):
-    return ask_again(client, question, pause=lambda headers, failures: seconds_to_wait({}, failures))
+    return ask_again(
+        client, question, pause=lambda headers, failures: seconds_to_wait({}, failures)
+    )
 
 
 def from_zero(client, question):
-    return ask_again(client, question, pause=lambda headers, failures: seconds_to_wait(headers, failures + 3))
+    return ask_again(
+        client, question, pause=lambda headers, failures: seconds_to_wait(headers, failures + 3)
+    )
 
 
 def always_headers(client, question):
@@ -529,13 +631,29 @@ def calls_itself(client, question, failures=1):
 
 
 AGAIN_WRONG = [
-    (never_again, "A 503 was not tried again"), (three_tries, "gave up after 3 requests"), (five_tries, "you sent 5 requests"), (for_ever, "4 are allowed"),
-    (tries_everything, "A 401 was tried again"), (no_pause, "without waiting"), (one_second, "Nobody said how long"), (without_headers, "Give `seconds_to_wait` the headers"),
-    (from_zero, "1 for the first"), (always_headers, "has no response"), (only_hub_errors, "The connection was refused"), (sleeps_after_the_last, "The last one was for nothing"),
-    (runtime_error, "RuntimeError instead"), (ends_in_none, "as if there were an answer"), (sorry, "as if there were an answer"), (waits_first, "waited all the same"),
-    (prints_answer, "prints the answer and returns nothing"), (made_up, "No request was sent"),
-    (own_client, "a client of its own"), (endless_without_connection, "The connection was refused again and again"), (endless_when_throttled, "refused every time (429)"),
-    (always_the_first, "your third pause was never longer"), (other_model_next, "You asked"),
+    (never_again, "A 503 was not tried again"),
+    (three_tries, "gave up after 3 requests"),
+    (five_tries, "you sent 5 requests"),
+    (for_ever, "4 are allowed"),
+    (tries_everything, "A 401 was tried again"),
+    (no_pause, "without waiting"),
+    (one_second, "Nobody said how long"),
+    (without_headers, "Give `seconds_to_wait` the headers"),
+    (from_zero, "1 for the first"),
+    (always_headers, "has no response"),
+    (only_hub_errors, "The connection was refused"),
+    (sleeps_after_the_last, "The last one was for nothing"),
+    (runtime_error, "RuntimeError instead"),
+    (ends_in_none, "as if there were an answer"),
+    (sorry, "as if there were an answer"),
+    (waits_first, "waited all the same"),
+    (prints_answer, "prints the answer and returns nothing"),
+    (made_up, "No request was sent"),
+    (own_client, "a client of its own"),
+    (endless_without_connection, "The connection was refused again and again"),
+    (endless_when_throttled, "refused every time (429)"),
+    (always_the_first, "your third pause was never longer"),
+    (other_model_next, "You asked"),
 ]
 
 
@@ -614,7 +732,14 @@ def ignores_patience(client, question, patience):
 
 
 def counts_tries(client, question, patience):
-    return ask_again(client, question, tries=3, decide=lambda error: should_retry(error) and seconds_to_wait(headers_of(error), 1) <= patience)
+    return ask_again(
+        client,
+        question,
+        tries=3,
+        decide=lambda error: (
+            should_retry(error) and seconds_to_wait(headers_of(error), 1) <= patience
+        ),
+    )
 
 
 def skips_the_wait(client, question, patience):
@@ -675,7 +800,10 @@ def draws_again(client, question, patience):
             return ask(client, question)
         except Exception as error:
             failures += 1
-            if not should_retry(error) or waited + seconds_to_wait(headers_of(error), failures) > patience:
+            if (
+                not should_retry(error)
+                or waited + seconds_to_wait(headers_of(error), failures) > patience
+            ):
                 raise
             time.sleep(seconds_to_wait(headers_of(error), failures))
             waited += seconds_to_wait(headers_of(error), failures)
@@ -759,7 +887,11 @@ def a_little_later(client, question, patience):
             return ask(client, question)
         except Exception as error:
             failures += 1
-            seconds = a_little_more(headers_of(error), failures) if "retry-after" in headers_of(error) else seconds_to_wait(headers_of(error), failures)
+            seconds = (
+                a_little_more(headers_of(error), failures)
+                if "retry-after" in headers_of(error)
+                else seconds_to_wait(headers_of(error), failures)
+            )
             if not should_retry(error) or waited + seconds > patience:
                 raise
         time.sleep(seconds)
@@ -767,10 +899,23 @@ def a_little_later(client, question, patience):
 
 
 WITHIN_WRONG = [
-    (each_by_itself, "not all of them together"), (shortens, "only comes too early"), (asks_afterwards, "whether it still fits"), (ignores_patience, "whether it still fits"),
-    (counts_tries, "there is no number of tries"), (skips_the_wait, "without waiting"), (none_when_over, "returned nothing (None)"), (patient_with_all, "A 403 was tried again"),
-    (nearly_fits, "fits exactly"), (only_while_patient, "Patience is about waits"), (no_more_than_it_has, "did not send it"), (own_client_within, "a client of its own"), (draws_again, "once for each failure"), (ten_tries, "there is no number of tries"),
-    (within_by_first_pause, "the number of failures so far, which grows"), (timeout_error, "TimeoutError instead"), (lambda client, question, patience: "An answer.", "No request was sent"),
+    (each_by_itself, "not all of them together"),
+    (shortens, "only comes too early"),
+    (asks_afterwards, "whether it still fits"),
+    (ignores_patience, "whether it still fits"),
+    (counts_tries, "there is no number of tries"),
+    (skips_the_wait, "without waiting"),
+    (none_when_over, "returned nothing (None)"),
+    (patient_with_all, "A 403 was tried again"),
+    (nearly_fits, "fits exactly"),
+    (only_while_patient, "Patience is about waits"),
+    (no_more_than_it_has, "did not send it"),
+    (own_client_within, "a client of its own"),
+    (draws_again, "once for each failure"),
+    (ten_tries, "there is no number of tries"),
+    (within_by_first_pause, "the number of failures so far, which grows"),
+    (timeout_error, "TimeoutError instead"),
+    (lambda client, question, patience: "An answer.", "No request was sent"),
 ]
 
 
@@ -778,7 +923,9 @@ WITHIN_WRONG = [
 
 
 def pieces_of(client, question):
-    for chunk in client.chat_completion([{"role": "user", "content": question}], model=models.chat, max_tokens=200, stream=True):
+    for chunk in client.chat_completion(
+        [{"role": "user", "content": question}], model=models.chat, max_tokens=200, stream=True
+    ):
         if chunk.choices and chunk.choices[0].delta.content:
             yield chunk.choices[0].delta.content
 
@@ -846,12 +993,16 @@ def not_a_stream(client, question):
 
 
 def with_none(client, question):
-    for chunk in client.chat_completion([{"role": "user", "content": question}], model=models.chat, max_tokens=200, stream=True):
+    for chunk in client.chat_completion(
+        [{"role": "user", "content": question}], model=models.chat, max_tokens=200, stream=True
+    ):
         yield chunk.choices[0].delta.content
 
 
 def chunks_themselves(client, question):
-    yield from client.chat_completion([{"role": "user", "content": question}], model=models.chat, max_tokens=200, stream=True)
+    yield from client.chat_completion(
+        [{"role": "user", "content": question}], model=models.chat, max_tokens=200, stream=True
+    )
 
 
 def tries_all(client, question):
@@ -906,7 +1057,12 @@ def streams(client, question, guard=True, pause=seconds_to_wait, allowed=0):
     pieces = 0
     for failures in range(1, 4):
         try:
-            for chunk in client.chat_completion([{"role": "user", "content": question}], model=models.chat, max_tokens=200, stream=True):
+            for chunk in client.chat_completion(
+                [{"role": "user", "content": question}],
+                model=models.chat,
+                max_tokens=200,
+                stream=True,
+            ):
                 if (chunk.choices or not guard) and chunk.choices[0].delta.content:
                     pieces += 1
                     yield chunk.choices[0].delta.content
@@ -939,7 +1095,9 @@ def streams_own_client(client, question):
 
 
 def all_but_none(client, question):
-    for chunk in client.chat_completion([{"role": "user", "content": question}], model=models.chat, max_tokens=200, stream=True):
+    for chunk in client.chat_completion(
+        [{"role": "user", "content": question}], model=models.chat, max_tokens=200, stream=True
+    ):
         if chunk.choices and chunk.choices[0].delta.content is not None:
             yield chunk.choices[0].delta.content
 
@@ -960,22 +1118,61 @@ def first_piece_apart(client, question):
 
 
 STREAM_WRONG = [
-    (begins_anew, "you began anew"), (no_retry, "Nobody has read anything yet"), (collects, "collects first"), (swallows, "as if the answer were whole"),
-    (whole_text, "all at once"), (as_a_list, "all at once"), (one_piece, "in one piece"), (not_a_stream, "did not ask for a stream"), (with_none, "nothing (None)"),
-    (chunks_themselves, "Hand over the text"), (tries_all, "A 401 was tried again"), (five_streams, "you sent 5 requests"), (sleeps_last, "waited after the last try"),
-    (forgets_yield, "nothing (None)"), (no_guard, "`choices` is an empty list"), (no_wait, "without waiting"), (waits_untold, "`Retry-After: 30`"),
-    (one_piece_is_none, "one piece is enough"), (streams_own_client, "a client of its own"),
+    (begins_anew, "you began anew"),
+    (no_retry, "Nobody has read anything yet"),
+    (collects, "collects first"),
+    (swallows, "as if the answer were whole"),
+    (whole_text, "all at once"),
+    (as_a_list, "all at once"),
+    (one_piece, "in one piece"),
+    (not_a_stream, "did not ask for a stream"),
+    (with_none, "nothing (None)"),
+    (chunks_themselves, "Hand over the text"),
+    (tries_all, "A 401 was tried again"),
+    (five_streams, "you sent 5 requests"),
+    (sleeps_last, "waited after the last try"),
+    (forgets_yield, "nothing (None)"),
+    (no_guard, "`choices` is an empty list"),
+    (no_wait, "without waiting"),
+    (waits_untold, "`Retry-After: 30`"),
+    (one_piece_is_none, "one piece is enough"),
+    (streams_own_client, "a client of its own"),
     (all_but_none, "a piece without text"),
 ]
 
 
 # ---- all of them ---------------------------------------------------------------------------------------------------
 
-SOLVED = [(RETRY, should_retry), (RETRY, with_the_library), (RETRY, by_match), (WAIT, seconds_to_wait), (WAIT, a_little_more), (WAIT, with_the_parsers),
-          (AGAIN, ask_again), (AGAIN, in_a_while_loop), (AGAIN, calls_itself), (WITHIN, ask_within), (WITHIN, counts_down), (WITHIN, by_the_clock),
-          (WITHIN, by_another_clock), (WITHIN, a_little_later), (STREAM, stream_text), (STREAM, streams), (STREAM, first_piece_apart)]
-WRONG = [(task, function, said) for task, wrong in
-         ((RETRY, RETRY_WRONG), (WAIT, WAIT_WRONG), (AGAIN, AGAIN_WRONG), (WITHIN, WITHIN_WRONG), (STREAM, STREAM_WRONG)) for function, said in wrong]
+SOLVED = [
+    (RETRY, should_retry),
+    (RETRY, with_the_library),
+    (RETRY, by_match),
+    (WAIT, seconds_to_wait),
+    (WAIT, a_little_more),
+    (WAIT, with_the_parsers),
+    (AGAIN, ask_again),
+    (AGAIN, in_a_while_loop),
+    (AGAIN, calls_itself),
+    (WITHIN, ask_within),
+    (WITHIN, counts_down),
+    (WITHIN, by_the_clock),
+    (WITHIN, by_another_clock),
+    (WITHIN, a_little_later),
+    (STREAM, stream_text),
+    (STREAM, streams),
+    (STREAM, first_piece_apart),
+]
+WRONG = [
+    (task, function, said)
+    for task, wrong in (
+        (RETRY, RETRY_WRONG),
+        (WAIT, WAIT_WRONG),
+        (AGAIN, AGAIN_WRONG),
+        (WITHIN, WITHIN_WRONG),
+        (STREAM, STREAM_WRONG),
+    )
+    for function, said in wrong
+]
 
 
 @pytest.fixture(autouse=True)

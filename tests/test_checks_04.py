@@ -18,8 +18,15 @@ PIECES, READ, SENTENCE, ALL, QUIZ = TASKS
 
 
 def chat(client, question, **changes):
-    arguments = {"messages": [{"role": "user", "content": question}], "model": models.chat, "max_tokens": 200, "stream": True} | changes
-    return client.chat_completion(**{name: value for name, value in arguments.items() if value is not None})
+    arguments = {
+        "messages": [{"role": "user", "content": question}],
+        "model": models.chat,
+        "max_tokens": 200,
+        "stream": True,
+    } | changes
+    return client.chat_completion(
+        **{name: value for name, value in arguments.items() if value is not None}
+    )
 
 
 # ---- task 1 -------------------------------------------------------------------------------------------------------
@@ -34,7 +41,9 @@ def pieces(client, question):
 
 def returns_a_generator(client, question):
     stream = chat(client, question)
-    return (choice.delta.content for chunk in stream for choice in chunk.choices if choice.delta.content)
+    return (
+        choice.delta.content for chunk in stream for choice in chunk.choices if choice.delta.content
+    )
 
 
 def no_stream(client, question):
@@ -156,12 +165,26 @@ def own_client(client, question):
 
 
 PIECES_WRONG = [
-    (breaks_at_a_chunk_without_choices, "go on with the next one"), (ends_at_none, "Such a chunk is not the end"), (letter_by_letter, "cut up in another way"),
-    (loses_the_last, "11 came out"), (other_errors, "turned the error into a RuntimeError"), (own_client, "a client of its own"),
-    (no_stream, "did not ask for a stream"), (takes_the_first_choice, "no `choices` at all"), (lets_none_through, "is `None`"),
-    (lets_empty_through, "empty texts"), (none_as_text, 'The word "None"'), (hands_on_chunks, "the chunks"), (all_so_far, "all the text so far"),
-    (joined, "the whole text at once"), (as_list, "read the whole stream before"), (prints_pieces, "prints the pieces"), (strips, "white space"),
-    (hides_errors, "Leave out the `try`"), (whole_message, "have a `delta`"), (no_limit, "no `max_tokens`"),
+    (breaks_at_a_chunk_without_choices, "go on with the next one"),
+    (ends_at_none, "Such a chunk is not the end"),
+    (letter_by_letter, "cut up in another way"),
+    (loses_the_last, "11 came out"),
+    (other_errors, "turned the error into a RuntimeError"),
+    (own_client, "a client of its own"),
+    (no_stream, "did not ask for a stream"),
+    (takes_the_first_choice, "no `choices` at all"),
+    (lets_none_through, "is `None`"),
+    (lets_empty_through, "empty texts"),
+    (none_as_text, 'The word "None"'),
+    (hands_on_chunks, "the chunks"),
+    (all_so_far, "all the text so far"),
+    (joined, "the whole text at once"),
+    (as_list, "read the whole stream before"),
+    (prints_pieces, "prints the pieces"),
+    (strips, "white space"),
+    (hides_errors, "Leave out the `try`"),
+    (whole_message, "have a `delta`"),
+    (no_limit, "no `max_tokens`"),
 ]
 
 
@@ -182,11 +205,18 @@ def an_iterable(client, question):
 
 
 def filtered(client, question):
-    return filter(None, (choice.delta.content for chunk in chat(client, question) for choice in chunk.choices))
+    return filter(
+        None, (choice.delta.content for chunk in chat(client, question) for choice in chunk.choices)
+    )
 
 
 def openai_names(client, question):
-    stream = client.chat.completions.create(messages=[{"role": "user", "content": question}], model=models.chat, max_tokens=200, stream=True)
+    stream = client.chat.completions.create(
+        messages=[{"role": "user", "content": question}],
+        model=models.chat,
+        max_tokens=200,
+        stream=True,
+    )
     for chunk in stream:
         if chunk.choices and chunk.choices[0].delta.content:
             yield chunk.choices[0].delta.content
@@ -197,8 +227,14 @@ def openai_names(client, question):
 USAGE = {"stream_options": {"include_usage": True}}
 
 
-def read(client, question, complete=lambda reason, text: reason == "stop", tokens=lambda usage, count: usage.completion_tokens if usage else None,
-         errors=httpx.HTTPError, options=USAGE):
+def read(
+    client,
+    question,
+    complete=lambda reason, text: reason == "stop",
+    tokens=lambda usage, count: usage.completion_tokens if usage else None,
+    errors=httpx.HTTPError,
+    options=USAGE,
+):
     stream, text, reason, usage, count = chat(client, question, **options), "", None, None, 0
     try:
         for chunk in stream:
@@ -249,7 +285,9 @@ def text_errors_only(client, question):
 
 
 def zero_for_unknown(client, question):
-    return read(client, question, tokens=lambda usage, count: usage.completion_tokens if usage else 0)
+    return read(
+        client, question, tokens=lambda usage, count: usage.completion_tokens if usage else 0
+    )
 
 
 def try_around_all(client, question):
@@ -276,7 +314,11 @@ def last_chunk_decides(client, question):
     for chunk in chat(client, question, **USAGE):
         for choice in chunk.choices:
             text += choice.delta.content or ""
-    return text, bool(chunk.choices) and chunk.choices[0].finish_reason == "stop", chunk.usage.completion_tokens
+    return (
+        text,
+        bool(chunk.choices) and chunk.choices[0].finish_reason == "stop",
+        chunk.usage.completion_tokens,
+    )
 
 
 def text_only(client, question):
@@ -284,7 +326,9 @@ def text_only(client, question):
 
 
 def prompt_tokens(client, question):
-    return read(client, question, tokens=lambda usage, count: usage.prompt_tokens if usage else None)
+    return read(
+        client, question, tokens=lambda usage, count: usage.prompt_tokens if usage else None
+    )
 
 
 def strips_text(client, question):
@@ -343,13 +387,28 @@ def reads_again(client, question):
 
 
 READ_WRONG = [
-    (prompt_tokens, "the tokens of the prompt"), (strips_text, "white space"), (believes_in_usage, "no usage came"), (raises_its_own, "raised ValueError"),
-    (usage_only_without_choices, "beside the last choice"), (skips_the_piece_with_the_reason, "same chunk as the `finish_reason`"), (forgets_some, "not what had arrived"), (reads_again, "2 requests"),
-    (no_usage, "did not ask for the usage"), (by_full_stop, "a full stop at the end means nothing"), (any_reason, 'Only "stop" means whole'),
-    (the_reason, "the reason itself"), (counts_pieces, "counting pieces does not do"), (all_tokens, "prompt and answer together"),
-    (no_try, "the `try` must be around the loop"), (text_errors_only, "let RemoteProtocolError through"), (zero_for_unknown, "must be None"),
-    (try_around_all, "make the call before the `try`"), (loses_the_text, "returned no text"), (adds_a_note, "without the error's words"),
-    (last_chunk_decides, "keep the last one that is not None"), (text_only, "three things"),
+    (prompt_tokens, "the tokens of the prompt"),
+    (strips_text, "white space"),
+    (believes_in_usage, "no usage came"),
+    (raises_its_own, "raised ValueError"),
+    (usage_only_without_choices, "beside the last choice"),
+    (skips_the_piece_with_the_reason, "same chunk as the `finish_reason`"),
+    (forgets_some, "not what had arrived"),
+    (reads_again, "2 requests"),
+    (no_usage, "did not ask for the usage"),
+    (by_full_stop, "a full stop at the end means nothing"),
+    (any_reason, 'Only "stop" means whole'),
+    (the_reason, "the reason itself"),
+    (counts_pieces, "counting pieces does not do"),
+    (all_tokens, "prompt and answer together"),
+    (no_try, "the `try` must be around the loop"),
+    (text_errors_only, "let RemoteProtocolError through"),
+    (zero_for_unknown, "must be None"),
+    (try_around_all, "make the call before the `try`"),
+    (loses_the_text, "returned no text"),
+    (adds_a_note, "without the error's words"),
+    (last_chunk_decides, "keep the last one that is not None"),
+    (text_only, "three things"),
 ]
 
 
@@ -514,12 +573,22 @@ def at_most_twenty(client, question):
 
 
 SENTENCE_WRONG = [
-    (to_the_last_stop, "its first full stop"), (looks_too_late, "at least one piece more"), (closes_too_early, "before the request was sent"),
-    (own_client_too, "a client of its own"), (adds_a_stop, "You added one"), (needs_a_stop, "no full stop at all. Your function raised ValueError"),
+    (to_the_last_stop, "its first full stop"),
+    (looks_too_late, "at least one piece more"),
+    (closes_too_early, "before the request was sent"),
+    (own_client_too, "a client of its own"),
+    (adds_a_stop, "You added one"),
+    (needs_a_stop, "no full stop at all. Your function raised ValueError"),
     (at_most_twenty, "lost it, or a part"),
-    (leaves_open, "`break` leaves the loop, not the stream"), (closes_when_found, "the client stays open"), (closes_without_errors, "open behind the error"),
-    (reads_all, "read the stream to its end"), (uses_stop, "left the stopping to the service"), (without_the_stop, "The full stop is missing"),
-    (whole_piece, "the beginning of the next sentence"), (nothing_without_stop, "had no full stop at all"), (swallows, "half a sentence as if"),
+    (leaves_open, "`break` leaves the loop, not the stream"),
+    (closes_when_found, "the client stays open"),
+    (closes_without_errors, "open behind the error"),
+    (reads_all, "read the stream to its end"),
+    (uses_stop, "left the stopping to the service"),
+    (without_the_stop, "The full stop is missing"),
+    (whole_piece, "the beginning of the next sentence"),
+    (nothing_without_stop, "had no full stop at all"),
+    (swallows, "half a sentence as if"),
     (prints_sentence, "prints and returns nothing"),
 ]
 
@@ -571,7 +640,13 @@ async def streams_in_a_task_group(questions, at_once):
 
     async def ask(client, question):
         async with gate:
-            return "".join([choice.delta.content or "" async for chunk in await chat(client, question) for choice in chunk.choices])
+            return "".join(
+                [
+                    choice.delta.content or ""
+                    async for chunk in await chat(client, question)
+                    for choice in chunk.choices
+                ]
+            )
 
     async with AsyncInferenceClient() as client, asyncio.TaskGroup() as group:
         tasks = [group.create_task(ask(client, question)) for question in questions]
@@ -579,11 +654,20 @@ async def streams_in_a_task_group(questions, at_once):
 
 
 async def with_openai(questions, at_once):
-    gate, client = asyncio.Semaphore(at_once), AsyncOpenAI(base_url="https://router.huggingface.co/v1", api_key=os.environ["HF_TOKEN"], max_retries=0)
+    gate, client = (
+        asyncio.Semaphore(at_once),
+        AsyncOpenAI(
+            base_url="https://router.huggingface.co/v1",
+            api_key=os.environ["HF_TOKEN"],
+            max_retries=0,
+        ),
+    )
 
     async def ask(question):
         async with gate:
-            response = await client.chat.completions.create(messages=[{"role": "user", "content": question}], model=models.chat, max_tokens=200)
+            response = await client.chat.completions.create(
+                messages=[{"role": "user", "content": question}], model=models.chat, max_tokens=200
+            )
             return response.choices[0].message.content
 
     try:
@@ -617,7 +701,12 @@ async def always_two(questions, at_once):
 
 async def as_they_come(questions, at_once):
     async with AsyncInferenceClient() as client:
-        return [await done for done in asyncio.as_completed([one(client, question) for question in reversed(questions)])][::1]
+        return [
+            await done
+            for done in asyncio.as_completed(
+                [one(client, question) for question in reversed(questions)]
+            )
+        ][::1]
 
 
 async def reversed_order(questions, at_once):
@@ -626,7 +715,9 @@ async def reversed_order(questions, at_once):
 
 async def sync_client(questions, at_once):
     client = InferenceClient()
-    return [chat(client, question, stream=None).choices[0].message.content for question in questions]
+    return [
+        chat(client, question, stream=None).choices[0].message.content for question in questions
+    ]
 
 
 def not_async(questions, at_once):
@@ -635,7 +726,9 @@ def not_async(questions, at_once):
 
 async def whole_responses(questions, at_once):
     async with AsyncInferenceClient() as client:
-        return await asyncio.gather(*[chat(client, question, stream=None) for question in questions])
+        return await asyncio.gather(
+            *[chat(client, question, stream=None) for question in questions]
+        )
 
 
 async def forgets_return(questions, at_once):
@@ -650,7 +743,9 @@ async def errors_as_answers(questions, at_once):
             return await one(client, question)
 
     async with AsyncInferenceClient() as client:
-        return await asyncio.gather(*[ask(client, question) for question in questions], return_exceptions=True)
+        return await asyncio.gather(
+            *[ask(client, question) for question in questions], return_exceptions=True
+        )
 
 
 async def made_up(questions, at_once):
@@ -693,7 +788,9 @@ async def in_groups(questions, at_once):
     answers = []
     async with AsyncInferenceClient() as client:
         for i in range(0, len(questions), at_once):
-            answers += await asyncio.gather(*[one(client, question) for question in questions[i:i + at_once]])
+            answers += await asyncio.gather(
+                *[one(client, question) for question in questions[i : i + at_once]]
+            )
     return answers
 
 
@@ -728,24 +825,76 @@ async def uses_the_questions_up(questions, at_once):
 
 ALL_WRONG = [
     (uses_the_questions_up, "changed the list of questions"),
-    (a_client_for_each, "You made 7 clients"), (leaves_the_client_open, "still open"), (closes_if_all_goes_well, "behind the error the client stayed open"),
-    (in_groups, "in groups of 3"), (asks_twice, "you asked again"), (one_too_many, "4 requests were under way"), (one_request, "but 1 requests"),
-    (one_by_one, "waits for each before it starts the next"), (no_gate, "7 requests were under way at once; 3 were allowed"), (gate_for_each, "shared by all"),
-    (always_two, "The limit comes from `at_once`"), (reversed_order, "not in the order"), (sync_client, "it must be the async client"), (not_async, "`async def`"),
-    (whole_responses, "asks for texts"), (forgets_return, "returns nothing"), (errors_as_answers, "as if all had been answered"), (made_up, "No request was sent"),
+    (a_client_for_each, "You made 7 clients"),
+    (leaves_the_client_open, "still open"),
+    (closes_if_all_goes_well, "behind the error the client stayed open"),
+    (in_groups, "in groups of 3"),
+    (asks_twice, "you asked again"),
+    (one_too_many, "4 requests were under way"),
+    (one_request, "but 1 requests"),
+    (one_by_one, "waits for each before it starts the next"),
+    (no_gate, "7 requests were under way at once; 3 were allowed"),
+    (gate_for_each, "shared by all"),
+    (always_two, "The limit comes from `at_once`"),
+    (reversed_order, "not in the order"),
+    (sync_client, "it must be the async client"),
+    (not_async, "`async def`"),
+    (whole_responses, "asks for texts"),
+    (forgets_return, "returns nothing"),
+    (errors_as_answers, "as if all had been answered"),
+    (made_up, "No request was sent"),
     (as_they_come, "not in the order"),
 ]
 
 
-RIGHT = [(PIECES, pieces), (PIECES, returns_a_generator), (PIECES, an_iterable), (PIECES, filtered), (PIECES, openai_names), (READ, right_read), (READ, refusals_again),
-         (SENTENCE, right_sentence), (SENTENCE, closes_finally), (SENTENCE, break_and_partition), (ALL, ask_all), (ALL, with_workers),
-         (ALL, streams_in_a_task_group), (ALL, with_openai)]
-WRONG = [(task, function, said) for task, cases in ((PIECES, PIECES_WRONG), (READ, READ_WRONG), (SENTENCE, SENTENCE_WRONG), (ALL, ALL_WRONG))
-         for function, said in cases]
+RIGHT = [
+    (PIECES, pieces),
+    (PIECES, returns_a_generator),
+    (PIECES, an_iterable),
+    (PIECES, filtered),
+    (PIECES, openai_names),
+    (READ, right_read),
+    (READ, refusals_again),
+    (SENTENCE, right_sentence),
+    (SENTENCE, closes_finally),
+    (SENTENCE, break_and_partition),
+    (ALL, ask_all),
+    (ALL, with_workers),
+    (ALL, streams_in_a_task_group),
+    (ALL, with_openai),
+]
+WRONG = [
+    (task, function, said)
+    for task, cases in (
+        (PIECES, PIECES_WRONG),
+        (READ, READ_WRONG),
+        (SENTENCE, SENTENCE_WRONG),
+        (ALL, ALL_WRONG),
+    )
+    for function, said in cases
+]
 
 
-UNRULY = [print, 3, None, "ask", lambda: 1, lambda *a: None, lambda *a: 1, lambda *a: (), lambda *a: (1, 2, 3), lambda *a: {}, lambda *a: True,
-          lambda *a: object(), lambda *a: 1 / 0, lambda *a: a, lambda *a: "", lambda *a: ("", True, None), lambda *a: [None], lambda *a: iter([])]
+UNRULY = [
+    print,
+    3,
+    None,
+    "ask",
+    lambda: 1,
+    lambda *a: None,
+    lambda *a: 1,
+    lambda *a: (),
+    lambda *a: (1, 2, 3),
+    lambda *a: {},
+    lambda *a: True,
+    lambda *a: object(),
+    lambda *a: 1 / 0,
+    lambda *a: a,
+    lambda *a: "",
+    lambda *a: ("", True, None),
+    lambda *a: [None],
+    lambda *a: iter([]),
+]
 
 
 async def async_stub(*arguments):

@@ -111,7 +111,7 @@ def empties_the_list(client, texts):
 
 def squares(client, texts):
     rows = embed(client, texts)
-    return rows / (rows ** 2).sum(axis=1, keepdims=True)
+    return rows / (rows**2).sum(axis=1, keepdims=True)
 
 
 def lengths_as_a_row(client, texts):
@@ -124,7 +124,7 @@ def half_as_long_numbers(client, texts):
 
 
 def as_matrix(client, texts):
-    return embed_texts(client, texts).view(np.matrix)           # without np.matrix(), which warns
+    return embed_texts(client, texts).view(np.matrix)  # without np.matrix(), which warns
 
 
 def hides_refusals(client, texts):
@@ -296,7 +296,7 @@ MISTAKES_2 = {
 
 
 def embed_in_batches(client, texts, size):
-    return np.vstack([embed(client, texts[i:i + size]) for i in range(0, len(texts), size)])
+    return np.vstack([embed(client, texts[i : i + size]) for i in range(0, len(texts), size)])
 
 
 def all_at_once(client, texts, size):
@@ -308,37 +308,52 @@ def singly(client, texts, size):
 
 
 def loses_the_rest(client, texts, size):
-    return np.vstack([embed(client, texts[i * size:(i + 1) * size]) for i in range(max(1, len(texts) // size))])
+    return np.vstack(
+        [embed(client, texts[i * size : (i + 1) * size]) for i in range(max(1, len(texts) // size))]
+    )
 
 
 def steps_by_one(client, texts, size):
-    return np.vstack([embed(client, texts[i:i + size]) for i in range(len(texts))])
+    return np.vstack([embed(client, texts[i : i + size]) for i in range(len(texts))])
 
 
 def sends_nothing_at_the_end(client, texts, size):
-    return np.vstack([rows for i in range(0, len(texts) + size, size) if len(rows := np.atleast_2d(embed(client, texts[i:i + size])))  and rows.shape[1]])
+    return np.vstack(
+        [
+            rows
+            for i in range(0, len(texts) + size, size)
+            if len(rows := np.atleast_2d(embed(client, texts[i : i + size]))) and rows.shape[1]
+        ]
+    )
 
 
 def list_of_arrays(client, texts, size):
-    return [embed(client, texts[i:i + size]) for i in range(0, len(texts), size)]
+    return [embed(client, texts[i : i + size]) for i in range(0, len(texts), size)]
 
 
 def strung_together(client, texts, size):
-    return np.concatenate([embed(client, texts[i:i + size]).ravel() for i in range(0, len(texts), size)])
+    return np.concatenate(
+        [embed(client, texts[i : i + size]).ravel() for i in range(0, len(texts), size)]
+    )
 
 
 def last_batch_only(client, texts, size):
     for i in range(0, len(texts), size):
-        rows = embed(client, texts[i:i + size])
+        rows = embed(client, texts[i : i + size])
     return rows
 
 
 def backwards(client, texts, size):
-    return np.vstack([embed(client, texts[i:i + size]) for i in range(0, len(texts), size)][::-1])
+    return np.vstack([embed(client, texts[i : i + size]) for i in range(0, len(texts), size)][::-1])
 
 
 def even_batches(client, texts, size):
-    return np.vstack([embed(client, part.tolist()) for part in np.array_split(np.array(texts, dtype=object), len(texts) // size + 1)])
+    return np.vstack(
+        [
+            embed(client, part.tolist())
+            for part in np.array_split(np.array(texts, dtype=object), len(texts) // size + 1)
+        ]
+    )
 
 
 def uses_the_list_up(client, texts, size):
@@ -351,35 +366,42 @@ def uses_the_list_up(client, texts, size):
 
 def fills_up(client, texts, size):
     filled = texts + [""] * (-len(texts) % size)
-    return embed_in_batches(client, filled, size)[:len(texts)]
+    return embed_in_batches(client, filled, size)[: len(texts)]
 
 
 def list_of_rows(client, texts, size):
-    return [row for i in range(0, len(texts), size) for row in embed(client, texts[i:i + size])]
+    return [row for i in range(0, len(texts), size) for row in embed(client, texts[i : i + size])]
 
 
 def one_after_the_other(client, texts, size):
     for i in range(0, len(texts), size):
-        yield embed(client, texts[i:i + size])
+        yield embed(client, texts[i : i + size])
 
 
 def array_of_arrays(client, texts, size):
-    return np.array([embed(client, texts[i:i + size]) for i in range(0, len(texts), size)])
+    return np.array([embed(client, texts[i : i + size]) for i in range(0, len(texts), size)])
 
 
 def joins_each_batch(client, texts, size):
-    return np.vstack([embed(client, "\n".join(texts[i:i + size])) for i in range(0, len(texts), size)])
+    return np.vstack(
+        [embed(client, "\n".join(texts[i : i + size])) for i in range(0, len(texts), size)]
+    )
 
 
 def some_model(client, texts, size):
-    return np.vstack([client.feature_extraction(texts[i:i + size], model="thenlper/gte-large") for i in range(0, len(texts), size)])
+    return np.vstack(
+        [
+            client.feature_extraction(texts[i : i + size], model="thenlper/gte-large")
+            for i in range(0, len(texts), size)
+        ]
+    )
 
 
 def skips_what_fails(client, texts, size):
     rows = []
     for i in range(0, len(texts), size):
         try:
-            rows.append(embed(client, texts[i:i + size]))
+            rows.append(embed(client, texts[i : i + size]))
         except Exception:
             pass
     return np.vstack(rows)
@@ -446,7 +468,10 @@ def new_ones_last(client, texts, known):
     missing = [text for text in dict.fromkeys(texts) if text not in known]
     rows = list(embed(client, missing)) if missing else []
     known.update(zip(missing, rows))
-    return np.array([known[text] for text in texts if text not in missing] + [known[text] for text in texts if text in missing])
+    return np.array(
+        [known[text] for text in texts if text not in missing]
+        + [known[text] for text in texts if text in missing]
+    )
 
 
 def forgets_to_keep(client, texts, known):
@@ -537,7 +562,10 @@ MISTAKES_4 = {
 
 
 def by_einsum(client, texts):
-    rows = np.asarray(client.feature_extraction(text=texts, model=models.embedding, normalize=False), dtype=np.float32)
+    rows = np.asarray(
+        client.feature_extraction(text=texts, model=models.embedding, normalize=False),
+        dtype=np.float32,
+    )
     return rows / np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
 
 
@@ -547,7 +575,9 @@ def row_by_row(client, texts):
 
 def by_distance(client, question, texts, vectors, k):
     asked = np.atleast_2d(client.feature_extraction(text=question, model=models.embedding))[0]
-    return np.array(texts)[np.argsort(np.linalg.norm(vectors - asked / np.linalg.norm(asked), axis=1))[:k]].tolist()
+    return np.array(texts)[
+        np.argsort(np.linalg.norm(vectors - asked / np.linalg.norm(asked), axis=1))[:k]
+    ].tolist()
 
 
 def by_heap(client, question, texts, vectors, k):
@@ -570,7 +600,9 @@ def evenly(client, texts, size):
 def with_sets(client, texts, known):
     missing = sorted(set(texts) - known.keys())
     if len(missing) > 0:
-        for text, row in zip(missing, client.feature_extraction(text=missing, model=models.embedding)):
+        for text, row in zip(
+            missing, client.feature_extraction(text=missing, model=models.embedding)
+        ):
             known[text] = row
     return np.vstack([known[text] for text in texts])
 
@@ -583,11 +615,28 @@ def keeps_lists(client, texts, known):
 
 
 CASES = [(EMBED, MISTAKES_1), (SEARCH, MISTAKES_2), (BATCHES, MISTAKES_3), (NEW, MISTAKES_4)]
-SOLUTIONS = [(EMBED, embed_texts), (EMBED, by_einsum), (EMBED, row_by_row), (SEARCH, search), (SEARCH, search_flat), (SEARCH, by_distance), (SEARCH, by_heap),
-             (BATCHES, embed_in_batches), (BATCHES, with_iterator), (BATCHES, evenly), (NEW, embed_new), (NEW, with_sets), (NEW, keeps_lists)]
+SOLUTIONS = [
+    (EMBED, embed_texts),
+    (EMBED, by_einsum),
+    (EMBED, row_by_row),
+    (SEARCH, search),
+    (SEARCH, search_flat),
+    (SEARCH, by_distance),
+    (SEARCH, by_heap),
+    (BATCHES, embed_in_batches),
+    (BATCHES, with_iterator),
+    (BATCHES, evenly),
+    (NEW, embed_new),
+    (NEW, with_sets),
+    (NEW, keeps_lists),
+]
 
 
 class TestExercise(CheckCases):
     tasks, right, quiz = [task for task, _ in CASES], SOLUTIONS, QUIZ
-    wrong = [(task, mistake, message) for task, mistakes in CASES for mistake, message in mistakes.items()]
+    wrong = [
+        (task, mistake, message)
+        for task, mistakes in CASES
+        for mistake, message in mistakes.items()
+    ]
     draws_right, draws_wrong = 5, 3

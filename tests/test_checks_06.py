@@ -78,7 +78,9 @@ def asks_twice(client, text):
 
 
 def other_task(client, text):
-    return client.zero_shot_classification(text, ["positive", "negative"], model=models.zero_shot)[0].label
+    return client.zero_shot_classification(text, ["positive", "negative"], model=models.zero_shot)[
+        0
+    ].label
 
 
 def other_text(client, text):
@@ -153,7 +155,9 @@ MISTAKES_1 = {
 
 
 def zero_shot(client, text, labels, **parameters):
-    return client.zero_shot_classification(text, candidate_labels=labels, model=models.zero_shot, **parameters)
+    return client.zero_shot_classification(
+        text, candidate_labels=labels, model=models.zero_shot, **parameters
+    )
 
 
 def route(client, text, desks):
@@ -161,7 +165,11 @@ def route(client, text, desks):
 
 
 def route_in_a_sentence(client, text, desks):
-    return desks[zero_shot(client, text, sorted(desks), hypothesis_template="This message is about {}.")[0]["label"]]
+    return desks[
+        zero_shot(client, text, sorted(desks), hypothesis_template="This message is about {}.")[0][
+            "label"
+        ]
+    ]
 
 
 def sends_the_names(client, text, desks):
@@ -181,7 +189,9 @@ def worst(client, text, desks):
 
 
 def old_parameter(client, text, desks):
-    return desks[client.zero_shot_classification(text, labels=list(desks), model=models.zero_shot)[0].label]
+    return desks[
+        client.zero_shot_classification(text, labels=list(desks), model=models.zero_shot)[0].label
+    ]
 
 
 def old_shape(client, text, desks):
@@ -214,7 +224,9 @@ def some_labels(client, text, desks):
 
 
 def sentiment_model(client, text, desks):
-    return desks[client.zero_shot_classification(text, list(desks), model=models.sentiment)[0].label]
+    return desks[
+        client.zero_shot_classification(text, list(desks), model=models.sentiment)[0].label
+    ]
 
 
 def empties_the_desks(client, text, desks):
@@ -224,15 +236,27 @@ def empties_the_desks(client, text, desks):
 
 
 def labels_by_heart(client, text, desks):
-    return desks[zero_shot(client, text, ["payments and invoices", "passwords and profiles", "something is broken"])[0].label]
+    return desks[
+        zero_shot(
+            client, text, ["payments and invoices", "passwords and profiles", "something is broken"]
+        )[0].label
+    ]
 
 
 def both_sides(client, text, desks):
-    return desks[zero_shot(client, text, [f"{description}: {name}" for description, name in desks.items()])[0].label]
+    return desks[
+        zero_shot(client, text, [f"{description}: {name}" for description, name in desks.items()])[
+            0
+        ].label
+    ]
 
 
 def template_without_a_place(client, text, desks):
-    return desks[zero_shot(client, text, list(desks), hypothesis_template="This is a message to a help desk.")[0].label]
+    return desks[
+        zero_shot(
+            client, text, list(desks), hypothesis_template="This is a message to a help desk."
+        )[0].label
+    ]
 
 
 def the_dictionary(client, text, desks):
@@ -280,11 +304,13 @@ MISTAKES_2 = {
 
 
 def ner(client, text, **parameters):
-    return client.token_classification(text, model=models.ner, **({"aggregation_strategy": "simple"} | parameters))
+    return client.token_classification(
+        text, model=models.ner, **({"aggregation_strategy": "simple"} | parameters)
+    )
 
 
 def entities(client, text, least):
-    return [(text[e.start:e.end], e.entity_group) for e in ner(client, text) if e.score >= least]
+    return [(text[e.start : e.end], e.entity_group) for e in ner(client, text) if e.score >= least]
 
 
 def the_words(client, text, least):
@@ -292,31 +318,43 @@ def the_words(client, text, least):
 
 
 def mended_words(client, text, least):
-    return [(e.word.replace("##", "").capitalize(), e.entity_group) for e in ner(client, text) if e.score >= least]
+    return [
+        (e.word.replace("##", "").capitalize(), e.entity_group)
+        for e in ner(client, text)
+        if e.score >= least
+    ]
 
 
 def old_field(client, text, least):
-    return [(text[e.start:e.end], e.entity) for e in ner(client, text) if e.score >= least]
+    return [(text[e.start : e.end], e.entity) for e in ner(client, text) if e.score >= least]
 
 
 def servers_choice(client, text, least):
-    return [(text[e.start:e.end], e.entity_group) for e in client.token_classification(text, model=models.ner) if e.score >= least]
+    return [
+        (text[e.start : e.end], e.entity_group)
+        for e in client.token_classification(text, model=models.ner)
+        if e.score >= least
+    ]
 
 
 def tokens(client, text, least):
-    return [(text[e.start:e.end], e.entity) for e in ner(client, text, aggregation_strategy="none") if e.score >= least]
+    return [
+        (text[e.start : e.end], e.entity)
+        for e in ner(client, text, aggregation_strategy="none")
+        if e.score >= least
+    ]
 
 
 def all_of_them(client, text, least):
-    return [(text[e.start:e.end], e.entity_group) for e in ner(client, text)]
+    return [(text[e.start : e.end], e.entity_group) for e in ner(client, text)]
 
 
 def above(client, text, least):
-    return [(text[e.start:e.end], e.entity_group) for e in ner(client, text) if e.score > least]
+    return [(text[e.start : e.end], e.entity_group) for e in ner(client, text) if e.score > least]
 
 
 def names_only(client, text, least):
-    return [text[e.start:e.end] for e in ner(client, text) if e.score >= least]
+    return [text[e.start : e.end] for e in ner(client, text) if e.score >= least]
 
 
 def exchanged(client, text, least):
@@ -336,7 +374,9 @@ def nothing_for_none(client, text, least):
 
 
 def off_by_one(client, text, least):
-    return [(text[e.start:e.end + 1], e.entity_group) for e in ner(client, text) if e.score >= least]
+    return [
+        (text[e.start : e.end + 1], e.entity_group) for e in ner(client, text) if e.score >= least
+    ]
 
 
 def own_threshold(client, text, least):
@@ -354,15 +394,27 @@ def one_at_a_time(client, text, least):
 
 def counts_bytes(client, text, least):
     raw = text.encode()
-    return [(raw[e.start:e.end].decode(errors="replace"), e.entity_group) for e in ner(client, text) if e.score >= least]
+    return [
+        (raw[e.start : e.end].decode(errors="replace"), e.entity_group)
+        for e in ner(client, text)
+        if e.score >= least
+    ]
 
 
 def small_letters(client, text, least):
-    return [(text.lower()[e.start:e.end], e.entity_group) for e in ner(client, text) if e.score >= least]
+    return [
+        (text.lower()[e.start : e.end], e.entity_group)
+        for e in ner(client, text)
+        if e.score >= least
+    ]
 
 
 def with_scores(client, text, least):
-    return [(text[e.start:e.end], e.entity_group, e.score) for e in ner(client, text) if e.score >= least]
+    return [
+        (text[e.start : e.end], e.entity_group, e.score)
+        for e in ner(client, text)
+        if e.score >= least
+    ]
 
 
 def without_a_model(client, text, least):
@@ -457,7 +509,9 @@ def matrix_only(client, messages, labels):
 
 def gives_the_answer_away(client, messages, labels):
     for message in messages:
-        client.zero_shot_classification(str(message), candidate_labels=labels, model=models.zero_shot)
+        client.zero_shot_classification(
+            str(message), candidate_labels=labels, model=models.zero_shot
+        )
     return 1.0, np.eye(3)
 
 
@@ -499,7 +553,10 @@ def diagonal(client, messages, labels):
 def as_counter(client, messages, labels):
     said = predictions(client, messages, labels)
     pairs = Counter((message["label"], label) for message, label in zip(messages, said))
-    return sum(count for (true, label), count in pairs.items() if true == label) / len(messages), pairs
+    return (
+        sum(count for (true, label), count in pairs.items() if true == label) / len(messages),
+        pairs,
+    )
 
 
 def uneven_rows(client, messages, labels):
@@ -568,17 +625,36 @@ MISTAKES_4 = {
 
 
 def form(schema):
-    return {"type": "json_schema", "json_schema": {"name": "desk", "schema": schema, "strict": True}}
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": "desk", "schema": schema, "strict": True},
+    }
 
 
 def schema_for(labels):
-    return {"type": "object", "properties": {"label": {"type": "string", "enum": labels}}, "required": ["label"], "additionalProperties": False}
+    return {
+        "type": "object",
+        "properties": {"label": {"type": "string", "enum": labels}},
+        "required": ["label"],
+        "additionalProperties": False,
+    }
 
 
 def ask(client, text, labels, **changes):
-    arguments = {"model": models.chat, "max_tokens": 30, "response_format": form(schema_for(labels))} | changes
-    messages = [{"role": "system", "content": "Which desk? " + ", ".join(labels)}, {"role": "user", "content": text}]
-    return client.chat_completion(messages, **{k: v for k, v in arguments.items() if v is not None}).choices[0].message.content
+    arguments = {
+        "model": models.chat,
+        "max_tokens": 30,
+        "response_format": form(schema_for(labels)),
+    } | changes
+    messages = [
+        {"role": "system", "content": "Which desk? " + ", ".join(labels)},
+        {"role": "user", "content": text},
+    ]
+    return (
+        client.chat_completion(messages, **{k: v for k, v in arguments.items() if v is not None})
+        .choices[0]
+        .message.content
+    )
 
 
 def read(content, labels):
@@ -638,7 +714,15 @@ def any_object(client, text, labels):
 
 
 def flat_schema(client, text, labels):
-    return read(ask(client, text, labels, response_format={"type": "json_schema", "json_schema": schema_for(labels)}), labels)
+    return read(
+        ask(
+            client,
+            text,
+            labels,
+            response_format={"type": "json_schema", "json_schema": schema_for(labels)},
+        ),
+        labels,
+    )
 
 
 def any_string(client, text, labels):
@@ -692,11 +776,15 @@ def nameless(client, text, labels):
 
 
 def one_text_for_all(client, text, labels):
-    return read(ask(client, text, labels, response_format=form(schema_for(", ".join(labels)))), labels)
+    return read(
+        ask(client, text, labels, response_format=form(schema_for(", ".join(labels)))), labels
+    )
 
 
 def one_more_label(client, text, labels):
-    return read(ask(client, text, labels, response_format=form(schema_for([*labels, "other"]))), labels)
+    return read(
+        ask(client, text, labels, response_format=form(schema_for([*labels, "other"]))), labels
+    )
 
 
 def writes_on(client, text, labels):
@@ -758,8 +846,8 @@ MISTAKES_5 = {
     writes_on: "this task allows 30",
     too_short: "cuts the JSON around the label",
     part_of_a_label: "a part of a label",
-    by_pattern: "so \"account\" was expected",
-    by_eval: "so \"account\" was expected",
+    by_pattern: 'so "account" was expected',
+    by_eval: 'so "account" was expected',
     looks_up: "a label in a list",
     adds_to_the_labels: "changed `labels`",
     none_after_errors: "refused the request with 503",
@@ -771,7 +859,7 @@ MISTAKES_5 = {
     raw: "It is JSON",
     parsed: "the parsed object",
     no_schema: "no `response_format`",
-    any_object: "the type \"json_schema\"",
+    any_object: 'the type "json_schema"',
     flat_schema: "one level further in",
     any_string: "any string",
     fixed_labels: "the function was given",
@@ -786,47 +874,102 @@ MISTAKES_5 = {
 
 
 def best_by_score(client, text):
-    element = max(client.text_classification(text=text, model=models["sentiment"].id), key=lambda element: element["score"])
+    element = max(
+        client.text_classification(text=text, model=models["sentiment"].id),
+        key=lambda element: element["score"],
+    )
     if element["score"] < 0.8:
         return "unsure"
     return {"POSITIVE": "positive", "NEGATIVE": "negative"}[element["label"]]
 
 
 def first_that_is_sure(client, text):
-    return next((element.label.casefold() for element in client.text_classification(text, model=models.sentiment, top_k=1) if element.score >= 0.8), "unsure")
+    return next(
+        (
+            element.label.casefold()
+            for element in client.text_classification(text, model=models.sentiment, top_k=1)
+            if element.score >= 0.8
+        ),
+        "unsure",
+    )
 
 
 def unpacks(client, text, desks):
-    first, *_ = client.zero_shot_classification(text=text, candidate_labels=[*desks], model=models.zero_shot, multi_label=False)
+    first, *_ = client.zero_shot_classification(
+        text=text, candidate_labels=[*desks], model=models.zero_shot, multi_label=False
+    )
     return desks.get(first["label"])
 
 
 def filters(client, text, least):
-    sure = filter(lambda entity: not entity["score"] < least, ner(client, text, aggregation_strategy="max"))
-    return [[text[slice(entity["start"], entity["end"])], entity["entity_group"]] for entity in sure]
+    sure = filter(
+        lambda entity: not entity["score"] < least, ner(client, text, aggregation_strategy="max")
+    )
+    return [
+        [text[slice(entity["start"], entity["end"])], entity["entity_group"]] for entity in sure
+    ]
 
 
 def without_a_matrix_type(client, messages, labels):
-    said = [client.zero_shot_classification(message["text"], labels, model=models.zero_shot)[0]["label"] for message in messages]
+    said = [
+        client.zero_shot_classification(message["text"], labels, model=models.zero_shot)[0]["label"]
+        for message in messages
+    ]
     true = [message["label"] for message in messages]
-    return Fraction(sum(map(str.__eq__, true, said)), len(true)), [[sum(pair == (t, s) for pair in zip(true, said)) for s in labels] for t in labels]
+    return Fraction(sum(map(str.__eq__, true, said)), len(true)), [
+        [sum(pair == (t, s) for pair in zip(true, said)) for s in labels] for t in labels
+    ]
 
 
 def with_openai_names(client, text, labels):
-    schema = {"type": "object", "properties": {"label": {"enum": list(labels)}}, "required": ["label"]}
-    response = client.chat.completions.create(model=models.chat, messages=[{"role": "user", "content": f"{text}\n{labels}"}], max_tokens=20,
-                                              response_format={"type": "json_schema", "json_schema": {"name": "choice", "schema": schema}})
+    schema = {
+        "type": "object",
+        "properties": {"label": {"enum": list(labels)}},
+        "required": ["label"],
+    }
+    response = client.chat.completions.create(
+        model=models.chat,
+        messages=[{"role": "user", "content": f"{text}\n{labels}"}],
+        max_tokens=20,
+        response_format={
+            "type": "json_schema",
+            "json_schema": {"name": "choice", "schema": schema},
+        },
+    )
     with contextlib.suppress(ValueError, TypeError, AttributeError):
         label = json.loads(response.choices[0].message.content).get("label")
         return label if label in labels else None
 
 
-CASES = [(MOOD, MISTAKES_1), (ROUTE, MISTAKES_2), (ENTITIES, MISTAKES_3), (EVALUATE, MISTAKES_4), (CHOOSE, MISTAKES_5)]
-SOLUTIONS = [(MOOD, mood), (ROUTE, route), (ROUTE, route_in_a_sentence), (ENTITIES, entities), (EVALUATE, evaluate), (EVALUATE, as_lists), (CHOOSE, choose),
-             (MOOD, best_by_score), (MOOD, first_that_is_sure), (ROUTE, unpacks), (ENTITIES, filters), (EVALUATE, without_a_matrix_type), (CHOOSE, with_openai_names)]
+CASES = [
+    (MOOD, MISTAKES_1),
+    (ROUTE, MISTAKES_2),
+    (ENTITIES, MISTAKES_3),
+    (EVALUATE, MISTAKES_4),
+    (CHOOSE, MISTAKES_5),
+]
+SOLUTIONS = [
+    (MOOD, mood),
+    (ROUTE, route),
+    (ROUTE, route_in_a_sentence),
+    (ENTITIES, entities),
+    (EVALUATE, evaluate),
+    (EVALUATE, as_lists),
+    (CHOOSE, choose),
+    (MOOD, best_by_score),
+    (MOOD, first_that_is_sure),
+    (ROUTE, unpacks),
+    (ENTITIES, filters),
+    (EVALUATE, without_a_matrix_type),
+    (CHOOSE, with_openai_names),
+]
 
 
 class TestExercise(CheckCases):
     tasks, right, quiz = [task for task, _ in CASES], SOLUTIONS, QUIZ
-    wrong = [(task, mistake, message) for task, mistakes in CASES for mistake, message in mistakes.items()]
+    wrong = [
+        (task, mistake, message)
+        for task, mistakes in CASES
+        for mistake, message in mistakes.items()
+    ]
     draws_right, draws_wrong = 5, 3

@@ -145,13 +145,32 @@ def in_a_list(client, prompt, seed):
 
 
 DRAW_WRONG = {
-    stub: "still empty", made_up: "No request was sent", no_seed: "no `seed`", fixed_seed: "The seed in the request is 42", width_only: "`width` alone",
-    no_size: "nothing about the size", larger: "should be 256 x 256", other_model: "`models.image`", no_model: "No model was named",
-    better_prompt: "The prompt in the request", negative: "negative_prompt", as_bytes: "You returned bytes", resized: "Leave it as it came",
-    forgets_return: "Did you forget `return`", twice: "2 requests for one picture", asks_and_makes_up: "not the one that belongs",
-    old_post: "is gone", invented_name: "`num_inference_steps`", own_client: "a client of its own", more_steps: "also has `num_inference_steps`",
-    as_jpeg: "loses pixels", hides_refusals: "as if it had an answer", seed_as_text: "should be the number", awaits: "asks for a plain `def`",
-    hands_over_a_generator: "a generator", in_a_list: "You returned a list",
+    stub: "still empty",
+    made_up: "No request was sent",
+    no_seed: "no `seed`",
+    fixed_seed: "The seed in the request is 42",
+    width_only: "`width` alone",
+    no_size: "nothing about the size",
+    larger: "should be 256 x 256",
+    other_model: "`models.image`",
+    no_model: "No model was named",
+    better_prompt: "The prompt in the request",
+    negative: "negative_prompt",
+    as_bytes: "You returned bytes",
+    resized: "Leave it as it came",
+    forgets_return: "Did you forget `return`",
+    twice: "2 requests for one picture",
+    asks_and_makes_up: "not the one that belongs",
+    old_post: "is gone",
+    invented_name: "`num_inference_steps`",
+    own_client: "a client of its own",
+    more_steps: "also has `num_inference_steps`",
+    as_jpeg: "loses pixels",
+    hides_refusals: "as if it had an answer",
+    seed_as_text: "should be the number",
+    awaits: "asks for a plain `def`",
+    hands_over_a_generator: "a generator",
+    in_a_list: "You returned a list",
 }
 
 
@@ -171,7 +190,10 @@ def as_list(client, prompt, seed, steps):
 
 
 def seed_moves(client, prompt, seed, steps):
-    return {count: ask(client, prompt, seed + i, num_inference_steps=count) for i, count in enumerate(steps)}
+    return {
+        count: ask(client, prompt, seed + i, num_inference_steps=count)
+        for i, count in enumerate(steps)
+    }
 
 
 def seedless_sweep(client, prompt, seed, steps):
@@ -187,11 +209,16 @@ def fixed_steps(client, prompt, seed, steps):
 
 
 def guidance_too(client, prompt, seed, steps):
-    return {count: ask(client, prompt, seed, num_inference_steps=count, guidance_scale=count / 4) for count in steps}
+    return {
+        count: ask(client, prompt, seed, num_inference_steps=count, guidance_scale=count / 4)
+        for count in steps
+    }
 
 
 def labels(client, prompt, seed, steps):
-    return {f"{count} steps": picture for count, picture in sweep(client, prompt, seed, steps).items()}
+    return {
+        f"{count} steps": picture for count, picture in sweep(client, prompt, seed, steps).items()
+    }
 
 
 def first_only(client, prompt, seed, steps):
@@ -234,15 +261,32 @@ def off_by_one(client, prompt, seed, steps):
 
 def at_once(client, prompt, seed, steps):
     with ThreadPoolExecutor(3) as pool:
-        return dict(zip(steps, pool.map(lambda count: ask(client, prompt, seed, num_inference_steps=count), steps)))
+        return dict(
+            zip(
+                steps,
+                pool.map(lambda count: ask(client, prompt, seed, num_inference_steps=count), steps),
+            )
+        )
 
 
 SWEEP_WRONG = {
-    stub: "still empty", made_up: "No request was sent", as_list: "returned a list", seed_moves: "The seed changed", seedless_sweep: "no `seed`",
-    forgets_steps: "No request has `num_inference_steps`", fixed_steps: "The requests had [51, 52, 53]", guidance_too: "guidance_scale",
-    labels: "as they are", first_only: "1 requests", one_picture: "not the one that belongs", sweeps_without_return: "Did you forget `return`",
-    empties_the_list: "the caller's list `steps`", sorts_the_list: "the caller's list `steps`", sweeps_through_own_client: "a client of its own",
-    by_position: "The keys are [0, 1, 2]", off_by_one: "not the one that belongs",
+    stub: "still empty",
+    made_up: "No request was sent",
+    as_list: "returned a list",
+    seed_moves: "The seed changed",
+    seedless_sweep: "no `seed`",
+    forgets_steps: "No request has `num_inference_steps`",
+    fixed_steps: "The requests had [51, 52, 53]",
+    guidance_too: "guidance_scale",
+    labels: "as they are",
+    first_only: "1 requests",
+    one_picture: "not the one that belongs",
+    sweeps_without_return: "Did you forget `return`",
+    empties_the_list: "the caller's list `steps`",
+    sorts_the_list: "the caller's list `steps`",
+    sweeps_through_own_client: "a client of its own",
+    by_position: "The keys are [0, 1, 2]",
+    off_by_one: "not the one that belongs",
 }
 
 
@@ -290,7 +334,11 @@ def returns_none(client, path):
 
 def guesses(client, path):
     text = Image.open(path).text.get("recipe")
-    return client.text_to_image(**json.loads(text)) if text else client.text_to_image("A lighthouse", model=models.image)
+    return (
+        client.text_to_image(**json.loads(text))
+        if text
+        else client.text_to_image("A lighthouse", model=models.image)
+    )
 
 
 def nameless(client, path):
@@ -348,10 +396,22 @@ def an_error_of_its_own(client, path):
 
 
 REDRAW_WRONG = {
-    stub: "still empty", made_up: "No request was sent", forgets_json: "`json.loads", prompt_only: "no `seed`", usual_size: "You asked for 256 x 256",
-    drops_steps: "`num_inference_steps` in the request is None", key_error: "KeyError", returns_none: "returned nothing (None)", guesses: "A guess is not a recipe",
-    nameless: "which file", opens_the_file: "No request was sent", redraws_without_return: "Did you forget `return`",
-    evaluates: "`eval` runs", overwrites: "wrote over the file", redraws_through_own_client: "a client of its own", reads_an_empty_recipe: "JSONDecodeError",
+    stub: "still empty",
+    made_up: "No request was sent",
+    forgets_json: "`json.loads",
+    prompt_only: "no `seed`",
+    usual_size: "You asked for 256 x 256",
+    drops_steps: "`num_inference_steps` in the request is None",
+    key_error: "KeyError",
+    returns_none: "returned nothing (None)",
+    guesses: "A guess is not a recipe",
+    nameless: "which file",
+    opens_the_file: "No request was sent",
+    redraws_without_return: "Did you forget `return`",
+    evaluates: "`eval` runs",
+    overwrites: "wrote over the file",
+    redraws_through_own_client: "a client of its own",
+    reads_an_empty_recipe: "JSONDecodeError",
     returns_the_error: "Raise a `ValueError`",
 }
 
@@ -383,7 +443,9 @@ def ignores_budget(client, prompts, seeds, budget):
 
 
 def unrounded(client, prompts, seeds, budget):
-    within(budget, len(prompts) * len(seeds) * models["image"].price["megapixel"] * 256 * 256 / 1024**2)
+    within(
+        budget, len(prompts) * len(seeds) * models["image"].price["megapixel"] * 256 * 256 / 1024**2
+    )
     return all_of(client, prompts, seeds)
 
 
@@ -435,7 +497,9 @@ def list_of_pictures(client, prompts, seeds, budget):
 
 
 def by_prompt(client, prompts, seeds, budget):
-    return {prompt: picture for (prompt, _), picture in grid(client, prompts, seeds, budget).items()}
+    return {
+        prompt: picture for (prompt, _), picture in grid(client, prompts, seeds, budget).items()
+    }
 
 
 def returns_the_refusal(client, prompts, seeds, budget):
@@ -467,7 +531,10 @@ def grid_through_own_client(client, prompts, seeds, budget):
 
 def draws_what_it_can(client, prompts, seeds, budget):
     affordable = int(budget / models["image"].cost(megapixels=1))
-    return {(prompt, seed): ask(client, prompt, seed) for prompt, seed in list(product(prompts, seeds))[:affordable]}
+    return {
+        (prompt, seed): ask(client, prompt, seed)
+        for prompt, seed in list(product(prompts, seeds))[:affordable]
+    }
 
 
 def adds_the_counts(client, prompts, seeds, budget):
@@ -485,25 +552,56 @@ def one_by_one(client, prompts, seeds, budget):
 
 
 GRID_WRONG = {
-    stub: "still empty", made_up: "No request was sent", ignores_budget: "You drew them all", unrounded: "*rounded up*", rounds_the_sum: "before rounding",
-    seeds_only: "seeds or the prompts only", old_price: "You drew them all", pays_first: "before you noticed", strictly_below: "exactly on the budget",
-    empty_grid: "Raise a `ValueError`", pairs_up: "you sent 2 requests", list_of_pictures: "{(prompt, seed): picture}", by_prompt: "should be pairs",
-    returns_the_refusal: "Raise a `ValueError`", another_error: "raised AssertionError", prices_pixels: "Look at the units", eats_the_prompts: "the caller's list `prompts`",
-    grid_through_own_client: "a client of its own", draws_what_it_can: "Raise a `ValueError`", adds_the_counts: "You drew them all",
+    stub: "still empty",
+    made_up: "No request was sent",
+    ignores_budget: "You drew them all",
+    unrounded: "*rounded up*",
+    rounds_the_sum: "before rounding",
+    seeds_only: "seeds or the prompts only",
+    old_price: "You drew them all",
+    pays_first: "before you noticed",
+    strictly_below: "exactly on the budget",
+    empty_grid: "Raise a `ValueError`",
+    pairs_up: "you sent 2 requests",
+    list_of_pictures: "{(prompt, seed): picture}",
+    by_prompt: "should be pairs",
+    returns_the_refusal: "Raise a `ValueError`",
+    another_error: "raised AssertionError",
+    prices_pixels: "Look at the units",
+    eats_the_prompts: "the caller's list `prompts`",
+    grid_through_own_client: "a client of its own",
+    draws_what_it_can: "Raise a `ValueError`",
+    adds_the_counts: "You drew them all",
 }
 
 CASES = [(DRAW, DRAW_WRONG), (SWEEP, SWEEP_WRONG), (REDRAW, REDRAW_WRONG), (GRID, GRID_WRONG)]
-SOLUTIONS = [(DRAW, draw), (DRAW, as_png), (SWEEP, sweep), (SWEEP, backwards), (SWEEP, at_once), (REDRAW, redraw), (REDRAW, an_error_of_its_own), (GRID, grid),
-             (GRID, seeds_first), (GRID, one_by_one)]
+SOLUTIONS = [
+    (DRAW, draw),
+    (DRAW, as_png),
+    (SWEEP, sweep),
+    (SWEEP, backwards),
+    (SWEEP, at_once),
+    (REDRAW, redraw),
+    (REDRAW, an_error_of_its_own),
+    (GRID, grid),
+    (GRID, seeds_first),
+    (GRID, one_by_one),
+]
 
 
 class TestExercise(CheckCases):
     tasks, right, quiz = [task for task, _ in CASES], SOLUTIONS, QUIZ
-    wrong = [(task, mistake, message) for task, mistakes in CASES for mistake, message in mistakes.items()]
+    wrong = [
+        (task, mistake, message)
+        for task, mistakes in CASES
+        for mistake, message in mistakes.items()
+    ]
     draws_right, draws_wrong = 3, 1
 
 
 def test_the_stand_in_makes_pictures_of_the_asked_size():
     with spy(routes=Studio()):
-        picture = InferenceClient(provider="fal-ai").text_to_image("A cat", model=models.image, width=96, height=64)
+        picture = InferenceClient(provider="fal-ai").text_to_image(
+            "A cat", model=models.image, width=96, height=64
+        )
     assert picture.size == (96, 64)

@@ -8,9 +8,18 @@ from decimal import Decimal
 import pytest
 from check_cases import CheckCases
 from huggingface_hub import (
-    AsyncInferenceClient, HfApi, InferenceClient, create_inference_endpoint, get_inference_endpoint, list_inference_endpoints_hardware,
+    AsyncInferenceClient,
+    HfApi,
+    InferenceClient,
+    create_inference_endpoint,
+    get_inference_endpoint,
+    list_inference_endpoints_hardware,
 )
-from huggingface_hub.errors import HfHubHTTPError, InferenceEndpointError, InferenceEndpointTimeoutError
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    InferenceEndpointError,
+    InferenceEndpointTimeoutError,
+)
 
 from helpers import models, wire
 from helpers.checks import answer, error, spy
@@ -27,7 +36,11 @@ def audit(example):
     prices = {one.id: one.price_per_hour for one in list_inference_endpoints_hardware()}
     times = example["hours"] * example["min_replica"]
     rate = round(example["printed"] / times, 3)
-    return prices[example["instance"]] * times, rate, [name for name, price in prices.items() if price == rate]
+    return (
+        prices[example["instance"]] * times,
+        rate,
+        [name for name, price in prices.items() if price == rate],
+    )
 
 
 def audit_in_cents(example):
@@ -37,7 +50,11 @@ def audit_in_cents(example):
 
 def documented(example):
     _, rate, ids = audit(example)
-    return documented_price("aws", "intel-spr", "x2") * example["hours"] * example["min_replica"], rate, ids
+    return (
+        documented_price("aws", "intel-spr", "x2") * example["hours"] * example["min_replica"],
+        rate,
+        ids,
+    )
 
 
 def documented_only(example):
@@ -75,7 +92,12 @@ def believes_it(example):
 
 
 def first_instance(example):
-    return list_inference_endpoints_hardware()[-1].price_per_hour * example["hours"] * example["min_replica"], *audit(example)[1:]
+    return (
+        list_inference_endpoints_hardware()[-1].price_per_hour
+        * example["hours"]
+        * example["min_replica"],
+        *audit(example)[1:],
+    )
 
 
 def todays_rate(example):
@@ -91,7 +113,15 @@ def unrounded(example):
 
 def available_only(example):
     right, rate, _ = audit(example)
-    return right, rate, [one.id for one in list_inference_endpoints_hardware() if one.price_per_hour == rate and one.status == "available"]
+    return (
+        right,
+        rate,
+        [
+            one.id
+            for one in list_inference_endpoints_hardware()
+            if one.price_per_hour == rate and one.status == "available"
+        ],
+    )
 
 
 def one_id(example):
@@ -106,7 +136,11 @@ def first_only(example):
 
 def objects(example):
     right, rate, _ = audit(example)
-    return right, rate, [one for one in list_inference_endpoints_hardware() if one.price_per_hour == rate]
+    return (
+        right,
+        rate,
+        [one for one in list_inference_endpoints_hardware() if one.price_per_hour == rate],
+    )
 
 
 def nothing_found(example):
@@ -127,8 +161,16 @@ def cost_as_text(example):
 
 
 def rents(example):
-    create_inference_endpoint("x", repository=models.chat, framework="pytorch", accelerator="cpu", instance_size="x2", instance_type="intel-spr",
-                              region="us-east-1", vendor="aws")
+    create_inference_endpoint(
+        "x",
+        repository=models.chat,
+        framework="pytorch",
+        accelerator="cpu",
+        instance_size="x2",
+        instance_type="intel-spr",
+        region="us-east-1",
+        vendor="aws",
+    )
     return audit(example)
 
 
@@ -139,7 +181,15 @@ def other_order(example):
 
 def nearly_that_rate(example):
     right, rate, _ = audit(example)
-    return right, rate, [one.id for one in list_inference_endpoints_hardware() if abs(one.price_per_hour - rate) < 0.002]
+    return (
+        right,
+        rate,
+        [
+            one.id
+            for one in list_inference_endpoints_hardware()
+            if abs(one.price_per_hour - rate) < 0.002
+        ],
+    )
 
 
 def changes_the_example(example):
@@ -155,7 +205,15 @@ def ids_twice(example):
 
 def deprecated_only(example):
     right, rate, _ = audit(example)
-    return right, rate, [one.id for one in list_inference_endpoints_hardware() if one.price_per_hour == rate and one.status == "deprecated"]
+    return (
+        right,
+        rate,
+        [
+            one.id
+            for one in list_inference_endpoints_hardware()
+            if one.price_per_hour == rate and one.status == "deprecated"
+        ],
+    )
 
 
 def audit_as_list(example):
@@ -168,13 +226,32 @@ def wrong_somehow(example):
 
 
 AUDIT_WRONG = [
-    (documented_only, "service was not asked"), (documented, "the documented price"), (no_replicas, "left out `min_replica`"), (no_replicas_right, "left out `min_replica`"),
-    (no_replicas_rate, "by `hours` and by `min_replica`"), (month_of_730, "730 hours"), (month_of_720, "720 hours"), (an_hour_only, "cost of one hour"),
-    (believes_it, "returned the printed result"), (first_instance, "compare it with `id`"), (todays_rate, "today's price of the instance"),
-    (unrounded, "three digits"), (available_only, "available instances only"), (one_id, "returned one id"), (first_only, "Two instances cost that much"),
-    (objects, "hardware objects"), (nothing_found, "found no instance"), (right_only, "three things"), (prints_audit, "returns nothing (None)"),
-    (cost_as_text, "returned a text"), (rents, "a request that changes something"), (wrong_somehow, "The right cost is $"),
-    (other_order, "in another order"), (nearly_that_rate, "Two instances cost that much"), (changes_the_example, "changed the dictionary"), (ids_twice, "twice"),
+    (documented_only, "service was not asked"),
+    (documented, "the documented price"),
+    (no_replicas, "left out `min_replica`"),
+    (no_replicas_right, "left out `min_replica`"),
+    (no_replicas_rate, "by `hours` and by `min_replica`"),
+    (month_of_730, "730 hours"),
+    (month_of_720, "720 hours"),
+    (an_hour_only, "cost of one hour"),
+    (believes_it, "returned the printed result"),
+    (first_instance, "compare it with `id`"),
+    (todays_rate, "today's price of the instance"),
+    (unrounded, "three digits"),
+    (available_only, "available instances only"),
+    (one_id, "returned one id"),
+    (first_only, "Two instances cost that much"),
+    (objects, "hardware objects"),
+    (nothing_found, "found no instance"),
+    (right_only, "three things"),
+    (prints_audit, "returns nothing (None)"),
+    (cost_as_text, "returned a text"),
+    (rents, "a request that changes something"),
+    (wrong_somehow, "The right cost is $"),
+    (other_order, "in another order"),
+    (nearly_that_rate, "Two instances cost that much"),
+    (changes_the_example, "changed the dictionary"),
+    (ids_twice, "twice"),
     (deprecated_only, "Two instances cost that much"),
 ]
 
@@ -195,20 +272,34 @@ def break_even(response, seconds, hour, at_once):
 
 def by_hand(response, seconds, hour, at_once):
     price, usage = models["chat"].price, response.usage
-    meet = 24 * hour / (usage.prompt_tokens * price["input"] / 1e6 + usage.completion_tokens * price["output"] / 1e6)
+    meet = (
+        24
+        * hour
+        / (
+            usage.prompt_tokens * price["input"] / 1e6
+            + usage.completion_tokens * price["output"] / 1e6
+        )
+    )
     return round(meet) if meet * seconds <= at_once * 24 * 3600 else None
 
 
 def with_workload(response, seconds, hour, at_once):
     from helpers.endpoints import Workload
 
-    return Workload(1, response.usage.prompt_tokens, response.usage.completion_tokens, seconds, at_once=at_once).break_even(models["chat"], hour)
+    return Workload(
+        1, response.usage.prompt_tokens, response.usage.completion_tokens, seconds, at_once=at_once
+    ).break_even(models["chat"], hour)
 
 
 def limited(function):
     """Keeps the limit of a right solution, and gives another number where there is a break-even."""
+
     def limited_function(response, seconds, hour, at_once):
-        return None if break_even(response, seconds, hour, at_once) is None else function(response, seconds, hour, at_once)
+        return (
+            None
+            if break_even(response, seconds, hour, at_once) is None
+            else function(response, seconds, hour, at_once)
+        )
 
     limited_function.__name__ = function.__name__
     return limited_function
@@ -256,12 +347,26 @@ def answer_only(response, seconds, hour, at_once):
 
 @limited
 def swapped(response, seconds, hour, at_once):
-    return 24 * hour / models["chat"].cost(response.usage.completion_tokens, response.usage.prompt_tokens)
+    return (
+        24
+        * hour
+        / models["chat"].cost(response.usage.completion_tokens, response.usage.prompt_tokens)
+    )
 
 
 @limited
 def fixed_prices(response, seconds, hour, at_once):
-    return 24 * hour / ((response.usage.prompt_tokens * FIXED["input"] + response.usage.completion_tokens * FIXED["output"]) / 1e6)
+    return (
+        24
+        * hour
+        / (
+            (
+                response.usage.prompt_tokens * FIXED["input"]
+                + response.usage.completion_tokens * FIXED["output"]
+            )
+            / 1e6
+        )
+    )
 
 
 @limited
@@ -346,13 +451,32 @@ def asks_again(response, seconds, hour, at_once):
 
 
 EVEN_WRONG = [
-    (an_hour, "for one hour"), (a_month, "for a month"), (per_token, "counted them per token"), (upside_down, "wrong way round"), (multiplied, "You multiplied"),
-    (the_limit, "how many requests a replica can hold"), (all_at_input, "at the price of the prompt"), (answer_only, "the answer only"), (swapped, "swapped"),
-    (fixed_prices, "written into your code"), (guessed, "the break-even is at"), (in_words, "returned a text"), (no_limit, "there is no break-even: return None"),
-    (infinite, "there is no break-even: return None"), (always_none, "You returned None, which says"), (inverted, "You returned None, which says"),
-    (limit_of_one, "returned None"), (limit_of_an_hour, "returned None"), (limit_without_seconds, "Look at the units"), (prints_it, "prints the result"), (asks_again, "sent a request"),
-    (nine_tenths_full, "Look at the units"), (raises_for_none, "That is an answer, not an error"), (zero_for_none, "there is no break-even: return None"),
-    (both_numbers, "you returned a tuple"), (for_a_slot, "the break-even is at"),
+    (an_hour, "for one hour"),
+    (a_month, "for a month"),
+    (per_token, "counted them per token"),
+    (upside_down, "wrong way round"),
+    (multiplied, "You multiplied"),
+    (the_limit, "how many requests a replica can hold"),
+    (all_at_input, "at the price of the prompt"),
+    (answer_only, "the answer only"),
+    (swapped, "swapped"),
+    (fixed_prices, "written into your code"),
+    (guessed, "the break-even is at"),
+    (in_words, "returned a text"),
+    (no_limit, "there is no break-even: return None"),
+    (infinite, "there is no break-even: return None"),
+    (always_none, "You returned None, which says"),
+    (inverted, "You returned None, which says"),
+    (limit_of_one, "returned None"),
+    (limit_of_an_hour, "returned None"),
+    (limit_without_seconds, "Look at the units"),
+    (prints_it, "prints the result"),
+    (asks_again, "sent a request"),
+    (nine_tenths_full, "Look at the units"),
+    (raises_for_none, "That is an answer, not an error"),
+    (zero_for_none, "there is no break-even: return None"),
+    (both_numbers, "you returned a tuple"),
+    (for_a_slot, "the break-even is at"),
 ]
 
 
@@ -362,7 +486,13 @@ HEADER = {"X-Scale-Up-Timeout": "600"}
 
 
 def asks(client, question, **more):
-    return client.chat_completion([{"role": "user", "content": question}], **{"max_tokens": 100} | more).choices[0].message.content
+    return (
+        client.chat_completion(
+            [{"role": "user", "content": question}], **{"max_tokens": 100} | more
+        )
+        .choices[0]
+        .message.content
+    )
 
 
 def ask_patiently(url, question):
@@ -370,22 +500,40 @@ def ask_patiently(url, question):
 
 
 def patient_by_base_url(url, question):
-    return asks(InferenceClient(base_url=url, headers={"x-scale-up-timeout": "600"}, timeout=700), question, model="anything")
+    return asks(
+        InferenceClient(base_url=url, headers={"x-scale-up-timeout": "600"}, timeout=700),
+        question,
+        model="anything",
+    )
 
 
 def patient_with_openai(url, question):
     from openai import OpenAI
 
     ai = OpenAI(base_url=url + "/v1", api_key=os.environ["HF_TOKEN"], max_retries=0)
-    return ai.chat.completions.create(model="x", messages=[{"role": "user", "content": question}], max_tokens=100,
-                                      extra_headers=HEADER).choices[0].message.content
+    return (
+        ai.chat.completions.create(
+            model="x",
+            messages=[{"role": "user", "content": question}],
+            max_tokens=100,
+            extra_headers=HEADER,
+        )
+        .choices[0]
+        .message.content
+    )
 
 
 def openai_retries(url, question):
     from openai import OpenAI
 
     ai = OpenAI(base_url=url + "/v1", api_key=os.environ["HF_TOKEN"], default_headers=HEADER)
-    return ai.chat.completions.create(model="x", messages=[{"role": "user", "content": question}], max_tokens=100).choices[0].message.content
+    return (
+        ai.chat.completions.create(
+            model="x", messages=[{"role": "user", "content": question}], max_tokens=100
+        )
+        .choices[0]
+        .message.content
+    )
 
 
 def impatient(url, question):
@@ -458,11 +606,18 @@ def no_max(url, question):
 
 
 def plain_text(url, question):
-    return InferenceClient(model=url, headers=HEADER).chat_completion(question, max_tokens=100).choices[0].message.content
+    return (
+        InferenceClient(model=url, headers=HEADER)
+        .chat_completion(question, max_tokens=100)
+        .choices[0]
+        .message.content
+    )
 
 
 def whole_response(url, question):
-    return InferenceClient(model=url, headers=HEADER).chat_completion([{"role": "user", "content": question}], max_tokens=100)
+    return InferenceClient(model=url, headers=HEADER).chat_completion(
+        [{"role": "user", "content": question}], max_tokens=100
+    )
 
 
 def gives_up_early(url, question):
@@ -482,7 +637,9 @@ def another_error(url, question):
 
 
 def a_stream(url, question):
-    return InferenceClient(model=url, headers=HEADER).chat_completion([{"role": "user", "content": question}], max_tokens=100, stream=True)
+    return InferenceClient(model=url, headers=HEADER).chat_completion(
+        [{"role": "user", "content": question}], max_tokens=100, stream=True
+    )
 
 
 def wakes_it_first(url, question):
@@ -500,12 +657,16 @@ def patient_by_name(url, question):
 
 def patient_stream(url, question):
     with InferenceClient(model=url, headers=HEADER) as client:
-        chunks = client.chat_completion([{"role": "user", "content": question}], max_tokens=100, stream=True)
+        chunks = client.chat_completion(
+            [{"role": "user", "content": question}], max_tokens=100, stream=True
+        )
         return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
 
 
 async def patient_async(url, question):
-    response = await AsyncInferenceClient(model=url, headers=HEADER).chat_completion([{"role": "user", "content": question}], max_tokens=100)
+    response = await AsyncInferenceClient(model=url, headers=HEADER).chat_completion(
+        [{"role": "user", "content": question}], max_tokens=100
+    )
     return response.choices[0].message.content
 
 
@@ -526,12 +687,31 @@ def token_in_question(url, question):
 
 
 PATIENT_WRONG = [
-    (openai_retries, "max_retries=0"), (impatient, "no header `X-Scale-Up-Timeout`"), (only_timeout, "no header `X-Scale-Up-Timeout`"), (in_the_body, "in the body of the request"),
-    (other_name, "`x-scale-timeout`, which nobody knows"), (with_unit, "was `600s`"), (too_short, "was `30`"), (as_number, "values of headers are texts"),
-    (asks_until_awake, "no header `X-Scale-Up-Timeout`"), (asks_twice, "2 requests for one question"), (retries_too, "Let the error through"), (hides_503, "as if nothing had happened"),
-    (by_router, "asked the router"), (continues, "`text_generation`"), (no_max, "`max_tokens` was None"), (whole_response, "whole response object"),
-    (plain_text, "`messages` as a plain text"), (other_question, "question is not in the request"), (made_up, "No request was sent"), (prints_answer, "prints the answer and returns nothing"), (token_in_question, "Your token is in the body"),
-    (gives_up_early, "gives up after 5 seconds"), (sleeps_first, "waited 600 seconds by itself"), (another_error, "raised RuntimeError instead"), (a_stream, "returned a stream"),
+    (openai_retries, "max_retries=0"),
+    (impatient, "no header `X-Scale-Up-Timeout`"),
+    (only_timeout, "no header `X-Scale-Up-Timeout`"),
+    (in_the_body, "in the body of the request"),
+    (other_name, "`x-scale-timeout`, which nobody knows"),
+    (with_unit, "was `600s`"),
+    (too_short, "was `30`"),
+    (as_number, "values of headers are texts"),
+    (asks_until_awake, "no header `X-Scale-Up-Timeout`"),
+    (asks_twice, "2 requests for one question"),
+    (retries_too, "Let the error through"),
+    (hides_503, "as if nothing had happened"),
+    (by_router, "asked the router"),
+    (continues, "`text_generation`"),
+    (no_max, "`max_tokens` was None"),
+    (whole_response, "whole response object"),
+    (plain_text, "`messages` as a plain text"),
+    (other_question, "question is not in the request"),
+    (made_up, "No request was sent"),
+    (prints_answer, "prints the answer and returns nothing"),
+    (token_in_question, "Your token is in the body"),
+    (gives_up_early, "gives up after 5 seconds"),
+    (sleeps_first, "waited 600 seconds by itself"),
+    (another_error, "raised RuntimeError instead"),
+    (a_stream, "returned a stream"),
     (wakes_it_first, "no header `X-Scale-Up-Timeout`"),
 ]
 
@@ -680,7 +860,16 @@ def scales_to_zero(name, question):
 
 
 def creates(name, question):
-    create_inference_endpoint(name, repository=models.chat, framework="pytorch", accelerator="gpu", instance_size="x1", instance_type="nvidia-l4", region="us-east-1", vendor="aws")
+    create_inference_endpoint(
+        name,
+        repository=models.chat,
+        framework="pytorch",
+        accelerator="gpu",
+        instance_size="x1",
+        instance_type="nvidia-l4",
+        region="us-east-1",
+        vendor="aws",
+    )
     return ask_my_own(name, question)
 
 
@@ -723,7 +912,11 @@ def strict_resume(name, question):
 def object_back(name, question):
     endpoint = get_inference_endpoint(name)
     try:
-        return endpoint.resume().wait(timeout=900).client.chat_completion([{"role": "user", "content": question}], max_tokens=100)
+        return (
+            endpoint.resume()
+            .wait(timeout=900)
+            .client.chat_completion([{"role": "user", "content": question}], max_tokens=100)
+        )
     finally:
         endpoint.pause()
 
@@ -756,9 +949,17 @@ def own_openai(name, question, retries=0):
     endpoint = get_inference_endpoint(name)
     try:
         endpoint.resume().wait(timeout=900)
-        ai = OpenAI(base_url=endpoint.url + "/v1", api_key=os.environ["HF_TOKEN"], max_retries=retries)
+        ai = OpenAI(
+            base_url=endpoint.url + "/v1", api_key=os.environ["HF_TOKEN"], max_retries=retries
+        )
         messages = [{"role": "user", "content": question}]
-        return ai.chat.completions.create(model=ai.models.list().data[0].id, messages=messages, max_tokens=100).choices[0].message.content
+        return (
+            ai.chat.completions.create(
+                model=ai.models.list().data[0].id, messages=messages, max_tokens=100
+            )
+            .choices[0]
+            .message.content
+        )
     finally:
         endpoint.pause()
 
@@ -813,25 +1014,73 @@ def with_a_stack(name, question):
         endpoint = get_inference_endpoint(name)
         stack.callback(endpoint.pause)
         endpoint.resume().wait(timeout=1800, refresh_every=10)
-        return asks(InferenceClient(model=endpoint.url, timeout=60), question, model=endpoint.repository)
+        return asks(
+            InferenceClient(model=endpoint.url, timeout=60), question, model=endpoint.repository
+        )
 
 
 OWN_WRONG = [
-    (never_pauses, "left running"), (pauses_after, "When the request failed with 500, the endpoint was left running"), (pauses_after_errors, "`except Exception` does not see it"),
-    (try_begins_late, "When the start failed"), (no_deadline, "waited for ever"), (loop_without_end, "A start can fail"), (long_deadline, "5.6 hours"), (no_resume, "until its deadline"),
-    (no_resume_no_deadline, "call `resume()` first"), (no_wait, "`wait(timeout=…)` first"), (neither, "`endpoint.resume()` starts it"), (deletes, "You deleted the endpoint"),
-    (scales_to_zero, "next stray request wakes it"), (creates, "You created an endpoint"), (hides_all, "as if nothing had happened"), (hides_timeout, "before the deadline, your function returned as if"),
-    (own_by_router, "You asked the router instead"), (only_router, "never looked up"), (strict_resume, "running_ok=False"), (object_back, "whole response object"), (short_answer, "`max_tokens` was 10"),
-    (asks_again_itself, "your function asked 3 times"), (own_openai_retries, "`max_retries=0`"), (half_a_minute, "gave up before"), (asks_nowhere, "still None"), (lets_it_sleep, "left running"),
-    (returns_in_finally, "as if nothing had happened"), (only_if_paused, "When it ran already, the endpoint was left running"),
+    (never_pauses, "left running"),
+    (pauses_after, "When the request failed with 500, the endpoint was left running"),
+    (pauses_after_errors, "`except Exception` does not see it"),
+    (try_begins_late, "When the start failed"),
+    (no_deadline, "waited for ever"),
+    (loop_without_end, "A start can fail"),
+    (long_deadline, "5.6 hours"),
+    (no_resume, "until its deadline"),
+    (no_resume_no_deadline, "call `resume()` first"),
+    (no_wait, "`wait(timeout=…)` first"),
+    (neither, "`endpoint.resume()` starts it"),
+    (deletes, "You deleted the endpoint"),
+    (scales_to_zero, "next stray request wakes it"),
+    (creates, "You created an endpoint"),
+    (hides_all, "as if nothing had happened"),
+    (hides_timeout, "before the deadline, your function returned as if"),
+    (own_by_router, "You asked the router instead"),
+    (only_router, "never looked up"),
+    (strict_resume, "running_ok=False"),
+    (object_back, "whole response object"),
+    (short_answer, "`max_tokens` was 10"),
+    (asks_again_itself, "your function asked 3 times"),
+    (own_openai_retries, "`max_retries=0`"),
+    (half_a_minute, "gave up before"),
+    (asks_nowhere, "still None"),
+    (lets_it_sleep, "left running"),
+    (returns_in_finally, "as if nothing had happened"),
+    (only_if_paused, "When it ran already, the endpoint was left running"),
 ]
 
 
-RIGHT = [(AUDIT, audit), (AUDIT, audit_in_cents), (AUDIT, audit_as_list), (EVEN, break_even), (EVEN, by_hand), (EVEN, with_workload), (EVEN, as_decimal),
-         (PATIENT, ask_patiently), (PATIENT, patient_by_base_url), (PATIENT, patient_with_openai), (PATIENT, patient_by_name), (PATIENT, patient_stream),
-         (PATIENT, patient_async), (OWN, ask_my_own), (OWN, own_loop), (OWN, looks_first), (OWN, own_openai), (OWN, with_a_stack)]
-WRONG = [(task, function, said) for task, cases in ((AUDIT, AUDIT_WRONG), (EVEN, EVEN_WRONG), (PATIENT, PATIENT_WRONG), (OWN, OWN_WRONG))
-         for function, said in cases]
+RIGHT = [
+    (AUDIT, audit),
+    (AUDIT, audit_in_cents),
+    (AUDIT, audit_as_list),
+    (EVEN, break_even),
+    (EVEN, by_hand),
+    (EVEN, with_workload),
+    (EVEN, as_decimal),
+    (PATIENT, ask_patiently),
+    (PATIENT, patient_by_base_url),
+    (PATIENT, patient_with_openai),
+    (PATIENT, patient_by_name),
+    (PATIENT, patient_stream),
+    (PATIENT, patient_async),
+    (OWN, ask_my_own),
+    (OWN, own_loop),
+    (OWN, looks_first),
+    (OWN, own_openai),
+    (OWN, with_a_stack),
+]
+WRONG = [
+    (task, function, said)
+    for task, cases in (
+        (AUDIT, AUDIT_WRONG),
+        (EVEN, EVEN_WRONG),
+        (PATIENT, PATIENT_WRONG),
+        (OWN, OWN_WRONG),
+    )
+    for function, said in cases
+]
 
 
 def leaves(*arguments):
@@ -851,9 +1100,30 @@ def looks_for_ever(name, question=None, *more):
             continue
 
 
-UNRULY = [leaves, patient_for_ever, print, 3, None, "audit", lambda *a: 1, lambda *a: (), lambda *a: (1, 2), lambda *a: (1, 2, 3), lambda *a: (1.0, 0.1, ["x"]),
-          lambda *a: float("nan"), lambda *a: {}, lambda *a: True, lambda *a: (True, True, True), lambda *a: 1 / 0, lambda *a: a, lambda *a: "", lambda *a: (None, None, None),
-          lambda *a: (float("nan"), 1, []), lambda *a: (1, 2, {"x": 1}), lambda *a: -1]
+UNRULY = [
+    leaves,
+    patient_for_ever,
+    print,
+    3,
+    None,
+    "audit",
+    lambda *a: 1,
+    lambda *a: (),
+    lambda *a: (1, 2),
+    lambda *a: (1, 2, 3),
+    lambda *a: (1.0, 0.1, ["x"]),
+    lambda *a: float("nan"),
+    lambda *a: {},
+    lambda *a: True,
+    lambda *a: (True, True, True),
+    lambda *a: 1 / 0,
+    lambda *a: a,
+    lambda *a: "",
+    lambda *a: (None, None, None),
+    lambda *a: (float("nan"), 1, []),
+    lambda *a: (1, 2, {"x": 1}),
+    lambda *a: -1,
+]
 
 
 class TestExercise(CheckCases):
@@ -875,7 +1145,10 @@ def test_looking_without_end_is_ended():
 
 def test_the_plane_lives_as_an_endpoint_does():
     plane = Plane("scaledToZero", comes=30)
-    with spy(routes=plane) as service, time_that_passes(service, test_the_plane_lives_as_an_endpoint_does):
+    with (
+        spy(routes=plane) as service,
+        time_that_passes(service, test_the_plane_lives_as_an_endpoint_does),
+    ):
         plane.service = service
 
         def life():
@@ -901,5 +1174,13 @@ def test_routes_leave_the_rest_to_the_spy():
     with spy(error(418), routes=own) as service:
         import httpx2
 
-        said = [httpx2.request(method, f"https://huggingface.co{path}").status_code for method, path in (("GET", "/mine"), ("POST", "/mine"), ("POST", "/mine"), ("GET", "/x"))]
+        said = [
+            httpx2.request(method, f"https://huggingface.co{path}").status_code
+            for method, path in (
+                ("GET", "/mine"),
+                ("POST", "/mine"),
+                ("POST", "/mine"),
+                ("GET", "/x"),
+            )
+        ]
     assert said == [200, 418, 200, 404] and len(service.sent) == 2

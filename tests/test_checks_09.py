@@ -34,19 +34,31 @@ def desk_of(client, text, labels):
 
 
 def triage(client, text, desks):
-    return {"desk": desks[desk_of(client, text, list(desks))[0].label], "sentiment": mood_of(client, text).lower()}
+    return {
+        "desk": desks[desk_of(client, text, list(desks))[0].label],
+        "sentiment": mood_of(client, text).lower(),
+    }
 
 
 def as_spelt(client, text, desks):
-    return {"desk": desks[desk_of(client, text, list(desks))[0].label], "sentiment": mood_of(client, text)}
+    return {
+        "desk": desks[desk_of(client, text, list(desks))[0].label],
+        "sentiment": mood_of(client, text),
+    }
 
 
 def the_description(client, text, desks):
-    return {"desk": desk_of(client, text, list(desks))[0].label, "sentiment": mood_of(client, text).lower()}
+    return {
+        "desk": desk_of(client, text, list(desks))[0].label,
+        "sentiment": mood_of(client, text).lower(),
+    }
 
 
 def two_labels_only(client, text, desks):
-    return {"desk": desks[desk_of(client, text, list(desks))[0].label], "sentiment": mood_of(client, text, models.sentiment).lower()}
+    return {
+        "desk": desks[desk_of(client, text, list(desks))[0].label],
+        "sentiment": mood_of(client, text, models.sentiment).lower(),
+    }
 
 
 def no_desk(client, text, desks):
@@ -54,15 +66,24 @@ def no_desk(client, text, desks):
 
 
 def the_names(client, text, desks):
-    return {"desk": desk_of(client, text, list(desks.values()))[0].label, "sentiment": mood_of(client, text).lower()}
+    return {
+        "desk": desk_of(client, text, list(desks.values()))[0].label,
+        "sentiment": mood_of(client, text).lower(),
+    }
 
 
 def the_last(client, text, desks):
-    return {"desk": desks[desk_of(client, text, list(desks))[-1].label], "sentiment": mood_of(client, text).lower()}
+    return {
+        "desk": desks[desk_of(client, text, list(desks))[-1].label],
+        "sentiment": mood_of(client, text).lower(),
+    }
 
 
 def one_string(client, text, desks):
-    return {"desk": desk_of(client, text, ", ".join(desks))[0].label, "sentiment": mood_of(client, text).lower()}
+    return {
+        "desk": desk_of(client, text, ", ".join(desks))[0].label,
+        "sentiment": mood_of(client, text).lower(),
+    }
 
 
 def a_pair(client, text, desks):
@@ -112,11 +133,16 @@ def takes_from_the_dictionary(client, text, desks):
 
 def labels_written_out(client, text, desks):
     labels = ["payments and invoices", "passwords and profiles", "something is broken"]
-    return {"desk": desks.get(desk_of(client, text, labels)[0].label), "sentiment": mood_of(client, text).lower()}
+    return {
+        "desk": desks.get(desk_of(client, text, labels)[0].label),
+        "sentiment": mood_of(client, text).lower(),
+    }
 
 
 def whole_element(client, text, desks):
-    return triage(client, text, desks) | {"sentiment": client.text_classification(text, model=models.sentiment_three)[0]}
+    return triage(client, text, desks) | {
+        "sentiment": client.text_classification(text, model=models.sentiment_three)[0]
+    }
 
 
 def mood_object(client, text, desks):
@@ -129,13 +155,24 @@ def yields_it(client, text, desks):
 
 
 def by_score(client, text, desks):
-    mood = max(client.text_classification(text=text, model=models.sentiment_three), key=lambda one: one.score)
-    return dict(desk=desks[max(desk_of(client, text, sorted(desks)), key=lambda one: one["score"])["label"]], sentiment=mood["label"].casefold())
+    mood = max(
+        client.text_classification(text=text, model=models.sentiment_three),
+        key=lambda one: one.score,
+    )
+    return dict(
+        desk=desks[
+            max(desk_of(client, text, sorted(desks)), key=lambda one: one["score"])["label"]
+        ],
+        sentiment=mood["label"].casefold(),
+    )
 
 
 def both_at_once(client, text, desks):
     with ThreadPoolExecutor(2) as pool:
-        mood, desk = pool.submit(mood_of, client, text), pool.submit(desk_of, client, text, list(desks))
+        mood, desk = (
+            pool.submit(mood_of, client, text),
+            pool.submit(desk_of, client, text, list(desks)),
+        )
     return {"desk": desks[desk.result()[0].label], "sentiment": mood.result().lower()}
 
 
@@ -274,7 +311,9 @@ def id_and_score(client, text, ids, index, least):
 
 
 def from_one_text(client, text, ids, index, least):
-    vector = np.asarray(client.feature_extraction(text, model=models.embedding, normalize=True)).reshape(-1)
+    vector = np.asarray(
+        client.feature_extraction(text, model=models.embedding, normalize=True)
+    ).reshape(-1)
     scores = {one: row @ vector / np.linalg.norm(vector) for one, row in zip(ids, index)}
     best = max(scores, key=scores.get)
     return None if scores[best] < least else best
@@ -318,10 +357,17 @@ class Loose(BaseModel):
 
 
 def ask(client, text, schema=Note, **changes):
-    form = {"type": "json_schema", "json_schema": {"name": "note", "schema": schema.model_json_schema(), "strict": True}}
+    form = {
+        "type": "json_schema",
+        "json_schema": {"name": "note", "schema": schema.model_json_schema(), "strict": True},
+    }
     settings = {"model": models.chat, "max_tokens": 60, "response_format": form} | changes
     settings = {name: value for name, value in settings.items() if value is not None}
-    return client.chat_completion([{"role": "user", "content": text}], **settings).choices[0].message.content
+    return (
+        client.chat_completion([{"role": "user", "content": text}], **settings)
+        .choices[0]
+        .message.content
+    )
 
 
 def read(said):
@@ -428,9 +474,19 @@ def looks_at_the_end_only(client, text):
 
 
 def by_hand(client, text):
-    schema = {"type": "object", "properties": {"urgency": {"type": "string", "enum": ["low", "normal", "high"]}, "summary": {"type": "string"}},
-              "required": ["urgency", "summary"], "additionalProperties": False}
-    form = {"type": "json_schema", "json_schema": {"name": "note", "schema": schema, "strict": True}}
+    schema = {
+        "type": "object",
+        "properties": {
+            "urgency": {"type": "string", "enum": ["low", "normal", "high"]},
+            "summary": {"type": "string"},
+        },
+        "required": ["urgency", "summary"],
+        "additionalProperties": False,
+    }
+    form = {
+        "type": "json_schema",
+        "json_schema": {"name": "note", "schema": schema, "strict": True},
+    }
     try:
         return Note(**json.loads(ask(client, text, response_format=form, max_tokens=50) or ""))
     except (json.JSONDecodeError, ValidationError):
@@ -438,8 +494,17 @@ def by_hand(client, text):
 
 
 def streamed(client, text):
-    form = {"type": "json_schema", "json_schema": {"name": "note", "schema": Note.model_json_schema(), "strict": True}}
-    chunks = client.chat_completion([{"role": "user", "content": text}], model=models.chat, max_tokens=60, response_format=form, stream=True)
+    form = {
+        "type": "json_schema",
+        "json_schema": {"name": "note", "schema": Note.model_json_schema(), "strict": True},
+    }
+    chunks = client.chat_completion(
+        [{"role": "user", "content": text}],
+        model=models.chat,
+        max_tokens=60,
+        response_format=form,
+        stream=True,
+    )
     return read("".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices))
 
 
@@ -649,14 +714,29 @@ MISTAKES_4 = {
     errors_among_the_results: "should hold None",
 }
 
-SOLUTIONS = [(TRIAGE, triage), (TRIAGE, by_score), (TRIAGE, both_at_once), (NEAREST, nearest), (NEAREST, from_one_text), (NOTE, note), (NOTE, by_hand),
-             (NOTE, streamed), (FINISH, finish), (FINISH, in_threads), (FINISH, with_a_lambda)]
+SOLUTIONS = [
+    (TRIAGE, triage),
+    (TRIAGE, by_score),
+    (TRIAGE, both_at_once),
+    (NEAREST, nearest),
+    (NEAREST, from_one_text),
+    (NOTE, note),
+    (NOTE, by_hand),
+    (NOTE, streamed),
+    (FINISH, finish),
+    (FINISH, in_threads),
+    (FINISH, with_a_lambda),
+]
 CASES = [(TRIAGE, MISTAKES_1), (NEAREST, MISTAKES_2), (NOTE, MISTAKES_3), (FINISH, MISTAKES_4)]
 
 
 class TestExercise(CheckCases):
     tasks, right, quiz = [task for task, _ in CASES], SOLUTIONS, QUIZ
-    wrong = [(task, mistake, message) for task, mistakes in CASES for mistake, message in mistakes.items()]
+    wrong = [
+        (task, mistake, message)
+        for task, mistakes in CASES
+        for mistake, message in mistakes.items()
+    ]
     draws_right, draws_wrong = 5, 3
 
 

@@ -30,7 +30,7 @@ from helpers import start
 from helpers.faults import FixedWindow
 from helpers.session import PRACTICE_TOKEN
 
-TOKEN = "hf_" + "t0kenOfTheClass" * 2          # put together: no guard is to find it whole
+TOKEN = "hf_" + "t0kenOfTheClass" * 2  # put together: no guard is to find it whole
 ROUTER = "router.huggingface.co"
 CHAT = "/v1/chat/completions"
 
@@ -55,10 +55,29 @@ def school(service):
         yield address, classroom
 
 
-def ask(address, said="hello", session="one", host=ROUTER, path=CHAT, token=PRACTICE_TOKEN, method="POST", headers=None, **fields):
+def ask(
+    address,
+    said="hello",
+    session="one",
+    host=ROUTER,
+    path=CHAT,
+    token=PRACTICE_TOKEN,
+    method="POST",
+    headers=None,
+    **fields,
+):
     """One request as a notebook in Practice sends it."""
-    sent = {"host": host, "authorization": f"Bearer {token}", "x-course-session": session, **(headers or {})}
-    body = {"json": {"model": "a/b", "messages": [{"role": "user", "content": said}], **fields}} if method == "POST" else {}
+    sent = {
+        "host": host,
+        "authorization": f"Bearer {token}",
+        "x-course-session": session,
+        **(headers or {}),
+    }
+    body = (
+        {"json": {"model": "a/b", "messages": [{"role": "user", "content": said}], **fields}}
+        if method == "POST"
+        else {}
+    )
     return httpx2.request(method, address + path, headers=sent, timeout=30, trust_env=False, **body)
 
 
@@ -69,42 +88,72 @@ def calls(service, path=CHAT):
 # ---- the way there -----------------------------------------------------------------------------------------------
 
 
-def test_the_course_reaches_it_by_its_mode_and_never_learns_the_token(school, service, monkeypatch, capsys):
+def test_the_course_reaches_it_by_its_mode_and_never_learns_the_token(
+    school, service, monkeypatch, capsys
+):
     address, classroom = school
     monkeypatch.setenv("COURSE_PRACTICE_URL", address)
     session = start("01_first_call", "practice")
-    assert "Class: small models on the instructor's machine answer, free." in capsys.readouterr().out
+    assert (
+        "Class: small models on the instructor's machine answer, free." in capsys.readouterr().out
+    )
     messages = [{"role": "user", "content": "Name a colour."}]
     client = InferenceClient()
-    assert client.chat_completion(messages, model="a/b").choices[0].message.content == "You said: Name a colour."
+    assert (
+        client.chat_completion(messages, model="a/b").choices[0].message.content
+        == "You said: Name a colour."
+    )
     assert len(list(client.chat_completion(messages, model="a/b", stream=True))) >= 4
-    ai = openai.OpenAI(base_url=f"https://{ROUTER}/v1", api_key=os.environ["HF_TOKEN"], max_retries=0)
-    assert ai.chat.completions.create(model="a/b", messages=messages, seed=1).choices[0].message.content
+    ai = openai.OpenAI(
+        base_url=f"https://{ROUTER}/v1", api_key=os.environ["HF_TOKEN"], max_retries=0
+    )
+    assert (
+        ai.chat.completions.create(model="a/b", messages=messages, seed=1)
+        .choices[0]
+        .message.content
+    )
     assert model_info("a/b").id == "a/b"
     assert {headers["authorization"] for *_, headers in calls(service)} == {f"Bearer {TOKEN}"}
     assert {host for _, host, *_ in calls(service)} == {ROUTER}
-    assert not any("authorization" in headers for _, host, _, headers in service.state.seen if host == "huggingface.co")
-    assert all(row.status == 200 for row in session.log) and TOKEN not in repr(vars(session)) + repr(session.log)
+    assert not any(
+        "authorization" in headers
+        for _, host, _, headers in service.state.seen
+        if host == "huggingface.co"
+    )
+    assert all(row.status == 200 for row in session.log) and TOKEN not in repr(
+        vars(session)
+    ) + repr(session.log)
 
 
 def test_with_the_real_service_behind_it_the_banner_says_whose_money_it_is():
-    assert Classroom(TOKEN).who() == "Class: the real service answers, and the instructor's token pays."
+    assert (
+        Classroom(TOKEN).who()
+        == "Class: the real service answers, and the instructor's token pays."
+    )
 
 
 # ---- safe --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("said", ["echo", f"leak in pieces {TOKEN}", f"leak in a header {TOKEN}", "fail"], ids=["echo", "pieces", "header", "fail"])
+@pytest.mark.parametrize(
+    "said",
+    ["echo", f"leak in pieces {TOKEN}", f"leak in a header {TOKEN}", "fail"],
+    ids=["echo", "pieces", "header", "fail"],
+)
 def test_the_token_is_in_no_answer_no_log_and_nothing_kept(school, said, stream, caplog):
     address, classroom = school
-    with caplog.at_level(logging.INFO):          # the command's own level, and that of all libraries
+    with caplog.at_level(logging.INFO):  # the command's own level, and that of all libraries
         answer = ask(address, said, path=CHAT, stream=stream)
     everything = answer.text + str(answer.headers) + caplog.text + classroom.report()
-    everything += str([(one.pieces, one.headers) for answers in classroom.shelf.kept.values() for one in answers])
+    everything += str(
+        [(one.pieces, one.headers) for answers in classroom.shelf.kept.values() for one in answers]
+    )
     assert classroom.counts["sent"] == 1 and TOKEN not in everything
     if said == "echo" and not stream:
-        assert "Bearer $HF_TOKEN" in answer.text        # what the service echoed is there, without the token
+        assert (
+            "Bearer $HF_TOKEN" in answer.text
+        )  # what the service echoed is there, without the token
     assert "set-cookie" not in answer.headers
 
 
@@ -119,43 +168,70 @@ def test_a_hider_finds_a_secret_in_pieces_and_holds_nothing_else_back():
         Hider("short")
 
 
-@pytest.mark.parametrize("method, host, path", [
-    ("POST", "evil.example", CHAT), ("POST", "127.0.0.1", CHAT), ("GET", "localhost", "/"),
-    ("POST", "mine.endpoints.huggingface.cloud", CHAT), ("POST", "api.endpoints.huggingface.cloud", "/v2/endpoint/me"),
-    ("GET", "huggingface.co", "/api/whoami-v2"), ("POST", "huggingface.co", "/api/repos/create"),
-    ("POST", "v3.fal.media", "/files"), ("DELETE", ROUTER, CHAT), ("GET", "router.huggingface.co.evil.example", "/v1/models"),
-])
+@pytest.mark.parametrize(
+    "method, host, path",
+    [
+        ("POST", "evil.example", CHAT),
+        ("POST", "127.0.0.1", CHAT),
+        ("GET", "localhost", "/"),
+        ("POST", "mine.endpoints.huggingface.cloud", CHAT),
+        ("POST", "api.endpoints.huggingface.cloud", "/v2/endpoint/me"),
+        ("GET", "huggingface.co", "/api/whoami-v2"),
+        ("POST", "huggingface.co", "/api/repos/create"),
+        ("POST", "v3.fal.media", "/files"),
+        ("DELETE", ROUTER, CHAT),
+        ("GET", "router.huggingface.co.evil.example", "/v1/models"),
+    ],
+)
 def test_other_hosts_and_paths_are_refused(school, service, method, host, path):
     address, _ = school
     answer = ask(address, method=method, host=host, path=path)
     assert answer.status_code == 403 and answer.json()["error"] and service.state.seen == []
 
 
-@pytest.mark.parametrize("target", ["@evil.example/v1/models", ".evil.example/v1/models", ":1@evil.example/v1/models", "//evil.example/v1/models",
-                                    "https://evil.example/v1/models"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "@evil.example/v1/models",
+        ".evil.example/v1/models",
+        ":1@evil.example/v1/models",
+        "//evil.example/v1/models",
+        "https://evil.example/v1/models",
+    ],
+)
 def test_a_target_that_would_turn_into_another_host_reaches_nobody_else(school, service, target):
     """Clients cannot send such a request line; a socket can. The stand-in is asked under the router's name, or not at all."""
     import socket
 
     parts = httpx2.URL(school[0])
     with socket.create_connection((parts.host, parts.port), timeout=10) as line:
-        line.sendall(f"GET {target} HTTP/1.1\r\nHost: {ROUTER}\r\nAuthorization: Bearer {PRACTICE_TOKEN}\r\nConnection: close\r\n\r\n".encode())
+        line.sendall(
+            f"GET {target} HTTP/1.1\r\nHost: {ROUTER}\r\nAuthorization: Bearer"
+            f" {PRACTICE_TOKEN}\r\nConnection: close\r\n\r\n".encode()
+        )
         answer = b""
         while piece := line.recv(65536):
             answer += piece
-    assert answer.startswith(b"HTTP/1.1 4") and {host for _, host, *_ in service.state.seen} <= {ROUTER}
+    assert answer.startswith(b"HTTP/1.1 4") and {host for _, host, *_ in service.state.seen} <= {
+        ROUTER
+    }
 
 
 @pytest.mark.parametrize("path", [b"@evil.example/v1", b".evil.example/v1", b":1@evil.example/v1"])
 def test_host_and_path_together_name_the_host_or_nothing(path):
     with pytest.raises(Refused):
         module._address(ROUTER, {"raw_path": path, "query_string": b""})
-    assert str(module._address(ROUTER, {"raw_path": b"/v1/models", "query_string": b"a=b%20c"})) == f"https://{ROUTER}/v1/models?a=b%20c"
+    assert (
+        str(module._address(ROUTER, {"raw_path": b"/v1/models", "query_string": b"a=b%20c"}))
+        == f"https://{ROUTER}/v1/models?a=b%20c"
+    )
 
 
 def test_what_a_header_says_about_hosts_addresses_and_bills_is_not_believed(school, service):
     address, _ = school
-    assert ask(address, host="evil.example", headers={"x-forwarded-host": ROUTER}).status_code == 403
+    assert (
+        ask(address, host="evil.example", headers={"x-forwarded-host": ROUTER}).status_code == 403
+    )
     ask(address, headers={"x-hf-bill-to": "the-school", "cookie": "a=b", "x-course-session": "one"})
     sent = calls(service)[-1][3]
     assert not {"x-hf-bill-to", "cookie", "x-course-session", "x-forwarded-for"} & set(sent)
@@ -165,15 +241,27 @@ def test_the_token_is_for_the_courses_stand_in_alone(school, service):
     address, classroom = school
     ask(address, token="hf_invalid")
     ask(address, token="hf_invalid")
-    httpx2.post(address + CHAT, headers={"host": ROUTER}, json={"model": "a/b", "messages": [{"content": "hello"}]}, trust_env=False)
-    assert [headers.get("authorization") for *_, headers in calls(service)] == ["Bearer hf_invalid", "Bearer hf_invalid", None]
-    assert not classroom.shelf.kept                     # whoever asks with another token may be told something else
+    httpx2.post(
+        address + CHAT,
+        headers={"host": ROUTER},
+        json={"model": "a/b", "messages": [{"content": "hello"}]},
+        trust_env=False,
+    )
+    assert [headers.get("authorization") for *_, headers in calls(service)] == [
+        "Bearer hf_invalid",
+        "Bearer hf_invalid",
+        None,
+    ]
+    assert not classroom.shelf.kept  # whoever asks with another token may be told something else
 
 
 def test_only_the_router_gets_it():
     ours = f"Bearer {PRACTICE_TOKEN}"
     assert plan("POST", ROUTER, CHAT, ours) == (True, True)
-    assert plan("GET", ROUTER, "/fal-ai/x/requests/1", ours) == (True, False)       # a queue's state changes
+    assert plan("GET", ROUTER, "/fal-ai/x/requests/1", ours) == (
+        True,
+        False,
+    )  # a queue's state changes
     assert plan("GET", "huggingface.co", "/api/models/a/b", ours) == (False, True)
     assert plan("GET", "v3.fal.media", "/files/a.png", ours) == (False, True)
     assert plan("POST", ROUTER, CHAT, "Bearer hf_other") == (False, False)
@@ -181,10 +269,17 @@ def test_only_the_router_gets_it():
         plan("GET", "mine.endpoints.huggingface.cloud", "/", ours)
 
 
-@pytest.mark.parametrize("address, networks, may", [
-    ("127.0.0.1", None, True), ("::1", None, True), ("192.168.1.7", None, False), ("192.168.1.7", ["192.168.1.0/24"], True),
-    ("192.168.2.7", ["192.168.1.0/24"], False), ("8.8.8.8", ["192.168.1.0/24"], False),
-])
+@pytest.mark.parametrize(
+    "address, networks, may",
+    [
+        ("127.0.0.1", None, True),
+        ("::1", None, True),
+        ("192.168.1.7", None, False),
+        ("192.168.1.7", ["192.168.1.0/24"], True),
+        ("192.168.2.7", ["192.168.1.0/24"], False),
+        ("8.8.8.8", ["192.168.1.0/24"], False),
+    ],
+)
 def test_only_the_classroom_may_ask(address, networks, may):
     assert _may_ask(address, networks and [ipaddress.ip_network(one) for one in networks]) is may
 
@@ -202,10 +297,14 @@ def test_a_classroom_is_private_and_small(text):
     assert network("192.168.1.10/24") == ipaddress.ip_network("192.168.1.0/24")
 
 
-@pytest.mark.parametrize("arguments, says", [
-    (["--host", "192.168.1.10"], "who may ask"), (["--host", "0.0.0.0", "--classroom", "192.168.1.0/24"], "every network"),
-    (["--classroom", "0.0.0.0/0"], "invalid"),
-])
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        (["--host", "192.168.1.10"], "who may ask"),
+        (["--host", "0.0.0.0", "--classroom", "192.168.1.0/24"], "every network"),
+        (["--classroom", "0.0.0.0/0"], "invalid"),
+    ],
+)
 def test_the_command_refuses_to_be_open_to_all(arguments, says, capsys):
     with pytest.raises(SystemExit):
         command.main(arguments)
@@ -220,7 +319,9 @@ def test_without_a_token_it_says_where_to_get_one(monkeypatch, capsys):
 def test_a_rehearsal_sends_no_token(monkeypatch):
     made = []
     monkeypatch.setattr(command, "_token", lambda: TOKEN)
-    monkeypatch.setattr(command, "Classroom", lambda *settings: made.append(settings) or Classroom(*settings))
+    monkeypatch.setattr(
+        command, "Classroom", lambda *settings: made.append(settings) or Classroom(*settings)
+    )
     monkeypatch.setattr(command.uvicorn.Server, "run", lambda *_, **__: None)
     assert command.main(["--port", "0", "--upstream", "http://127.0.0.1:8750"]) == 0
     assert made == [(PRACTICE_TOKEN, "http://127.0.0.1:8750", 5000)]
@@ -244,8 +345,13 @@ def test_the_calls_of_a_class_are_counted(service):
     with teaching(service, calls=2) as (address, classroom):
         statuses = [ask(address, f"question {number}").status_code for number in range(4)]
         assert statuses == [200, 200, 402, 402] and len(calls(service)) == 2
-        assert ask(address, "question 1", session="two").status_code == 200      # kept answers cost nothing
-        assert "2 of at most 2 calls made" in httpx2.get(address + "/health", trust_env=False).json()["report"]
+        assert (
+            ask(address, "question 1", session="two").status_code == 200
+        )  # kept answers cost nothing
+        assert (
+            "2 of at most 2 calls made"
+            in httpx2.get(address + "/health", trust_env=False).json()["report"]
+        )
 
 
 def test_a_service_that_is_down_is_said_at_once():
@@ -253,7 +359,11 @@ def test_a_service_that_is_down_is_said_at_once():
     with serve(create_class(classroom)) as port:
         began = time.monotonic()
         answer = ask(f"http://127.0.0.1:{port}")
-        assert answer.status_code == 502 and "could not reach the service" in answer.json()["message"] and time.monotonic() - began < 5
+        assert (
+            answer.status_code == 502
+            and "could not reach the service" in answer.json()["message"]
+            and time.monotonic() - began < 5
+        )
         assert not any(classroom.shelf.kept.values()) and not classroom.tasks
 
 
@@ -272,18 +382,39 @@ def test_a_class_that_asks_the_same_asks_once(school, service):
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert len(set(answers)) == 1 and len(calls(service)) == 1 and (classroom.counts["asked"], classroom.counts["kept"]) == (30, 29)
+    assert (
+        len(set(answers)) == 1
+        and len(calls(service)) == 1
+        and (classroom.counts["asked"], classroom.counts["kept"]) == (30, 29)
+    )
 
 
 def test_the_same_is_what_means_the_same(school, service):
     address, _ = school
-    headers = {"host": ROUTER, "authorization": f"Bearer {PRACTICE_TOKEN}", "content-type": "application/json"}
+    headers = {
+        "host": ROUTER,
+        "authorization": f"Bearer {PRACTICE_TOKEN}",
+        "content-type": "application/json",
+    }
     message = '"messages": [{"role": "user", "content": "hi"}]'
-    for body in ('{"model": "a/b", "seed": 1, %s}' % message, '{%s,"seed":1.0,"model":"a/b"}' % message):
+    for body in (
+        '{"model": "a/b", "seed": 1, %s}' % message,
+        '{%s,"seed":1.0,"model":"a/b"}' % message,
+    ):
         httpx2.post(address + CHAT, headers=headers, content=body, trust_env=False)
     assert len(calls(service)) == 1
-    for change in ({"content": '{"model": "a/b", "seed": 2, %s}' % message}, {"headers": headers | {"accept": "image/png"}}):
-        httpx2.post(address + CHAT, **({"headers": headers, "content": '{"model": "a/b", "seed": 1, %s}' % message} | change), trust_env=False)
+    for change in (
+        {"content": '{"model": "a/b", "seed": 2, %s}' % message},
+        {"headers": headers | {"accept": "image/png"}},
+    ):
+        httpx2.post(
+            address + CHAT,
+            **(
+                {"headers": headers, "content": '{"model": "a/b", "seed": 1, %s}' % message}
+                | change
+            ),
+            trust_env=False,
+        )
     assert len(calls(service)) == 3
 
 
@@ -305,7 +436,9 @@ def test_a_stream_arrives_as_it_comes(school):
     address, _ = school
     headers = {"host": ROUTER, "authorization": f"Bearer {PRACTICE_TOKEN}"}
     body = {"model": "a/b", "stream": True, "messages": [{"role": "user", "content": "slow"}]}
-    with httpx2.stream("POST", address + CHAT, headers=headers, json=body, trust_env=False) as answer:
+    with httpx2.stream(
+        "POST", address + CHAT, headers=headers, json=body, trust_env=False
+    ) as answer:
         arrived = [time.monotonic() for _ in answer.iter_raw()]
     assert len(arrived) >= 5 and arrived[-1] - arrived[0] > 0.1
     assert answer.headers["content-type"].startswith("text/event-stream")
@@ -326,18 +459,33 @@ def test_who_gives_up_waiting_finds_the_answer_later(service):
         service.state.seen.append(("POST", ROUTER, CHAT, {}))
         return JSONResponse(chat("late"))
 
-    with teaching(Starlette(routes=[Route(CHAT, slowly, methods=["POST"])])) as (address, classroom):
+    with teaching(Starlette(routes=[Route(CHAT, slowly, methods=["POST"])])) as (
+        address,
+        classroom,
+    ):
         with pytest.raises(httpx2.ReadTimeout):
-            httpx2.post(address + CHAT, headers={"host": ROUTER, "authorization": f"Bearer {PRACTICE_TOKEN}"}, timeout=0.1, trust_env=False,
-                        json={"model": "a/b", "messages": [{"role": "user", "content": "hello"}]})
-        assert ask(address).json()["choices"][0]["message"]["content"] == "late" and len(service.state.seen) == 1
+            httpx2.post(
+                address + CHAT,
+                headers={"host": ROUTER, "authorization": f"Bearer {PRACTICE_TOKEN}"},
+                timeout=0.1,
+                trust_env=False,
+                json={"model": "a/b", "messages": [{"role": "user", "content": "hello"}]},
+            )
+        assert (
+            ask(address).json()["choices"][0]["message"]["content"] == "late"
+            and len(service.state.seen) == 1
+        )
 
 
 def test_the_oldest_answers_are_forgotten_first(school, service):
     address, classroom = school
-    classroom.shelf.largest = 700           # two answers
+    classroom.shelf.largest = 700  # two answers
     for number in (1, 2, 1, 3):
-        ask(address, f"question {number}", session="one" if number == 1 and not classroom.counts["kept"] else f"again {number}")
+        ask(
+            address,
+            f"question {number}",
+            session="one" if number == 1 and not classroom.counts["kept"] else f"again {number}",
+        )
     assert sum(one.size for answers in classroom.shelf.kept.values() for one in answers) <= 700
     before = len(calls(service))
     ask(address, "question 3", session="last")
@@ -348,12 +496,22 @@ def test_the_oldest_answers_are_forgotten_first(school, service):
 
 
 def test_a_quota_is_kept_to_and_nobody_sees_a_refusal():
-    trouble = Faults(Starlette(routes=[Route(CHAT, lambda request: JSONResponse(chat("yes")), methods=["POST"])]),
-                     Trouble(rate_limit=FixedWindow(10, 1)))
+    trouble = Faults(
+        Starlette(
+            routes=[Route(CHAT, lambda request: JSONResponse(chat("yes")), methods=["POST"])]
+        ),
+        Trouble(rate_limit=FixedWindow(10, 1)),
+    )
     with teaching(trouble) as (address, classroom):
         statuses = []
-        threads = [threading.Thread(target=lambda number=number: statuses.append(ask(address, f"question {number}", session=f"l{number}").status_code))
-                   for number in range(30)]
+        threads = [
+            threading.Thread(
+                target=lambda number=number: statuses.append(
+                    ask(address, f"question {number}", session=f"l{number}").status_code
+                )
+            )
+            for number in range(30)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -370,8 +528,14 @@ def test_one_who_asks_for_much_does_not_keep_the_others_waiting():
         await asyncio.sleep(0.02)
         return JSONResponse(chat("yes"))
 
-    with teaching(Starlette(routes=[Route(CHAT, slowly, methods=["POST"])]), at_once=1) as (address, _):
-        greedy = [threading.Thread(target=ask, args=(address, f"much {number}", "greedy")) for number in range(30)]
+    with teaching(Starlette(routes=[Route(CHAT, slowly, methods=["POST"])]), at_once=1) as (
+        address,
+        _,
+    ):
+        greedy = [
+            threading.Thread(target=ask, args=(address, f"much {number}", "greedy"))
+            for number in range(30)
+        ]
         for thread in greedy:
             thread.start()
         while len(order) < 2:
@@ -388,8 +552,16 @@ def test_a_refusal_that_lasts_too_long_goes_to_the_learner_as_it_came():
 
     with teaching(Starlette(routes=[Route(CHAT, closed, methods=["POST"])])) as (address, _):
         first, second = ask(address, "one"), ask(address, "two")
-    assert (first.status_code, first.headers["retry-after"], first.json()) == (429, "4000", {"error": "Too Many Requests"})
-    assert second.status_code == 429 and int(second.headers["retry-after"]) > 0 and "waited for its turn" in second.json()["message"]
+    assert (first.status_code, first.headers["retry-after"], first.json()) == (
+        429,
+        "4000",
+        {"error": "Too Many Requests"},
+    )
+    assert (
+        second.status_code == 429
+        and int(second.headers["retry-after"]) > 0
+        and "waited for its turn" in second.json()["message"]
+    )
 
 
 def test_the_log_has_a_line_a_request_and_no_words(school, caplog):
@@ -397,7 +569,10 @@ def test_the_log_has_a_line_a_request_and_no_words(school, caplog):
         ask(school[0], "what nobody else is to read")
         ask(school[0], "what nobody else is to read", session="two")
     lines = [record.getMessage() for record in caplog.records if record.name == "classroom"]
-    assert [line.split(" ")[:5] for line in lines] == [["one", "POST", ROUTER + CHAT, "200", "service"], ["two", "POST", ROUTER + CHAT, "200", "kept"]]
+    assert [line.split(" ")[:5] for line in lines] == [
+        ["one", "POST", ROUTER + CHAT, "200", "service"],
+        ["two", "POST", ROUTER + CHAT, "200", "kept"],
+    ]
     assert "nobody else" not in json.dumps(lines)
 
 
@@ -405,6 +580,16 @@ def test_the_bench_counts_what_a_class_asks(monkeypatch):
     monkeypatch.setattr(quota, "LATENCY", (0, 0))
     monkeypatch.setattr(quota, "QUOTA", 1000)
     found = quota.measure(retry=True, keeping=True, learners=2)
-    assert found["requests"] == quota.SAME + 2 * quota.OWN and found["kept"] == quota.SAME and found["refused"] == 0
+    assert (
+        found["requests"] == quota.SAME + 2 * quota.OWN
+        and found["kept"] == quota.SAME
+        and found["refused"] == 0
+    )
     title, each, refused, kept, failed, *_ = quota.row("here", found)
-    assert (title, each, refused, kept, failed) == ("here", f"{found['requests'] / 40:.2f}", "0", str(quota.SAME), "0 of 40")
+    assert (title, each, refused, kept, failed) == (
+        "here",
+        f"{found['requests'] / 40:.2f}",
+        "0",
+        str(quota.SAME),
+        "0 of 40",
+    )

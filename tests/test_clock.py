@@ -12,9 +12,19 @@ import pytest
 
 from helpers.clock import EPOCH, ScaledClock, VirtualClock
 
-PATCHED = [(time, "sleep"), (time, "time"), (time, "monotonic"), (time, "perf_counter"), (threading, "_time"), (queue, "time"),
-           (queue, "SimpleQueue"), (threading.Thread, "start"), (threading.Condition, "wait"),
-           (asyncio.base_events.BaseEventLoop, "time"), (asyncio.base_events.BaseEventLoop, "call_at")]
+PATCHED = [
+    (time, "sleep"),
+    (time, "time"),
+    (time, "monotonic"),
+    (time, "perf_counter"),
+    (threading, "_time"),
+    (queue, "time"),
+    (queue, "SimpleQueue"),
+    (threading.Thread, "start"),
+    (threading.Condition, "wait"),
+    (asyncio.base_events.BaseEventLoop, "time"),
+    (asyncio.base_events.BaseEventLoop, "call_at"),
+]
 ORIGINALS = [getattr(owner, name) for owner, name in PATCHED]
 
 
@@ -29,7 +39,9 @@ def sleepy(number: int, log: list | None = None) -> tuple[int, float]:
     for _ in range(5):
         time.sleep(draw.choice([0.02, 0.5, 1, 55]))
         if log is not None:
-            log.append((number, round(time.monotonic() % 1, 6)))    # the clock starts somewhere else each time
+            log.append(
+                (number, round(time.monotonic() % 1, 6))
+            )  # the clock starts somewhere else each time
     return number, round(time.time() - EPOCH, 3)
 
 
@@ -39,7 +51,10 @@ def test_an_hour_takes_no_time():
         then = time.monotonic(), time.perf_counter(), time.time()
         time.sleep(3600)
         assert clock.time() == 3600
-        assert [now() - before for now, before in zip((time.monotonic, time.perf_counter, time.time), then)] == [3600] * 3
+        assert [
+            now() - before
+            for now, before in zip((time.monotonic, time.perf_counter, time.time), then)
+        ] == [3600] * 3
     assert time.perf_counter() - real < 1
 
 

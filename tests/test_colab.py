@@ -19,22 +19,47 @@ from authoring.execute import clean_environment
 from guards import ROOT, code_cells, notebooks, read, tracked
 
 VERSIONS = ROOT / "tests" / "colab.txt"
-FEW = ("notebooks/05_embeddings", "notebooks/08_serverless_or_endpoints", "exercises/01_first_call", "solutions/01_first_call")
+FEW = (
+    "notebooks/05_embeddings",
+    "notebooks/08_serverless_or_endpoints",
+    "exercises/01_first_call",
+    "solutions/01_first_call",
+)
 # What uv and pip say where no package index can be reached. (The course's build needs hatchling, which every index has.)
-NO_INDEX = re.compile(r"error sending request|dns error|failed to fetch|NewConnectionError|name resolution|distribution found for hatchling", re.I)
-MAY_CHANGE = {"huggingface-hub", "openai", "httpx2", "httpcore2", "truststore", "stamina", "tenacity", "hf-inference-course"}
-SECRET = "hf_" + "Cq8" * 12         # put together here: nothing in this file looks like a token
+NO_INDEX = re.compile(
+    r"error sending request|dns error|failed to fetch|NewConnectionError|name"
+    r" resolution|distribution found for hatchling",
+    re.I,
+)
+MAY_CHANGE = {
+    "huggingface-hub",
+    "openai",
+    "httpx2",
+    "httpcore2",
+    "truststore",
+    "stamina",
+    "tenacity",
+    "hf-inference-course",
+}
+SECRET = "hf_" + "Cq8" * 12  # put together here: nothing in this file looks like a token
 
 pytestmark = [
-    pytest.mark.skipif(sys.version_info >= (3, 14), reason="Colab's numpy 2.1.3 and matplotlib 3.10.0 have no wheels for this Python"),
-    pytest.mark.skipif(shutil.which("git") is None, reason="Colab installs the course with git, which is missing here: apt-get install git"),
+    pytest.mark.skipif(
+        sys.version_info >= (3, 14),
+        reason="Colab's numpy 2.1.3 and matplotlib 3.10.0 have no wheels for this Python",
+    ),
+    pytest.mark.skipif(
+        shutil.which("git") is None,
+        reason="Colab installs the course with git, which is missing here: apt-get install git",
+    ),
 ]
 
 # What Colab's kernels have loaded, as far as anybody asks for it: the package, and its store of secrets.
 STUB = {
     "__init__.py": "",
     "errors.py": "class Error(Exception): pass\n",
-    "userdata.py": """
+    "userdata.py": (
+        """
 import os
 from google.colab.errors import Error
 
@@ -46,13 +71,23 @@ def get(name):
     if name not in secrets:
         raise SecretNotFoundError(name)
     return secrets[name]
-""",
+"""
+    ),
 }
 
 
 def run(*command, env=None, check=True, timeout=600, **options):
-    done = subprocess.run([str(word) for word in command], env=env, capture_output=True, text=True, timeout=timeout, **options)
-    assert not check or done.returncode == 0, f"{' '.join(map(str, command[:6]))} …\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    done = subprocess.run(
+        [str(word) for word in command],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        **options,
+    )
+    assert not check or done.returncode == 0, (
+        f"{' '.join(map(str, command[:6]))} …\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    )
     return done
 
 
@@ -66,22 +101,41 @@ class Colab:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.content = folder / "content"           # where Colab's notebooks run
+        self.content = folder / "content"  # where Colab's notebooks run
         self.content.mkdir()
         venv = folder / "venv"
         self.python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-        for arguments in (["venv", "-q", "--seed", "--python", sys.executable, venv],
-                          ["pip", "install", "-q", "--only-binary=:all:", "--python", self.python, "-r", VERSIONS, "pytest", "nbval"]):
+        for arguments in (
+            ["venv", "-q", "--seed", "--python", sys.executable, venv],
+            [
+                "pip",
+                "install",
+                "-q",
+                "--only-binary=:all:",
+                "--python",
+                self.python,
+                "-r",
+                VERSIONS,
+                "pytest",
+                "nbval",
+            ],
+        ):
             done = run(sys.executable, "-m", "uv", *arguments, check=False)
             skip_without_index(done)
             assert done.returncode == 0, done.stderr
-        site = run(self.python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip()
+        site = run(
+            self.python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"
+        ).stdout.strip()
         for name, source in STUB.items():
             file = Path(site) / "google" / "colab" / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(source)
         self.env = clean_environment(folder)
-        for name in ("PYTHONPATH", "COURSE_MODE", "COURSE_PROGRESS"):       # COURSE_PACE stays: nobody waits
+        for name in (
+            "PYTHONPATH",
+            "COURSE_MODE",
+            "COURSE_PROGRESS",
+        ):  # COURSE_PACE stays: nobody waits
             self.env.pop(name)
         self.env["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
         startup = Path(self.env["IPYTHONDIR"]) / "profile_default" / "startup" / "00.py"
@@ -89,13 +143,27 @@ class Colab:
         startup.write_text("import google.colab\n")
 
     def packages(self) -> dict[str, str]:
-        listed = json.loads(run(self.python, "-m", "pip", "list", "--format=json", env=self.env).stdout)
+        listed = json.loads(
+            run(self.python, "-m", "pip", "list", "--format=json", env=self.env).stdout
+        )
         return {row["name"].lower().replace("_", "-"): row["version"] for row in listed}
 
-    def cell(self, source: str, before: str = "", check: bool = True, **environment) -> subprocess.CompletedProcess:
+    def cell(
+        self, source: str, before: str = "", check: bool = True, **environment
+    ) -> subprocess.CompletedProcess:
         """Run a cell as Colab would: its package is loaded, and the shell calls itself Colab's."""
-        colab = "import builtins, google.colab\nbuiltins.get_ipython = lambda: '<google.colab._shell.Shell object>'\n"
-        return run(self.python, "-c", colab + before + "\n" + source, env=self.env | environment, check=check, cwd=self.content)
+        colab = (
+            "import builtins, google.colab\nbuiltins.get_ipython = lambda:"
+            " '<google.colab._shell.Shell object>'\n"
+        )
+        return run(
+            self.python,
+            "-c",
+            colab + before + "\n" + source,
+            env=self.env | environment,
+            check=check,
+            cwd=self.content,
+        )
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +175,23 @@ def repository(tmp_path_factory) -> str:
         if named.parts[0] == "helpers" or str(named) in ("pyproject.toml", "README.md", "LICENSE"):
             (folder / named).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, folder / named)
-    git = ["git", "-C", folder, "-c", "user.name=course", "-c", "user.email=course@localhost", "-c", "commit.gpgsign=false"]
-    for arguments in (["init", "-q"], ["checkout", "-q", "-b", badges.BRANCH], ["add", "-A"], ["commit", "-q", "-m", "The course"]):
+    git = [
+        "git",
+        "-C",
+        folder,
+        "-c",
+        "user.name=course",
+        "-c",
+        "user.email=course@localhost",
+        "-c",
+        "commit.gpgsign=false",
+    ]
+    for arguments in (
+        ["init", "-q"],
+        ["checkout", "-q", "-b", badges.BRANCH],
+        ["add", "-A"],
+        ["commit", "-q", "-m", "The course"],
+    ):
         run(*git, *arguments)
     return folder.as_uri()
 
@@ -140,7 +223,9 @@ def test_an_installation_that_fails_stops_the_notebook_and_says_why(bare, tmp_pa
     before = bare.packages()
     done = bare.cell(badges.setup((tmp_path / "nothing").as_uri()), check=False)
     assert done.returncode == 1
-    assert "RuntimeError: The course was not installed. Run this cell again. pip says:" in done.stderr
+    assert (
+        "RuntimeError: The course was not installed. Run this cell again. pip says:" in done.stderr
+    )
     assert "nothing" in done.stderr.rsplit("pip says:")[-1]
     assert bare.packages() == before
 
@@ -155,13 +240,25 @@ def test_nothing_of_colabs_own_is_touched(colab):
 
 
 def test_a_client_that_is_already_loaded_asks_for_a_restart(colab):
-    assert re.search(r"ImportError: huggingface_hub 1\.27\.0 is loaded, 2\.\S+ is installed\. Restart the session", colab.said), colab.said
-    loaded = "import sys, types\nsys.modules['huggingface_hub'] = types.SimpleNamespace(__version__='1.27.0')"
-    assert "Restart the session" in colab.cell("from helpers import start", before=loaded, check=False).stderr
+    assert re.search(
+        r"ImportError: huggingface_hub 1\.27\.0 is loaded, 2\.\S+ is installed\. Restart the"
+        r" session",
+        colab.said,
+    ), colab.said
+    loaded = (
+        "import sys, types\nsys.modules['huggingface_hub'] ="
+        " types.SimpleNamespace(__version__='1.27.0')"
+    )
+    assert (
+        "Restart the session"
+        in colab.cell("from helpers import start", before=loaded, check=False).stderr
+    )
 
 
 def test_once_installed_the_cell_installs_nothing(colab, tmp_path):
-    done = colab.cell(badges.setup((tmp_path / "nothing").as_uri()) + "\nimport helpers; print(helpers.__file__)")
+    done = colab.cell(
+        badges.setup((tmp_path / "nothing").as_uri()) + "\nimport helpers; print(helpers.__file__)"
+    )
     assert Path(done.stdout.strip()).is_relative_to(colab.folder / "venv")
 
 
@@ -177,26 +274,43 @@ LIVE = 'from helpers import start\nsession = start("01_first_call", mode="live")
 
 def test_the_secret_is_found_by_get_token_and_can_be_hidden(colab):
     """get_token() is what both clients are built with: huggingface_hub asks it itself, the lessons pass it to openai."""
-    ask = "from huggingface_hub import get_token\nprint(get_token())\nwith session.without_token(): print(get_token())\nprint(get_token())"
+    ask = (
+        "from huggingface_hub import get_token\nprint(get_token())\nwith session.without_token():"
+        " print(get_token())\nprint(get_token())"
+    )
     said = colab.cell(LIVE + ask, STUB_SECRETS=f"HF_TOKEN={SECRET}").stdout.splitlines()
     assert said[0].startswith("Live: your token pays.") and said[1:] == [SECRET, "None", SECRET]
-    alone = colab.cell("from huggingface_hub import get_token\nprint(get_token())", STUB_SECRETS=f"HF_TOKEN={SECRET}").stdout
+    alone = colab.cell(
+        "from huggingface_hub import get_token\nprint(get_token())",
+        STUB_SECRETS=f"HF_TOKEN={SECRET}",
+    ).stdout
     assert alone.strip() == SECRET
 
 
 def test_a_secret_alone_does_not_switch_to_live(colab):
-    said = colab.cell('from helpers import start\nstart("01_first_call")\nfrom huggingface_hub import get_token\nprint(get_token())', STUB_SECRETS=f"HF_TOKEN={SECRET}").stdout
+    said = colab.cell(
+        'from helpers import start\nstart("01_first_call")\nfrom huggingface_hub import'
+        " get_token\nprint(get_token())",
+        STUB_SECRETS=f"HF_TOKEN={SECRET}",
+    ).stdout
     assert said.startswith("Replay: nothing leaves this machine.") and SECRET not in said
 
 
 def test_a_missing_secret_is_said_in_a_sentence_and_replay_goes_on(colab):
     done = colab.cell(LIVE, check=False)
-    assert "RuntimeError: Live needs your own token" in done.stderr and "on Colab: add the secret HF_TOKEN" in done.stderr
-    assert colab.cell('from helpers import start\nstart("01_first_call")').stdout.startswith("Replay: nothing leaves this machine.")
+    assert (
+        "RuntimeError: Live needs your own token" in done.stderr
+        and "on Colab: add the secret HF_TOKEN" in done.stderr
+    )
+    assert colab.cell('from helpers import start\nstart("01_first_call")').stdout.startswith(
+        "Replay: nothing leaves this machine."
+    )
 
 
 def test_the_doctor_is_content(colab):
-    said = run(colab.python, "-m", "helpers.doctor", env=colab.env, cwd=colab.content, check=False).stdout
+    said = run(
+        colab.python, "-m", "helpers.doctor", env=colab.env, cwd=colab.content, check=False
+    ).stdout
     assert "pyproject.toml asks for" in said and "none; Replay and Practice need none" in said, said
 
 
@@ -207,14 +321,37 @@ def nbval(colab: Colab, folder: Path) -> subprocess.CompletedProcess:
     """Run the notebooks in a folder and compare strictly, with no file of the course in sight."""
     settings = colab.folder / "pytest.ini"
     settings.write_text("[pytest]\n")
-    return run(colab.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", settings, "--rootdir", folder, "--nbval", "--nbval-current-env",
-               "--nbval-cell-timeout=120", "--nbval-sanitize-with", ROOT / "tests" / "nbval_sanitize.cfg", folder,
-               env=colab.env, cwd=folder, check=False, timeout=1800)
+    return run(
+        colab.python,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        settings,
+        "--rootdir",
+        folder,
+        "--nbval",
+        "--nbval-current-env",
+        "--nbval-cell-timeout=120",
+        "--nbval-sanitize-with",
+        ROOT / "tests" / "nbval_sanitize.cfg",
+        folder,
+        env=colab.env,
+        cwd=folder,
+        check=False,
+        timeout=1800,
+    )
 
 
 def chosen() -> list[Path]:
     every = notebooks()
-    return every if os.environ.get("COLAB_NOTEBOOKS") == "all" else [path for path in every if f"{path.parent.name}/{path.stem}" in FEW]
+    return (
+        every
+        if os.environ.get("COLAB_NOTEBOOKS") == "all"
+        else [path for path in every if f"{path.parent.name}/{path.stem}" in FEW]
+    )
 
 
 def test_the_notebooks_show_what_they_show_elsewhere(colab, tmp_path):
@@ -224,15 +361,24 @@ def test_the_notebooks_show_what_they_show_elsewhere(colab, tmp_path):
         shutil.copy(path, tmp_path / path.parent.name)
     done = nbval(colab, tmp_path)
     assert done.returncode == 0, done.stdout[-8000:]
-    assert sum(map(int, re.findall(r"(\d+) (?:passed|skipped)", done.stdout))) == sum(len(list(code_cells(read(path)))) for path in chosen())
+    assert sum(map(int, re.findall(r"(\d+) (?:passed|skipped)", done.stdout))) == sum(
+        len(list(code_cells(read(path)))) for path in chosen()
+    )
     if any(path.parent.name == "solutions" for path in chosen()):
         assert (tmp_path / "solutions" / "progress.json").exists()
 
 
 def test_another_output_would_be_seen(colab, tmp_path):
     """In the kernel of the test above: with Colab's versions and modules."""
-    source = "import sys, IPython, ipywidgets\nprint('google.colab' in sys.modules, IPython.__version__, ipywidgets.__version__)"
-    cell = nbformat.v4.new_code_cell(source, execution_count=1, outputs=[nbformat.v4.new_output("stream", name="stdout", text="False 9 8\n")])
+    source = (
+        "import sys, IPython, ipywidgets\nprint('google.colab' in sys.modules, IPython.__version__,"
+        " ipywidgets.__version__)"
+    )
+    cell = nbformat.v4.new_code_cell(
+        source,
+        execution_count=1,
+        outputs=[nbformat.v4.new_output("stream", name="stdout", text="False 9 8\n")],
+    )
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "made.ipynb")
     done = nbval(colab, tmp_path)
     assert done.returncode == 1 and "True 7.34.0 7.7.1" in done.stdout, done.stdout

@@ -12,13 +12,20 @@ def test_the_faq():
     assert len({entry["id"] for entry in faq}) == len(faq) == 16
     assert len({entry["asked"] for entry in faq} | {entry["question"] for entry in faq}) == 32
     assert set(Counter(entry["topic"] for entry in faq).values()) == {4}
-    assert all(entry.keys() == {"id", "topic", "question", "answer", "asked"} and all(entry.values()) for entry in faq)
+    assert all(
+        entry.keys() == {"id", "topic", "question", "answer", "asked"} and all(entry.values())
+        for entry in faq
+    )
 
 
 def test_the_messages():
     messages = load("messages")
-    assert [entry["id"] for entry in messages] == list(range(1, 41)) and len({entry["text"] for entry in messages}) == 40
-    assert Counter(entry["label"] for entry in messages) == dict.fromkeys(["billing", "account", "technical support", "general"], 10)
+    assert [entry["id"] for entry in messages] == list(range(1, 41)) and len(
+        {entry["text"] for entry in messages}
+    ) == 40
+    assert Counter(entry["label"] for entry in messages) == dict.fromkeys(
+        ["billing", "account", "technical support", "general"], 10
+    )
     assert {entry["label"] for entry in messages} == {entry["topic"] for entry in load("faq")}
     assert {entry["sentiment"] for entry in messages} == {"negative", "neutral", "positive"}
     assert sum(bool(entry["hard"]) for entry in messages) >= 10

@@ -10,15 +10,24 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from authoring.derive import BadMarkers, derive, derive_source, differences, main
 from authoring.execute import NotebookFailed, clean_environment, execute, save
 
-SOLUTION = 'def f(x):\n    """Twice."""\n    ### BEGIN SOLUTION\n    y = 2\n    return y * x\n    ### END SOLUTION\n'
+SOLUTION = (
+    'def f(x):\n    """Twice."""\n    ### BEGIN SOLUTION\n    y = 2\n    return y * x\n    ### END'
+    " SOLUTION\n"
+)
 
 
 @pytest.fixture
 def course(tmp_path):
     """A small course with one solution and its exercise."""
-    cells = [new_markdown_cell("# Exercise", id="title"), new_code_cell(SOLUTION, id="edit"),
-             new_code_cell("try:\n    print(f(2))\nexcept NotImplementedError as error:\n    print(error)", id="card"),
-             new_markdown_cell("Why so.", id="why", metadata={"tags": ["solution-only"]})]
+    cells = [
+        new_markdown_cell("# Exercise", id="title"),
+        new_code_cell(SOLUTION, id="edit"),
+        new_code_cell(
+            "try:\n    print(f(2))\nexcept NotImplementedError as error:\n    print(error)",
+            id="card",
+        ),
+        new_markdown_cell("Why so.", id="why", metadata={"tags": ["solution-only"]}),
+    ]
     save(new_notebook(cells=cells), tmp_path / "solutions" / "01_a.ipynb")
     return tmp_path
 
@@ -36,8 +45,12 @@ def test_every_exercise_of_the_course_is_what_its_solution_gives(root):
 
 def test_every_exercise_has_been_run(root):
     for path in [*(root / "exercises").glob("*.ipynb"), *(root / "solutions").glob("*.ipynb")]:
-        cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-        assert cells and all(cell.execution_count for cell in cells), f"{path.name} has cells without outputs; run `make exercises`"
+        cells = [
+            cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"
+        ]
+        assert cells and all(cell.execution_count for cell in cells), (
+            f"{path.name} has cells without outputs; run `make exercises`"
+        )
 
 
 def test_untouched_exercises_say_not_yet_and_solutions_right(root):
@@ -45,8 +58,17 @@ def test_untouched_exercises_say_not_yet_and_solutions_right(root):
         verdicts = {}
         for folder in ("exercises", "solutions"):
             cells = nbformat.read(root / folder / path.name, as_version=4).cells
-            texts = [output.data["text/plain"] for cell in cells for output in cell.get("outputs", []) if "text/plain" in output.get("data", {})]
-            verdicts[folder] = [text.split("\n")[1].split(":")[0] for text in texts if text.startswith("Task") and "To answer:" not in text]
+            texts = [
+                output.data["text/plain"]
+                for cell in cells
+                for output in cell.get("outputs", [])
+                if "text/plain" in output.get("data", {})
+            ]
+            verdicts[folder] = [
+                text.split("\n")[1].split(":")[0]
+                for text in texts
+                if text.startswith("Task") and "To answer:" not in text
+            ]
         assert len(verdicts["exercises"]) >= 3
         assert set(verdicts["exercises"]) == {"Not yet"} and set(verdicts["solutions"]) == {"Right"}
 
@@ -57,9 +79,15 @@ def test_deriving_and_deriving_again(course, capsys):
     target = course / "exercises" / "01_a.ipynb"
     exercise = nbformat.read(target, as_version=4)
     assert [cell.id for cell in exercise.cells] == ["title", "edit", "card"]
-    assert exercise.cells[1].source == 'def f(x):\n    """Twice."""\n    raise NotImplementedError("your code here")\n'
+    assert (
+        exercise.cells[1].source
+        == 'def f(x):\n    """Twice."""\n    raise NotImplementedError("your code here")\n'
+    )
     assert exercise.cells[2].outputs[0].text == "your code here\n"
-    assert nbformat.read(course / "solutions" / "01_a.ipynb", as_version=4).cells[2].outputs[0].text == "4\n"
+    assert (
+        nbformat.read(course / "solutions" / "01_a.ipynb", as_version=4).cells[2].outputs[0].text
+        == "4\n"
+    )
     before = target.read_bytes()
     assert main(["--check"], course) == 0
     assert main(["01"], course) == 0 and "unchanged" in capsys.readouterr().out
@@ -69,7 +97,10 @@ def test_deriving_and_deriving_again(course, capsys):
 def test_an_edited_exercise_is_noticed(course):
     main([], course)
     change(course / "exercises" / "01_a.ipynb", 1, "def f(x):\n    return 2 * x")
-    assert differences(course) == ["exercises/01_a.ipynb: cell 2 is not what solutions/01_a.ipynb gives; change the solution and run `make exercises`"]
+    assert differences(course) == [
+        "exercises/01_a.ipynb: cell 2 is not what solutions/01_a.ipynb gives; change the solution"
+        " and run `make exercises`"
+    ]
 
 
 def test_an_edited_solution_is_noticed(course):
@@ -85,13 +116,20 @@ def test_an_exercise_without_solution_is_noticed(course):
 
 
 def test_a_stub_of_ones_own():
-    assert derive_source("    ### BEGIN SOLUTION: answer = ...\n    answer = 42\n    ### END SOLUTION", "") == ("    answer = ...", 1)
+    assert derive_source(
+        "    ### BEGIN SOLUTION: answer = ...\n    answer = 42\n    ### END SOLUTION", ""
+    ) == ("    answer = ...", 1)
 
 
-@pytest.mark.parametrize("source, said", [
-    ("### BEGIN SOLUTION\nx = 1", "line 1: BEGIN without END"), ("x = 1\n### END SOLUTION", "line 2: END without BEGIN"),
-    ("### BEGIN SOLUTION\n### BEGIN SOLUTION\n### END SOLUTION", "line 2: BEGIN inside"), ("x = 1  # BEGIN SOLUTION", "a line of its own"),
-])
+@pytest.mark.parametrize(
+    "source, said",
+    [
+        ("### BEGIN SOLUTION\nx = 1", "line 1: BEGIN without END"),
+        ("x = 1\n### END SOLUTION", "line 2: END without BEGIN"),
+        ("### BEGIN SOLUTION\n### BEGIN SOLUTION\n### END SOLUTION", "line 2: BEGIN inside"),
+        ("x = 1  # BEGIN SOLUTION", "a line of its own"),
+    ],
+)
 def test_bad_markers_are_named(source, said):
     with pytest.raises(BadMarkers, match=said):
         derive_source(source, "here")
@@ -104,7 +142,10 @@ def test_a_solution_without_markers_is_refused():
 
 def test_a_failing_notebook_changes_nothing_and_says_where(tmp_path):
     path = tmp_path / "bad.ipynb"
-    save(new_notebook(cells=[new_code_cell("x = 1", id="one"), new_code_cell("print(y)", id="two")]), path)
+    save(
+        new_notebook(cells=[new_code_cell("x = 1", id="one"), new_code_cell("print(y)", id="two")]),
+        path,
+    )
     before = path.read_bytes()
     with pytest.raises(NotebookFailed, match="bad.ipynb, cell 2 of 2: (?s:.*)NameError") as failed:
         execute(path)
@@ -113,15 +154,23 @@ def test_a_failing_notebook_changes_nothing_and_says_where(tmp_path):
 
 def test_outputs_hold_nothing_that_differs_from_run_to_run(tmp_path):
     path = tmp_path / "widgets.ipynb"
-    cells = [new_code_cell("import ipywidgets\nipywidgets.IntSlider(value=3)", id="widget"),
-             new_code_cell("1 / 0", id="error", metadata={"tags": ["raises-exception"]}), new_code_cell("import os; os.environ.get('HF_TOKEN')", id="token")]
+    cells = [
+        new_code_cell("import ipywidgets\nipywidgets.IntSlider(value=3)", id="widget"),
+        new_code_cell("1 / 0", id="error", metadata={"tags": ["raises-exception"]}),
+        new_code_cell("import os; os.environ.get('HF_TOKEN')", id="token"),
+    ]
     save(new_notebook(cells=cells), path)
     before = os.environ.get("HF_TOKEN")
     execute(path)
     first = path.read_text()
     execute(path)
     assert path.read_text() == first
-    assert "model_id" not in first and "Traceback" not in first and str(tmp_path) not in first and "IntSlider(value=3)" in first
+    assert (
+        "model_id" not in first
+        and "Traceback" not in first
+        and str(tmp_path) not in first
+        and "IntSlider(value=3)" in first
+    )
     assert os.environ.get("HF_TOKEN") == before
 
 
@@ -129,5 +178,7 @@ def test_the_clean_environment_has_nothing_personal(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_mine")
     monkeypatch.setenv("COURSE_MODE", "live")
     clean = clean_environment(tmp_path)
-    assert "HF_TOKEN" not in clean and clean["COURSE_MODE"] == "replay" and clean["COURSE_PACE"] == "0"
+    assert (
+        "HF_TOKEN" not in clean and clean["COURSE_MODE"] == "replay" and clean["COURSE_PACE"] == "0"
+    )
     assert clean["HF_HOME"].startswith(str(tmp_path)) and clean["HF_HUB_DISABLE_TELEMETRY"] == "1"

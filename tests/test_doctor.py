@@ -41,34 +41,79 @@ def test_packages_as_locked():
     assert len(installed) > 50 and doctor.packages_as_locked(LOCK, installed, PY).ok
     broken = {**installed, "numpy": "1.0"}
     del broken["openai"]
-    assert wrong(doctor.packages_as_locked(LOCK, broken, PY), "2 of", "numpy 1.0 (locked: ", "openai missing", cure=f"{PY} -m pip install -r locks/lab.txt")
+    assert wrong(
+        doctor.packages_as_locked(LOCK, broken, PY),
+        "2 of",
+        "numpy 1.0 (locked: ",
+        "openai missing",
+        cure=f"{PY} -m pip install -r locks/lab.txt",
+    )
     assert "and " in doctor.packages_as_locked(LOCK, {}, PY).detail
 
 
 def test_only_the_lines_of_this_platform_count():
-    lock = "a-b==1.0 ; sys_platform == 'nowhere' \\\n    --hash=sha256:0\nc.d==2.0 \\\n    --hash=sha256:0\ne==3 ; python_version >= '3' \\\n    --hash=sha256:0\n    # via x==9\n"
+    lock = (
+        "a-b==1.0 ; sys_platform == 'nowhere' \\\n    --hash=sha256:0\nc.d==2.0 \\\n   "
+        " --hash=sha256:0\ne==3 ; python_version >= '3' \\\n    --hash=sha256:0\n    # via x==9\n"
+    )
     assert dict(doctor._pins(lock)) == {"c-d": "2.0", "e": "3"}
 
 
 def test_packages_in_range():
-    needs = ["numpy>=2,<3", "huggingface_hub>=2.4,<2.5", "nowhere; sys_platform == 'nowhere'", "jupyterlab; extra == 'lab'"]
+    needs = [
+        "numpy>=2,<3",
+        "huggingface_hub>=2.4,<2.5",
+        "nowhere; sys_platform == 'nowhere'",
+        "jupyterlab; extra == 'lab'",
+    ]
     good = {"numpy": "2.5.5", "huggingface-hub": "2.4.0"}
-    assert doctor.packages_in_range(needs, good, PY) == Check("packages", True, "all 2 that pyproject.toml asks for")
+    assert doctor.packages_in_range(needs, good, PY) == Check(
+        "packages", True, "all 2 that pyproject.toml asks for"
+    )
     found = doctor.packages_in_range(needs, {"numpy": "1.26.0"}, PY)
-    assert wrong(found, "numpy 1.26.0 (needed: <3,>=2)", "huggingface_hub missing", cure="'numpy<3,>=2'")
+    assert wrong(
+        found, "numpy 1.26.0 (needed: <3,>=2)", "huggingface_hub missing", cure="'numpy<3,>=2'"
+    )
 
 
-@pytest.mark.parametrize("argv", [["python", "-m", "x"], ["python3"], ["python3.13"], ["python.exe"], ["/a/.venv/bin/python"], ["/a/.venv/bin/../bin/python"]])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["python", "-m", "x"],
+        ["python3"],
+        ["python3.13"],
+        ["python.exe"],
+        ["/a/.venv/bin/python"],
+        ["/a/.venv/bin/../bin/python"],
+    ],
+)
 def test_kernel_that_is_this_python(argv):
-    assert doctor.kernel(argv, os.path.normcase("/a/.venv/bin/python") if os.name != "nt" else os.path.abspath("/a/.venv/bin/python"), PY).ok
+    assert doctor.kernel(
+        argv,
+        (
+            os.path.normcase("/a/.venv/bin/python")
+            if os.name != "nt"
+            else os.path.abspath("/a/.venv/bin/python")
+        ),
+        PY,
+    ).ok
 
 
-@pytest.mark.parametrize(("argv", "word"), [(None, "no kernel"), (["/usr/bin/python3", "-m", "x"], "/usr/bin/python3")])
+@pytest.mark.parametrize(
+    ("argv", "word"), [(None, "no kernel"), (["/usr/bin/python3", "-m", "x"], "/usr/bin/python3")]
+)
 def test_kernel_that_is_not(argv, word):
-    assert wrong(doctor.kernel(argv, "/a/.venv/bin/python", PY), word, cure=f"{PY} -m ipykernel install --sys-prefix")
+    assert wrong(
+        doctor.kernel(argv, "/a/.venv/bin/python", PY),
+        word,
+        cure=f"{PY} -m ipykernel install --sys-prefix",
+    )
 
 
-@pytest.mark.parametrize(("ipywidgets", "front_end", "lab"), [("8.1.9", "5.0.16", "4.6.6"), ("7.7.1", "3.1.11", "4.0"), ("7.7.1", None, None)])
+@pytest.mark.parametrize(
+    ("ipywidgets", "front_end", "lab"),
+    [("8.1.9", "5.0.16", "4.6.6"), ("7.7.1", "3.1.11", "4.0"), ("7.7.1", None, None)],
+)
 def test_widgets_that_fit(ipywidgets, front_end, lab):
     assert doctor.widgets(ipywidgets, front_end, lab, PY).ok
 
@@ -85,34 +130,82 @@ def test_token():
     there = doctor.token(TOKEN, "the environment variable HF_TOKEN")
     assert there.ok and "untested" in there.detail and "HF_TOKEN" in there.detail
     for odd in ("your token here", "Bearer " + TOKEN, "hf_short"):
-        assert wrong(doctor.token(odd, "the environment variable HF_TOKEN"), "does not look like", cure="the environment variable HF_TOKEN")
+        assert wrong(
+            doctor.token(odd, "the environment variable HF_TOKEN"),
+            "does not look like",
+            cure="the environment variable HF_TOKEN",
+        )
     assert wrong(doctor.token("x", "the file that `hf auth login` wrote"), cure="hf auth login")
 
 
-FINE = {"auth": {"accessToken": {"role": "fineGrained", "fineGrained": {"global": ["inference.serverless.write"], "scoped": []}}}}
-SCOPED = {"auth": {"accessToken": {"role": "fineGrained", "fineGrained": {"global": [], "scoped": [{"permissions": ["repo.read", "inference.serverless.write"]}]}}}}
-LACKS = {"auth": {"accessToken": {"role": "fineGrained", "fineGrained": {"global": ["discussion.write"], "scoped": [{"permissions": ["repo.read"]}]}}}}
+FINE = {
+    "auth": {
+        "accessToken": {
+            "role": "fineGrained",
+            "fineGrained": {"global": ["inference.serverless.write"], "scoped": []},
+        }
+    }
+}
+SCOPED = {
+    "auth": {
+        "accessToken": {
+            "role": "fineGrained",
+            "fineGrained": {
+                "global": [],
+                "scoped": [{"permissions": ["repo.read", "inference.serverless.write"]}],
+            },
+        }
+    }
+}
+LACKS = {
+    "auth": {
+        "accessToken": {
+            "role": "fineGrained",
+            "fineGrained": {
+                "global": ["discussion.write"],
+                "scoped": [{"permissions": ["repo.read"]}],
+            },
+        }
+    }
+}
 
 
 def test_live_permission():
     assert doctor.live_permission(200, FINE).ok and doctor.live_permission(200, SCOPED).ok
     assert doctor.live_permission(200, {"auth": {"accessToken": {"role": "read"}}}).ok
-    assert wrong(doctor.live_permission(200, LACKS), "Make calls to Inference Providers", cure="settings/tokens/new")
+    assert wrong(
+        doctor.live_permission(200, LACKS),
+        "Make calls to Inference Providers",
+        cure="settings/tokens/new",
+    )
     assert wrong(doctor.live_permission(401, {}), "401", cure="hf auth login")
     assert wrong(doctor.live_permission(503, {}), "503", cure="--live")
-    assert wrong(doctor.live_permission(None, {"error": "ConnectTimeout"}), "ConnectTimeout", cure="--live")
+    assert wrong(
+        doctor.live_permission(None, {"error": "ConnectTimeout"}), "ConnectTimeout", cure="--live"
+    )
 
 
 def test_port():
     assert "free" in doctor.port(8750, "the practice server", None, "x").detail
     assert "running" in doctor.port(8750, "the practice server", "the practice server", "x").detail
-    assert wrong(doctor.port(8750, "the practice server", "another program", "stop it"), "another program", cure="stop it")
-    assert doctor.port(8888, "JupyterLab", "another program").ok and "next free" in doctor.port(8888, "JupyterLab", "another program").detail
+    assert wrong(
+        doctor.port(8750, "the practice server", "another program", "stop it"),
+        "another program",
+        cure="stop it",
+    )
+    assert (
+        doctor.port(8888, "JupyterLab", "another program").ok
+        and "next free" in doctor.port(8888, "JupyterLab", "another program").detail
+    )
 
 
 def test_recordings():
     assert doctor.recordings({"a.json": [], "b.json": []}).ok
-    assert wrong(doctor.recordings({"a.json": ["a.json, line 3: broken"], "b.json": []}), "line 3", cure="git restore helpers/recordings/a.json")
+    assert wrong(
+        doctor.recordings({"a.json": ["a.json, line 3: broken"], "b.json": []}),
+        "line 3",
+        cure="git restore helpers/recordings/a.json",
+    )
     assert wrong(doctor.recordings({}), "holds none", cure="git restore helpers/recordings")
 
 
@@ -135,7 +228,9 @@ def server():
 
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as made:
         made.answer = 404, b"nobody you know"
-        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread = threading.Thread(
+            target=made.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
         thread.start()
         yield made
         made.shutdown()
@@ -143,7 +238,9 @@ def server():
 
 
 def test_listener_tells_our_server_from_another(server):
-    assert doctor._listener(server.server_port, "/api", "version", "JupyterLab") == "another program"
+    assert (
+        doctor._listener(server.server_port, "/api", "version", "JupyterLab") == "another program"
+    )
     server.answer = 200, b'{"version": "2.17"}'
     assert doctor._listener(server.server_port, "/api", "version", "JupyterLab") == "JupyterLab"
     with socket.socket() as free:
@@ -191,17 +288,21 @@ def test_recordings_are_checked_one_by_one(monkeypatch, tmp_path):
     (folder / "good.json").write_text("[]")
     (folder / "torn.json").write_text('[\n{\n "request": {"met')
     monkeypatch.setattr(doctor, "COURSE", tmp_path)
-    assert wrong(doctor._recordings(), "torn.json", "line", cure="git restore helpers/recordings/torn.json")
+    assert wrong(
+        doctor._recordings(), "torn.json", "line", cure="git restore helpers/recordings/torn.json"
+    )
 
 
 def test_packages_are_held_to_the_lock_or_to_pyproject(monkeypatch, tmp_path):
     installed = dict(doctor._pins(LOCK))
     assert "locks/lab.txt" in doctor._packages(installed, PY).detail
     (tmp_path / "conda-meta").mkdir()
-    monkeypatch.setattr(sys, "prefix", str(tmp_path))       # a conda environment has its own versions
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))  # a conda environment has its own versions
     assert "pyproject.toml" in doctor._packages(installed, PY).detail
-    monkeypatch.setattr(doctor, "COURSE", tmp_path)         # no course folder, as on Colab: what the wheel says
-    monkeypatch.setattr(doctor, "DISTRIBUTION", "openai")   # a distribution that is surely installed
+    monkeypatch.setattr(
+        doctor, "COURSE", tmp_path
+    )  # no course folder, as on Colab: what the wheel says
+    monkeypatch.setattr(doctor, "DISTRIBUTION", "openai")  # a distribution that is surely installed
     assert doctor._packages(installed, PY).ok and not doctor._packages({}, PY).ok
     monkeypatch.setattr(doctor, "DISTRIBUTION", "no-such-course")
     assert wrong(doctor._packages(installed, PY), "not installed", cure="first cell")
@@ -215,7 +316,16 @@ def test_examine_looks_at_everything_and_sends_nothing():
         names = [check.name for check in doctor.examine()]
     finally:
         wire.remove(listen)
-    assert names == ["Python", "packages", "kernel", "widgets", "token", "port 8888", "port 8750", "recordings"]
+    assert names == [
+        "Python",
+        "packages",
+        "kernel",
+        "widgets",
+        "token",
+        "port 8888",
+        "port 8750",
+        "recordings",
+    ]
     assert asked == []
 
 
@@ -237,15 +347,36 @@ def test_report_is_plain_and_its_exit_code_counts(monkeypatch, capsys):
 
 def test_the_token_is_never_shown():
     environment = os.environ | {"HF_TOKEN": TOKEN, "NO_COLOR": "1"}
-    done = subprocess.run([sys.executable, "-m", "helpers.doctor"], cwd=doctor.COURSE, env=environment, capture_output=True, text=True, timeout=60)
-    assert "from the environment variable HF_TOKEN" in done.stdout and TOKEN not in done.stdout + done.stderr
-    assert done.returncode == (0 if "WRONG" not in done.stdout else 1) and not re.search("\x1b", done.stdout)
+    done = subprocess.run(
+        [sys.executable, "-m", "helpers.doctor"],
+        cwd=doctor.COURSE,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (
+        "from the environment variable HF_TOKEN" in done.stdout
+        and TOKEN not in done.stdout + done.stderr
+    )
+    assert done.returncode == (0 if "WRONG" not in done.stdout else 1) and not re.search(
+        "\x1b", done.stdout
+    )
 
 
 def test_it_speaks_when_packages_are_missing(tmp_path):
     """The moment it is needed most: nothing is installed yet."""
     # Python itself, without what is installed in this environment.
-    command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(doctor.COURSE)!r}); from helpers import doctor; sys.exit(doctor.main([]))"]
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        "-c",
+        (
+            f"import sys; sys.path.insert(0, {str(doctor.COURSE)!r}); from helpers import doctor;"
+            " sys.exit(doctor.main([]))"
+        ),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and "WRONG  packages" in done.stdout, done.stderr
     assert "make lab" in done.stdout and "Traceback" not in done.stderr
@@ -253,8 +384,12 @@ def test_it_speaks_when_packages_are_missing(tmp_path):
 
 def test_the_systems_python_is_sent_to_the_courses_own(monkeypatch):
     monkeypatch.setattr(sys, "prefix", sys.base_prefix)
-    assert doctor._packages(dict(doctor._pins(LOCK)), PY).ok        # all is there anyway, as in a container
-    assert wrong(doctor._packages({"packaging": "26"}, PY), "lacks what the course needs", cure="make lab")
+    assert doctor._packages(
+        dict(doctor._pins(LOCK)), PY
+    ).ok  # all is there anyway, as in a container
+    assert wrong(
+        doctor._packages({"packaging": "26"}, PY), "lacks what the course needs", cure="make lab"
+    )
     monkeypatch.setattr(doctor.importlib.metadata, "distributions", lambda: [])
     checks = doctor.examine()
     assert [check.name for check in checks] == ["Python", "packages"]

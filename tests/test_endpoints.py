@@ -10,19 +10,38 @@ from helpers import endpoints, models
 from helpers.endpoints import Day, NotAgreed, Table, Workload, confirm, documented_price, facts
 from helpers.models import Model
 
-MODEL = Model("x", "org/x", "chat-completion", "auto", None, "", {"input": 1.0, "output": 2.0, "unit": "USD per million tokens", "date": "2026-01-01"})
+MODEL = Model(
+    "x",
+    "org/x",
+    "chat-completion",
+    "auto",
+    None,
+    "",
+    {"input": 1.0, "output": 2.0, "unit": "USD per million tokens", "date": "2026-01-01"},
+)
 
 
 def test_a_day_of_requests_costs_tokens_times_price():
     work = Workload(1000, prompt=500, written=250)
-    assert work.request_cost(MODEL) == pytest.approx(0.001) and work.serverless(MODEL) == pytest.approx(1.0)
-    by_second = Model("y", "org/y", "feature-extraction", "hf-inference", None, "", {"second": 0.001})
+    assert work.request_cost(MODEL) == pytest.approx(0.001) and work.serverless(
+        MODEL
+    ) == pytest.approx(1.0)
+    by_second = Model(
+        "y", "org/y", "feature-extraction", "hf-inference", None, "", {"second": 0.001}
+    )
     assert Workload(1000, seconds=2).serverless(by_second) == pytest.approx(2.0)
 
 
-@pytest.mark.parametrize(("work", "busy", "replicas"), [
-    (Workload(0, seconds=10), 0, 1), (Workload(86_400, seconds=8), 8, 1), (Workload(86_401, seconds=8), 8.0000926, 2),
-    (Workload(86_400, seconds=8, idle_hours=12), 16, 2), (Workload(86_400, seconds=8, at_once=1), 8, 8)])
+@pytest.mark.parametrize(
+    ("work", "busy", "replicas"),
+    [
+        (Workload(0, seconds=10), 0, 1),
+        (Workload(86_400, seconds=8), 8, 1),
+        (Workload(86_401, seconds=8), 8.0000926, 2),
+        (Workload(86_400, seconds=8, idle_hours=12), 16, 2),
+        (Workload(86_400, seconds=8, at_once=1), 8, 8),
+    ],
+)
 def test_how_many_replicas_hold_it(work, busy, replicas):
     assert work.busy == pytest.approx(busy) and work.replicas == replicas
     assert work.endpoint(0.5) == pytest.approx(replicas * 0.5 * work.awake_hours)
@@ -34,35 +53,68 @@ def test_break_even_is_where_both_cost_the_same():
     assert at == pytest.approx(19_200)
     there = Workload(at, prompt=500, written=250, seconds=2)
     assert there.serverless(MODEL) == pytest.approx(there.endpoint(0.8))
-    assert Workload(1, prompt=500, written=250, seconds=2, idle_hours=12).break_even(MODEL, 0.8) == pytest.approx(at / 2)
+    assert Workload(1, prompt=500, written=250, seconds=2, idle_hours=12).break_even(
+        MODEL, 0.8
+    ) == pytest.approx(at / 2)
 
 
 def test_there_is_no_break_even_where_the_replica_is_full_before():
     slow = Workload(10**6, prompt=5, written=5, seconds=20)
-    assert slow.break_even(MODEL, 0.8) is None and slow.capacity < 24 * 0.8 / slow.request_cost(MODEL)
-    assert all(Workload(n, prompt=5, written=5, seconds=20).endpoint(0.8) > Workload(n, prompt=5, written=5, seconds=20).serverless(MODEL)
-               for n in (1, 10**3, 10**5, 10**7)), "and more replicas do not change it"
+    assert slow.break_even(MODEL, 0.8) is None and slow.capacity < 24 * 0.8 / slow.request_cost(
+        MODEL
+    )
+    assert all(
+        Workload(n, prompt=5, written=5, seconds=20).endpoint(0.8)
+        > Workload(n, prompt=5, written=5, seconds=20).serverless(MODEL)
+        for n in (1, 10**3, 10**5, 10**7)
+    ), "and more replicas do not change it"
     assert Workload(5).break_even(MODEL, 0.8) is None, "what costs nothing is never beaten"
 
 
-@pytest.mark.parametrize("wrong", [{"requests": -1}, {"seconds": 0}, {"idle_hours": 24}, {"idle_hours": -1}, {"at_once": 0}, {"requests": math.nan}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"requests": -1},
+        {"seconds": 0},
+        {"idle_hours": 24},
+        {"idle_hours": -1},
+        {"at_once": 0},
+        {"requests": math.nan},
+    ],
+)
 def test_workloads_that_make_no_sense(wrong):
     with pytest.raises(ValueError, match="requests must be"):
         Workload(**{"requests": 1} | wrong)
 
 
-@pytest.mark.parametrize(("work", "more", "choice", "said"), [
-    (Workload(1000, 500, 250, seconds=2), {}, "serverless", "Break-even is at 19,200 requests a day for each replica; you have 1,000"),
-    (Workload(30_000, 500, 250, seconds=2), {}, "endpoint", "take two"),
-    (Workload(30_000, 500, 250, seconds=2, idle_hours=12), {}, "endpoint", "whoever calls first"),
-    (Workload(15_000, 500, 250, seconds=2), {}, "serverless", "It is close"),
-    (Workload(1000, 5, 5, seconds=20), {}, "serverless", "no break-even"),
-    (Workload(10, 500, 250), {"served": False}, "endpoint", "No provider serves"),
-    (Workload(10, 500, 250), {"own_hardware": True}, "endpoint", "must be yours alone")])
+@pytest.mark.parametrize(
+    ("work", "more", "choice", "said"),
+    [
+        (
+            Workload(1000, 500, 250, seconds=2),
+            {},
+            "serverless",
+            "Break-even is at 19,200 requests a day for each replica; you have 1,000",
+        ),
+        (Workload(30_000, 500, 250, seconds=2), {}, "endpoint", "take two"),
+        (
+            Workload(30_000, 500, 250, seconds=2, idle_hours=12),
+            {},
+            "endpoint",
+            "whoever calls first",
+        ),
+        (Workload(15_000, 500, 250, seconds=2), {}, "serverless", "It is close"),
+        (Workload(1000, 5, 5, seconds=20), {}, "serverless", "no break-even"),
+        (Workload(10, 500, 250), {"served": False}, "endpoint", "No provider serves"),
+        (Workload(10, 500, 250), {"own_hardware": True}, "endpoint", "must be yours alone"),
+    ],
+)
 def test_advice_has_its_reasons(work, more, choice, said):
     advice = work.advise(MODEL, 0.8, **more)
     assert advice.choice == choice and said in str(advice)
-    assert str(advice).startswith({"serverless": "Stay serverless.", "endpoint": "Rent an endpoint."}[choice])
+    assert str(advice).startswith(
+        {"serverless": "Stay serverless.", "endpoint": "Rent an endpoint."}[choice]
+    )
     cheaper = "endpoint" if work.endpoint(0.8) < work.serverless(MODEL) else "serverless"
     assert more or choice == cheaper
 
@@ -72,24 +124,38 @@ def test_advice_has_its_reasons(work, more, choice, said):
 
 def test_a_day_with_scale_to_zero():
     day = Day([600, 610, 613, 900], timeout=15, start=4)
-    assert day.spans == [(600, 604, "starting"), (604, 628, "awake"), (900, 904, "starting"), (904, 919, "awake")]
+    assert day.spans == [
+        (600, 604, "starting"),
+        (604, 628, "awake"),
+        (900, 904, "starting"),
+        (904, 919, "awake"),
+    ]
     assert day.waited == 2 and day.paid_minutes == 47 and day.cost(0.6) == pytest.approx(0.47)
 
 
 def test_requests_that_come_while_it_starts_wait_too():
     assert Day([600, 602, 603.9, 604], timeout=15, start=4).waited == 3
-    assert Day([603, 600], timeout=15, start=4).spans[0] == (600, 604, "starting"), "in whatever order they are given"
+    assert Day([603, 600], timeout=15, start=4).spans[0] == (
+        600,
+        604,
+        "starting",
+    ), "in whatever order they are given"
 
 
 def test_a_request_at_the_very_end_of_the_timeout_meets_nobody():
-    assert Day([600, 619], timeout=15, start=4).waited == 2 and Day([600, 618.9], timeout=15, start=4).waited == 1
+    assert (
+        Day([600, 619], timeout=15, start=4).waited == 2
+        and Day([600, 618.9], timeout=15, start=4).waited == 1
+    )
 
 
 def test_days_without_sleep_and_without_requests():
     assert Day([600], None).paid_minutes == 1440 and Day([600], None).waited == 0
     assert Day([], 15).paid_minutes == 0
     for late in (1430, 1435, 1438):
-        assert Day([late], 15).spans[-1][1] == 1440 and Day([late], 15).paid_minutes == 1440 - late, "the bill of the day ends with the day"
+        assert (
+            Day([late], 15).spans[-1][1] == 1440 and Day([late], 15).paid_minutes == 1440 - late
+        ), "the bill of the day ends with the day"
 
 
 # ---- before money is spent ---------------------------------------------------------------------------------------
@@ -98,12 +164,17 @@ def test_days_without_sleep_and_without_requests():
 @pytest.mark.parametrize("mode", ["replay", "practice"])
 def test_nothing_is_asked_where_nothing_is_paid(mode, capsys):
     confirm(SimpleNamespace(mode=mode), "a GPU", 0.8)
-    assert capsys.readouterr().out == f"{mode.capitalize()}: nothing is rented. Live, a GPU would cost $0.80 an hour.\n"
+    assert (
+        capsys.readouterr().out
+        == f"{mode.capitalize()}: nothing is rented. Live, a GPU would cost $0.80 an hour.\n"
+    )
 
 
 @pytest.mark.parametrize("agreed", [None, 0, 0.5, 80, True, "0.8"])
 def test_live_refuses_without_agreement(agreed):
-    with pytest.raises(NotAgreed, match=r"a GPU costs \$0.80 an hour.*Nothing was created.*AGREED = 0.8"):
+    with pytest.raises(
+        NotAgreed, match=r"a GPU costs \$0.80 an hour.*Nothing was created.*AGREED = 0.8"
+    ):
         confirm(SimpleNamespace(mode="live"), "a GPU", 0.8, agreed)
 
 
@@ -124,16 +195,33 @@ def test_prices():
 def test_the_documentation_s_example_is_as_wrong_as_it_was():
     example = facts["prices"]["example"]
     vendor, kind, size = example["instance"].split("-", 1)[0], "intel-spr", "x2"
-    assert round(documented_price(vendor, kind, size) * example["hours"], 2) == 48.91 and round(example["printed"] / example["hours"], 3) == 0.064
+    assert (
+        round(documented_price(vendor, kind, size) * example["hours"], 2) == 48.91
+        and round(example["printed"] / example["hours"], 3) == 0.064
+    )
 
 
 def test_dollars():
-    assert [endpoints.dollars(amount) for amount in (0.8, 5, 0.067, 0.536, 10.0, 1234.5)] == ["$0.80", "$5.00", "$0.067", "$0.536", "$10.00", "$1234.50"]
+    assert [endpoints.dollars(amount) for amount in (0.8, 5, 0.067, 0.536, 10.0, 1234.5)] == [
+        "$0.80",
+        "$5.00",
+        "$0.067",
+        "$0.536",
+        "$10.00",
+        "$1234.50",
+    ]
 
 
 def test_the_practice_server_asks_the_documented_prices():
-    rows = tomllib.loads((ROOT / "authoring/practice_server/hardware.toml").read_text(encoding="utf-8"))["instances"]
-    offered = {(row["vendor"], row["type"], size): price for row in rows if row.get("status") != "deprecated" for size, price in row["sizes"].items()}
+    rows = tomllib.loads(
+        (ROOT / "authoring/practice_server/hardware.toml").read_text(encoding="utf-8")
+    )["instances"]
+    offered = {
+        (row["vendor"], row["type"], size): price
+        for row in rows
+        if row.get("status") != "deprecated"
+        for size, price in row["sizes"].items()
+    }
     assert len(offered) > 20 and offered == {key: documented_price(*key) for key in offered}
 
 
@@ -145,9 +233,17 @@ def test_every_fact_has_its_day_and_source():
 def test_tables_read_as_text_and_as_html():
     narrow = Table(["a", "b"], [[1, "two & three"], ["four", 5]])
     assert str(narrow) == "a     b\n1     two & three\nfour  5"
-    assert "<td" in narrow._repr_html_() and "two &amp; three" in narrow._repr_html_() and 'scope="col"' in narrow._repr_html_()
+    assert (
+        "<td" in narrow._repr_html_()
+        and "two &amp; three" in narrow._repr_html_()
+        and 'scope="col"' in narrow._repr_html_()
+    )
     hardware = SimpleNamespace(price_per_hour=0.8, instance_type="nvidia-l4", instance_size="x1")
     for table in (endpoints.compared(models["chat"], hardware), endpoints.corrected()):
-        assert all(heading + ": " in str(table) for heading in table.headings) and len(table.rows) > 5
+        assert (
+            all(heading + ": " in str(table) for heading in table.headings) and len(table.rows) > 5
+        )
     table = endpoints.compared(models["chat"], hardware)
-    assert "0.8 USD an hour for nvidia-l4 x1" in str(table) and "$" not in table._repr_html_(), "two dollar signs would be set as mathematics"
+    assert "0.8 USD an hour for nvidia-l4 x1" in str(table) and "$" not in table._repr_html_(), (
+        "two dollar signs would be set as mathematics"
+    )

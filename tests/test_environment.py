@@ -35,7 +35,10 @@ def normal(name):
 
 
 def declared(*extras):
-    return [Requirement(line) for line in itertools.chain(PROJECT["dependencies"], *(EXTRAS[extra] for extra in extras))]
+    return [
+        Requirement(line)
+        for line in itertools.chain(PROJECT["dependencies"], *(EXTRAS[extra] for extra in extras))
+    ]
 
 
 def as_one_spelling(need):
@@ -44,32 +47,54 @@ def as_one_spelling(need):
 
 def pins(lock, python="3.11", platform="linux"):
     """{name: version} of the lines of locks/<lock>.txt that count for this Python on this platform."""
-    about = MARKERS[platform] | {"python_version": python, "python_full_version": f"{python}.7", "implementation_name": "cpython",
-                                 "platform_python_implementation": "CPython"}
-    lines = re.findall(r"^([\w.-]+==[^\\\n]+?)\s*\\$", (ROOT / "locks" / f"{lock}.txt").read_text(encoding="utf-8"), re.MULTILINE)
-    wanted = [requirement for requirement in map(Requirement, lines) if requirement.marker is None or requirement.marker.evaluate(about)]
+    about = MARKERS[platform] | {
+        "python_version": python,
+        "python_full_version": f"{python}.7",
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+    }
+    lines = re.findall(
+        r"^([\w.-]+==[^\\\n]+?)\s*\\$",
+        (ROOT / "locks" / f"{lock}.txt").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    wanted = [
+        requirement
+        for requirement in map(Requirement, lines)
+        if requirement.marker is None or requirement.marker.evaluate(about)
+    ]
     return {normal(requirement.name): str(requirement.specifier)[2:] for requirement in wanted}
 
 
 # ---- the locks ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("lock", "extras"), [("lab", ["lab"]), ("hub", ["lab", "hub"]), ("test", list(EXTRAS))])
+@pytest.mark.parametrize(
+    ("lock", "extras"), [("lab", ["lab"]), ("hub", ["lab", "hub"]), ("test", list(EXTRAS))]
+)
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_lock_satisfies_pyproject(lock, extras, python, platform):
     locked = pins(lock, python, platform)
     for need in declared(*extras):
-        if need.marker is None or need.marker.evaluate(MARKERS[platform] | {"python_version": python, "python_full_version": f"{python}.7"}):
+        if need.marker is None or need.marker.evaluate(
+            MARKERS[platform] | {"python_version": python, "python_full_version": f"{python}.7"}
+        ):
             assert normal(need.name) in locked, f"{need.name} is not in locks/{lock}.txt: make lock"
-            assert need.specifier.contains(locked[normal(need.name)], prereleases=True), f"{need} but locks/{lock}.txt has {locked[normal(need.name)]}: make lock"
+            assert need.specifier.contains(locked[normal(need.name)], prereleases=True), (
+                f"{need} but locks/{lock}.txt has {locked[normal(need.name)]}: make lock"
+            )
 
 
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_test_lock_holds_the_other_locks(python, platform):
     everything = pins("test", python, platform)
-    assert pins("lab", python, platform).items() <= pins("hub", python, platform).items() <= everything.items()
+    assert (
+        pins("lab", python, platform).items()
+        <= pins("hub", python, platform).items()
+        <= everything.items()
+    )
     assert pins("uv", python, platform) == {"uv": everything["uv"]}
 
 
@@ -93,9 +118,18 @@ def uv(*arguments, cwd, python, platform):
                "--python-platform", platform, *arguments]  # fmt: skip
     # macOS 14 is the oldest that Apple still mends.
     environment = os.environ | {"MACOSX_DEPLOYMENT_TARGET": "14.0"}
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
+    )
     if done.returncode and NO_INDEX.search(done.stderr):
-        done = subprocess.run([*command, "--offline"], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(
+            [*command, "--offline"],
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
         if done.returncode:
             pytest.skip("no package index can be reached from here")
     assert done.returncode == 0, done.stderr
@@ -107,7 +141,10 @@ def uv(*arguments, cwd, python, platform):
 def test_learners_dependencies_resolve_from_wheels(python, platform):
     """As for somebody who installs without a lock: conda, Binder, Colab, `pip install`."""
     resolved = uv("--extra", "lab", "pyproject.toml", cwd=ROOT, python=python, platform=platform)
-    found = {normal(name): version for name, version in re.findall(r"^([\w.-]+)==(\S+)", resolved, re.MULTILINE)}
+    found = {
+        normal(name): version
+        for name, version in re.findall(r"^([\w.-]+)==(\S+)", resolved, re.MULTILINE)
+    }
     for need in declared("lab"):
         assert need.specifier.contains(found[normal(need.name)], prereleases=True)
 
@@ -116,24 +153,50 @@ def test_learners_dependencies_resolve_from_wheels(python, platform):
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_locked_versions_have_wheels(python, platform, tmp_path):
     """The whole test set can be installed as locked; nothing has to be compiled."""
-    (tmp_path / "locked.in").write_text("".join(f"{name}=={version}\n" for name, version in pins("test", python, platform).items()))
+    (tmp_path / "locked.in").write_text(
+        "".join(f"{name}=={version}\n" for name, version in pins("test", python, platform).items())
+    )
     resolved = uv("locked.in", cwd=tmp_path, python=python, platform=platform)
-    found = {normal(name): version for name, version in re.findall(r"^([\w.-]+)==(\S+)", resolved, re.MULTILINE)}
-    assert found == pins("test", python, platform), "the lock lacks, or has too much, for this platform: make lock"
+    found = {
+        normal(name): version
+        for name, version in re.findall(r"^([\w.-]+)==(\S+)", resolved, re.MULTILINE)
+    }
+    assert found == pins("test", python, platform), (
+        "the lock lacks, or has too much, for this platform: make lock"
+    )
 
 
 def test_the_wheel_carries_all_that_a_notebook_needs(tmp_path):
     """Colab installs the wheel and has no other file of the course."""
-    command = [sys.executable, "-m", "uv", "build", "-q", "--wheel", "--out-dir", str(tmp_path), str(ROOT)]
+    command = [
+        sys.executable,
+        "-m",
+        "uv",
+        "build",
+        "-q",
+        "--wheel",
+        "--out-dir",
+        str(tmp_path),
+        str(ROOT),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     if done.returncode and NO_INDEX.search(done.stderr):
         pytest.skip("no package index can be reached from here")
     assert done.returncode == 0, done.stderr
     (wheel,) = tmp_path.glob("*.whl")
     carried = set(zipfile.ZipFile(wheel).namelist())
-    listed = subprocess.run(["git", "ls-files", "helpers"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+    listed = subprocess.run(
+        ["git", "ls-files", "helpers"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout.split()
     assert {"helpers/__init__.py", "helpers/models.toml"} <= set(listed) <= carried
-    assert not [name for name in carried if name.split("/")[0] in ("authoring", "tests", "notebooks")]
+    assert not [
+        name for name in carried if name.split("/")[0] in ("authoring", "tests", "notebooks")
+    ]
 
 
 # ---- conda and Binder --------------------------------------------------------------------------------------------
@@ -187,7 +250,9 @@ def python_in(dockerfile: tuple[str, str]) -> str:
 def steps_with(dockerfile: tuple[str, str], word: str) -> list[str]:
     """The instructions that contain a word, in order, each on one line."""
     whole = re.sub(r"\\\n\s*", "", dockerfile[0])
-    return [line for line in whole.splitlines() if word in line and not line.lstrip().startswith("#")]
+    return [
+        line for line in whole.splitlines() if word in line and not line.lstrip().startswith("#")
+    ]
 
 
 def test_binder_reads_python_and_installs_the_project(dockerfile):
@@ -207,7 +272,15 @@ def test_binder_runs_no_step_of_ours_but_the_installation(dockerfile):
     assert not steps_with(dockerfile, "postBuild") and not steps_with(dockerfile, "pip install")
 
 
-@pytest.mark.parametrize(("line", "python"), [("python=3.12", "3.12"), ("python==3.13", "3.13"), ("python>=3.12", "3.10"), ("python 3.12", "3.10")])
+@pytest.mark.parametrize(
+    ("line", "python"),
+    [
+        ("python=3.12", "3.12"),
+        ("python==3.13", "3.13"),
+        ("python>=3.12", "3.10"),
+        ("python 3.12", "3.10"),
+    ],
+)
 def test_binder_reads_only_an_exact_python(line, python, tmp_path):
     """Why environment.yml says `python=3.12`: another spelling is passed over, and the course would get a Python it cannot use."""
     (tmp_path / "environment.yml").write_text(f"dependencies:\n  - {line}\n")
@@ -231,7 +304,9 @@ def as_binder_installs(conda, tmp_path_factory):
     if not (ROOT / ".git").exists():
         pytest.skip("the repository's files are listed by git")
     folder = tmp_path_factory.mktemp("binder") / "repository"
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    ).stdout
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -239,12 +314,36 @@ def as_binder_installs(conda, tmp_path_factory):
     venv = folder.parent / "environment"
     python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     (folder / "condaenv.requirements.txt").write_text("\n".join(conda["dependencies"][-1]["pip"]))
-    make = [sys.executable, "-m", "uv", "venv", "-q", "--no-python-downloads", "--python", sys.executable, str(venv)]
-    install = [sys.executable, "-m", "uv", "pip", "install", "-q", "--python", str(python), "-U", "-r", "condaenv.requirements.txt"]
+    make = [
+        sys.executable,
+        "-m",
+        "uv",
+        "venv",
+        "-q",
+        "--no-python-downloads",
+        "--python",
+        sys.executable,
+        str(venv),
+    ]
+    install = [
+        sys.executable,
+        "-m",
+        "uv",
+        "pip",
+        "install",
+        "-q",
+        "--python",
+        str(python),
+        "-U",
+        "-r",
+        "condaenv.requirements.txt",
+    ]
     subprocess.run(make, check=True, capture_output=True, timeout=60)
     done = subprocess.run(install, cwd=folder, capture_output=True, text=True, timeout=300)
     if done.returncode and NO_INDEX.search(done.stderr):
-        done = subprocess.run([*install, "--offline"], cwd=folder, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(
+            [*install, "--offline"], cwd=folder, capture_output=True, text=True, timeout=300
+        )
         if done.returncode:
             pytest.skip("no package index can be reached from here")
     assert done.returncode == 0, done.stderr
@@ -253,29 +352,68 @@ def as_binder_installs(conda, tmp_path_factory):
 
 def test_what_binder_installs_is_what_pyproject_declares(as_binder_installs):
     python, _ = as_binder_installs
-    say = "import importlib.metadata as m, json; print(json.dumps([m.requires('hf-inference-course'), {d.name: d.version for d in m.distributions()}]))"
-    requires, installed = json.loads(subprocess.run([python, "-c", say], capture_output=True, text=True, check=True, timeout=60).stdout)
-    assert {as_one_spelling(Requirement(line)) for line in requires if "extra ==" not in line} == set(map(as_one_spelling, declared()))
+    say = (
+        "import importlib.metadata as m, json; print(json.dumps([m.requires('hf-inference-course'),"
+        " {d.name: d.version for d in m.distributions()}]))"
+    )
+    requires, installed = json.loads(
+        subprocess.run(
+            [python, "-c", say], capture_output=True, text=True, check=True, timeout=60
+        ).stdout
+    )
+    assert {
+        as_one_spelling(Requirement(line)) for line in requires if "extra ==" not in line
+    } == set(map(as_one_spelling, declared()))
     installed = {normal(name): version for name, version in installed.items()}
     for need in declared("lab"):
         assert need.specifier.contains(installed[normal(need.name)], prereleases=True), need
-    assert not {"pytest", "nbval", "playwright", "spacy"} & installed.keys(), "what only maintainers need"
-    checked = subprocess.run([sys.executable, "-m", "uv", "pip", "check", "-q", "--python", str(python)], capture_output=True, text=True, timeout=60)
+    assert not {"pytest", "nbval", "playwright", "spacy"} & installed.keys(), (
+        "what only maintainers need"
+    )
+    checked = subprocess.run(
+        [sys.executable, "-m", "uv", "pip", "check", "-q", "--python", str(python)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert checked.returncode == 0, checked.stderr
 
 
 def test_a_notebook_runs_in_what_binder_installs(as_binder_installs, tmp_path):
     """Only what environment.yml brings: no PYTHONPATH, an empty home, no token."""
     python, folder = as_binder_installs
-    kept = {name: os.environ[name] for name in ("SYSTEMROOT", "TEMP", "TMP", "LANG") if name in os.environ}
-    environment = kept | {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path), "COURSE_PACE": "0", "PATH": str(python.parent) + os.pathsep + os.environ["PATH"]}
+    kept = {
+        name: os.environ[name]
+        for name in ("SYSTEMROOT", "TEMP", "TMP", "LANG")
+        if name in os.environ
+    }
+    environment = kept | {
+        "HOME": str(tmp_path),
+        "USERPROFILE": str(tmp_path),
+        "COURSE_PACE": "0",
+        "PATH": str(python.parent) + os.pathsep + os.environ["PATH"],
+    }
     notebook = folder / "notebooks" / "01_first_call.ipynb"
-    done = subprocess.run([python, "-m", "jupyter", "execute", "--inplace", str(notebook)], env=environment, cwd=folder, capture_output=True, text=True, timeout=180)
+    done = subprocess.run(
+        [python, "-m", "jupyter", "execute", "--inplace", str(notebook)],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
-    before, after = (json.loads(path.read_text(encoding="utf-8"))["cells"] for path in (ROOT / "notebooks" / notebook.name, notebook))
-    printed = [["".join(output.get("text", "")) for output in cell.get("outputs", [])] for cell in before]
+    before, after = (
+        json.loads(path.read_text(encoding="utf-8"))["cells"]
+        for path in (ROOT / "notebooks" / notebook.name, notebook)
+    )
+    printed = [
+        ["".join(output.get("text", "")) for output in cell.get("outputs", [])] for cell in before
+    ]
     assert sum(map(len, printed)) > 20
-    assert [["".join(output.get("text", "")) for output in cell.get("outputs", [])] for cell in after] == printed
+    assert [
+        ["".join(output.get("text", "")) for output in cell.get("outputs", [])] for cell in after
+    ] == printed
 
 
 # ---- the project, the Makefile and the workflows -----------------------------------------------------------------
@@ -283,12 +421,21 @@ def test_a_notebook_runs_in_what_binder_installs(as_binder_installs, tmp_path):
 
 def test_supported_pythons_are_the_tested_ones():
     supported = SpecifierSet(PROJECT["requires-python"])
-    assert [minor for minor in range(8, 20) if supported.contains(f"3.{minor}.1")] == [int(python[2:]) for python in PYTHONS]
+    assert [minor for minor in range(8, 20) if supported.contains(f"3.{minor}.1")] == [
+        int(python[2:]) for python in PYTHONS
+    ]
 
 
 def test_the_packages_notebooks_need_are_of_the_versions_the_course_is_about():
     locked = pins("lab", "3.12")
-    for name, version in {"jupyterlab": "4", "huggingface-hub": "2.4", "openai": "3.54", "numpy": "2", "matplotlib": "3.11", "ipywidgets": "8"}.items():
+    for name, version in {
+        "jupyterlab": "4",
+        "huggingface-hub": "2.4",
+        "openai": "3.54",
+        "numpy": "2",
+        "matplotlib": "3.11",
+        "ipywidgets": "8",
+    }.items():
         assert f"{locked[name]}.".startswith(f"{version}."), f"{name} {locked[name]}"
 
 
@@ -299,7 +446,9 @@ TARGETS = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)[1].split()
 def runs(module):
     """Can it be run by `python -m`?"""
     found = importlib.util.find_spec(module)
-    return found and (not found.submodule_search_locations or importlib.util.find_spec(f"{module}.__main__"))
+    return found and (
+        not found.submodule_search_locations or importlib.util.find_spec(f"{module}.__main__")
+    )
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -314,7 +463,10 @@ def test_make_target_runs_something_that_exists(target):
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
 def test_pages_name_only_commands_that_exist(page):
     text = (ROOT / page).read_text(encoding="utf-8")
-    named = re.findall(r"\bmake ([a-z]\w+)", re.sub(r"(?m)^[^`]*$", "", "\n".join(re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL))))
+    named = re.findall(
+        r"\bmake ([a-z]\w+)",
+        re.sub(r"(?m)^[^`]*$", "", "\n".join(re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL))),
+    )
     assert set(named) <= set(TARGETS)
     for module in re.findall(r"python -m ((?:helpers|authoring)\.\w+)", text):
         assert runs(module), f"{page} names {module}"
@@ -324,7 +476,9 @@ def test_pages_name_only_commands_that_exist(page):
 def test_second_make_has_nothing_to_install():
     if not list((ROOT / ".venv").glob(".test-*")):
         pytest.skip("this environment was not made by make")
-    planned = subprocess.run(["make", "-n", "test"], cwd=ROOT, capture_output=True, text=True, timeout=60).stdout
+    planned = subprocess.run(
+        ["make", "-n", "test"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    ).stdout
     assert "pytest" in planned and "install" not in planned
 
 
@@ -334,7 +488,7 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_workflow_is_well_formed(path):
     workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
-    assert workflow["name"] and workflow[True]         # YAML reads the key `on` as true
+    assert workflow["name"] and workflow[True]  # YAML reads the key `on` as true
     assert workflow["permissions"]["contents"] == "read"
     for job in workflow["jobs"].values():
         assert job["timeout-minutes"] <= 60 and job["runs-on"]
@@ -343,25 +497,44 @@ def test_workflow_is_well_formed(path):
             assert re.fullmatch(r"[\w-]+/[\w/-]+@v\d+", step.get("uses", "a/b@v1"))
             if os.name != "nt" and "run" in step and step.get("shell", "bash") == "bash":
                 plain = re.sub(r"\$\{\{.*?\}\}", "x", step["run"])
-                assert subprocess.run(["bash", "-n"], input=plain, text=True, capture_output=True, timeout=30).returncode == 0, step
+                assert (
+                    subprocess.run(
+                        ["bash", "-n"], input=plain, text=True, capture_output=True, timeout=30
+                    ).returncode
+                    == 0
+                ), step
 
 
 def test_the_workflows_are_there_and_cover_oldest_and_newest():
     made = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in WORKFLOWS}
     assert {"test", "latest", "canary"} <= set(made)
     jobs = made["test"]["jobs"]
-    assert jobs["linux"]["runs-on"].startswith("ubuntu") and jobs["linux"]["container"].startswith("python:${{ matrix.python }}")
-    assert {system.split("-")[0] for system in jobs["desktop"]["strategy"]["matrix"]["os"]} == {"macos", "windows"}
+    assert jobs["linux"]["runs-on"].startswith("ubuntu") and jobs["linux"]["container"].startswith(
+        "python:${{ matrix.python }}"
+    )
+    assert {system.split("-")[0] for system in jobs["desktop"]["strategy"]["matrix"]["os"]} == {
+        "macos",
+        "windows",
+    }
     for job in jobs.values():
         assert job["strategy"]["matrix"]["python"] == [PYTHONS[0], PYTHONS[-1]]
     assert "schedule" in made["latest"][True] and "schedule" in made["canary"][True]
-    assert made["canary"]["permissions"]["issues"] == "write" and "secrets.HF_TOKEN" in (ROOT / ".github/workflows/canary.yml").read_text(encoding="utf-8")
+    assert made["canary"]["permissions"]["issues"] == "write" and "secrets.HF_TOKEN" in (
+        ROOT / ".github/workflows/canary.yml"
+    ).read_text(encoding="utf-8")
 
 
 def test_latest_takes_every_dependency_without_its_limits(tmp_path):
     workflow = yaml.safe_load((ROOT / ".github/workflows/latest.yml").read_text(encoding="utf-8"))
-    script = next(re.search(r"<<'PYTHON'\n(.*?)\nPYTHON", step["run"], re.DOTALL) for job in workflow["jobs"].values() for step in job["steps"] if "PYTHON'" in step.get("run", ""))
-    done = subprocess.run([sys.executable, "-c", script[1]], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    script = next(
+        re.search(r"<<'PYTHON'\n(.*?)\nPYTHON", step["run"], re.DOTALL)
+        for job in workflow["jobs"].values()
+        for step in job["steps"]
+        if "PYTHON'" in step.get("run", "")
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script[1]], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
     assert done.stdout.split() == [requirement.name for requirement in declared(*EXTRAS)]
 
 

@@ -19,9 +19,19 @@ def check_double(double) -> str:
 
 
 TASKS = [
-    Task("double(x)", "Double a number", check_double, hints=["Think.", "Use `*`.", "`return 2 * x`"]),
-    Quiz("Numbers", [Question("2 + 2?", [Choice("3", "One short."), Choice("4", "that is it.", right=True)]),
-                     Question("<b>1</b> + 1?", [Choice("2", "that is it.", right=True), Choice("11", "That joins two texts.")])]),
+    Task(
+        "double(x)", "Double a number", check_double, hints=["Think.", "Use `*`.", "`return 2 * x`"]
+    ),
+    Quiz(
+        "Numbers",
+        [
+            Question("2 + 2?", [Choice("3", "One short."), Choice("4", "that is it.", right=True)]),
+            Question(
+                "<b>1</b> + 1?",
+                [Choice("2", "that is it.", right=True), Choice("11", "That joins two texts.")],
+            ),
+        ],
+    ),
 ]
 
 
@@ -53,7 +63,11 @@ def square(x):
 
 def test_a_task_prints_its_verdict(card, capsys):
     card.task(1, square)
-    assert capsys.readouterr().out == ("Task 1 of 2: Double a number\nNot yet: You squared it.\nStuck? card.hint(1) prints the next of 3 hints.\n")
+    assert (
+        capsys.readouterr().out
+        == "Task 1 of 2: Double a number\nNot yet: You squared it.\nStuck? card.hint(1) prints the"
+        " next of 3 hints.\n"
+    )
     card.task(1, double)
     assert capsys.readouterr().out == "Task 1 of 2: Double a number\nRight: twice is `2 * x`.\n"
 
@@ -74,7 +88,10 @@ def test_hints_open_one_at_a_time_and_stay_open(card, file, capsys):
     assert capsys.readouterr().out == "Hint 1 of 3: Think.\n"
     assert again(file).hints_open(1) == ["Think."]
     card.hint(1), card.hint(1)
-    assert capsys.readouterr().out.splitlines() == ["Hint 2 of 3: Use `*`.", "Hint 3 of 3: `return 2 * x`"]
+    assert capsys.readouterr().out.splitlines() == [
+        "Hint 2 of 3: Use `*`.",
+        "Hint 3 of 3: `return 2 * x`",
+    ]
     card.hint(1)
     assert len(capsys.readouterr().out.splitlines()) == 3, "when all are open, all are printed"
 
@@ -89,19 +106,28 @@ def test_a_quiz_explains_every_choice_and_is_done_when_all_are_right(card, file,
     assert card.done(2) and again(file).done(2) and again(file).answers(2) == {"1": "b", "2": "a"}
 
 
-@pytest.mark.parametrize("call, said", [
-    (lambda card: card.task(3), "tasks 1 to 2"), (lambda card: card.task("1"), "tasks 1 to 2"), (lambda card: card.hint(2), "task 2 is a quiz"),
-    (lambda card: card.answer(1, 1, "a"), "task 1 is not a quiz"), (lambda card: card.answer(2, 5, "a"), "questions 1 to 2"),
-    (lambda card: card.answer(2, 1, "c"), "choose one of a, b"), (lambda card: card.answer(2, 1, "ab"), "choose one of a, b"),
-    (lambda card: card.answer(2, 1, 2), "choose one of a, b"),
-])
+@pytest.mark.parametrize(
+    "call, said",
+    [
+        (lambda card: card.task(3), "tasks 1 to 2"),
+        (lambda card: card.task("1"), "tasks 1 to 2"),
+        (lambda card: card.hint(2), "task 2 is a quiz"),
+        (lambda card: card.answer(1, 1, "a"), "task 1 is not a quiz"),
+        (lambda card: card.answer(2, 5, "a"), "questions 1 to 2"),
+        (lambda card: card.answer(2, 1, "c"), "choose one of a, b"),
+        (lambda card: card.answer(2, 1, "ab"), "choose one of a, b"),
+        (lambda card: card.answer(2, 1, 2), "choose one of a, b"),
+    ],
+)
 def test_wrong_numbers_and_letters_are_named(card, call, said):
     with pytest.raises(ValueError, match=said):
         call(card)
 
 
 def test_the_function_that_does_not_exist_yet(card):
-    assert card.check(1) == Verdict(False, "There is no function `double` yet. Run the cell that defines it, then check again.")
+    assert card.check(1) == Verdict(
+        False, "There is no function `double` yet. Run the cell that defines it, then check again."
+    )
 
 
 def test_a_signature_that_does_not_fit(card):
@@ -111,14 +137,20 @@ def test_a_signature_that_does_not_fit(card):
 def test_a_broken_check_says_that_it_is_the_course_and_not_the_learner(file):
     card = Card("00", [Task("f(x)", "Break", lambda f: 1 / 0, hints=[])], Progress(file, "00"))
     verdict = card.check(1, double)
-    assert not verdict.ok and "fault of the course" in verdict.message and "ZeroDivisionError" in verdict.message
+    assert (
+        not verdict.ok
+        and "fault of the course" in verdict.message
+        and "ZeroDivisionError" in verdict.message
+    )
 
 
 def test_a_check_that_says_not_yet(file):
     def check(f):
         raise NotYet("No.")
 
-    assert Card("00", [Task("f(x)", "No", check, hints=[])], Progress(file, "00")).check(1, double) == Verdict(False, "No.")
+    assert Card("00", [Task("f(x)", "No", check, hints=[])], Progress(file, "00")).check(
+        1, double
+    ) == Verdict(False, "No.")
 
 
 # ---- progress ------------------------------------------------------------------------------------------------------
@@ -129,7 +161,11 @@ def test_progress_survives_a_restart_and_a_later_failure(card, file, capsys):
     card.check(1, square)
     restarted = again(file)
     restarted.progress()
-    assert capsys.readouterr().out.splitlines() == ["00_numbers: 1 of 2 done", "[x] Task 1 of 2: Double a number", "[ ] Task 2 of 2: Numbers"]
+    assert capsys.readouterr().out.splitlines() == [
+        "00_numbers: 1 of 2 done",
+        "[x] Task 1 of 2: Double a number",
+        "[ ] Task 2 of 2: Numbers",
+    ]
 
 
 def test_a_failed_check_writes_nothing(card, file):
@@ -146,8 +182,20 @@ def test_two_exercises_share_a_file(card, file):
     assert again(file).done(1)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"3", b'{"00_numbers": 3}', b'{"00_numbers": {"1": []}}', b"\xff\xfe", b'{"00_numbers": {"1": {"hints": "two"}}}',
-                                     b'{"00_numbers": {"2": {"answers": ["b"]}}}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"3",
+        b'{"00_numbers": 3}',
+        b'{"00_numbers": {"1": []}}',
+        b"\xff\xfe",
+        b'{"00_numbers": {"1": {"hints": "two"}}}',
+        b'{"00_numbers": {"2": {"answers": ["b"]}}}',
+    ],
+)
 def test_a_damaged_file_is_told_put_aside_and_started_anew(file, content, capsys):
     file.write_bytes(content)
     card = again(file)
@@ -178,7 +226,9 @@ def test_a_folder_that_cannot_be_written_is_told_once(card, monkeypatch, capsys)
 def test_a_write_that_dies_leaves_the_old_file(card, file, monkeypatch):
     card.check(1, double)
     before = file.read_bytes()
-    monkeypatch.setattr(exercises.json, "dump", lambda *a, **k: (_ for _ in ()).throw(OSError(5, "died half-way")))
+    monkeypatch.setattr(
+        exercises.json, "dump", lambda *a, **k: (_ for _ in ()).throw(OSError(5, "died half-way"))
+    )
     card.open_hint(1)
     assert file.read_bytes() == before
 
@@ -192,7 +242,10 @@ def test_check_and_hint_buttons(card, file):
     assert "<b>Not yet:</b> You squared it." in view.verdict.value
     card._functions[1] = double
     view.check.click()
-    assert "<b>Right:</b> twice is <code>2 * x</code>." in view.verdict.value and "(done)" in view.title.value
+    assert (
+        "<b>Right:</b> twice is <code>2 * x</code>." in view.verdict.value
+        and "(done)" in view.title.value
+    )
     assert view.check.description == "Check"
     for number in (1, 2, 3):
         assert view.hint.description == f"Show hint {number} of 3"
@@ -201,7 +254,9 @@ def test_check_and_hint_buttons(card, file):
     assert view.hint.description == "All hints are shown"
     view.hint.click()
     assert view.hints.value.count("<p") == 3
-    assert TaskView(again(file), 1).hint.description == "All hints are shown", "opened hints stay open after a restart"
+    assert TaskView(again(file), 1).hint.description == "All hints are shown", (
+        "opened hints stay open after a restart"
+    )
 
 
 def test_check_looks_at_the_function_as_it_is_now(card, monkeypatch):
@@ -223,19 +278,38 @@ def test_check_looks_at_the_function_as_it_is_now(card, monkeypatch):
 
 def test_quiz_buttons_and_their_plain_way_show_the_same(card, capsys):
     card._views[2] = view = QuizView(card, 2)
-    assert not any(button.button_style for buttons in view.choices for button in buttons.values()), "nothing is chosen for you"
+    assert not any(
+        button.button_style for buttons in view.choices for button in buttons.values()
+    ), "nothing is chosen for you"
     view.choices[0]["a"].click()
     assert view.choices[0]["a"].description == "a) 3 (your answer)"
     assert "<b>Not yet:</b> One short." in view.verdicts[0].value
     card.answer(2, question=1, choice="b")
-    assert [button.description for button in view.choices[0].values()] == ["a) 3", "b) 4 (your answer)"]
+    assert [button.description for button in view.choices[0].values()] == [
+        "a) 3",
+        "b) 4 (your answer)",
+    ]
     assert "<b>Right:</b>" in view.verdicts[0].value
     view.choices[1]["a"].click()
     assert "(done)" in view.title.value
 
 
 def test_a_button_shows_no_signs_for_code_that_it_cannot_set(card):
-    card.tasks = [card.tasks[0], Quiz("Where?", [Question("Which one?", [Choice("`hf auth login`", "that is it.", right=True), Choice("none", "One does.")])])]
+    card.tasks = [
+        card.tasks[0],
+        Quiz(
+            "Where?",
+            [
+                Question(
+                    "Which one?",
+                    [
+                        Choice("`hf auth login`", "that is it.", right=True),
+                        Choice("none", "One does."),
+                    ],
+                )
+            ],
+        ),
+    ]
     assert QuizView(card, 2).choices[0]["a"].description == "a) hf auth login"
 
 
@@ -264,5 +338,13 @@ def test_an_exercise_that_does_not_exist():
 
 
 def test_exercises_cost_nothing_until_they_are_used():
-    code = "import sys, helpers.exercises; print(sorted({'ipywidgets', 'huggingface_hub.inference._client', 'openai', 'matplotlib'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout.strip() == "[]"
+    code = (
+        "import sys, helpers.exercises; print(sorted({'ipywidgets',"
+        " 'huggingface_hub.inference._client', 'openai', 'matplotlib'} & set(sys.modules)))"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        ).stdout.strip()
+        == "[]"
+    )

@@ -14,12 +14,26 @@ import openai
 import pytest
 import standin
 from huggingface_hub import AsyncInferenceClient, InferenceClient
-from huggingface_hub.errors import BadRequestError, HfHubHTTPError, InferenceTimeoutError, OverloadedError
+from huggingface_hub.errors import (
+    BadRequestError,
+    HfHubHTTPError,
+    InferenceTimeoutError,
+    OverloadedError,
+)
 from huggingface_hub.utils import parse_ratelimit_headers
 
 from helpers import replay, session, wire
 from helpers.clock import EPOCH
-from helpers.faults import FAULTS, ColdStart, Fault, FixedWindow, ScaledToZero, TokenBucket, Trouble, outage
+from helpers.faults import (
+    FAULTS,
+    ColdStart,
+    Fault,
+    FixedWindow,
+    ScaledToZero,
+    TokenBucket,
+    Trouble,
+    outage,
+)
 from helpers.log import Log
 
 ROUTER = "https://router.huggingface.co/v1"
@@ -27,17 +41,33 @@ MESSAGES = [{"role": "user", "content": "Say hello."}]
 MODEL = "some/model"
 WORDS = [f"w{number} " for number in range(6)]
 REAL_SLEEP = time.sleep
-HTTP = httpx2.Client()                              # one for all: each loads the certificates anew
+HTTP = httpx2.Client()  # one for all: each loads the certificates anew
 
 
 def chat(text: str) -> dict:
-    return {"id": "x", "object": "chat.completion", "created": 1, "model": MODEL, "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
-            "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}]}
+    return {
+        "id": "x",
+        "object": "chat.completion",
+        "created": 1,
+        "model": MODEL,
+        "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+        "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+        ],
+    }
 
 
 def stream() -> list[list]:
     head = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": MODEL}
-    events = [head | {"choices": [{"index": 0, "delta": {"role": "assistant", "content": word}, "finish_reason": None}]} for word in WORDS]
+    events = [
+        head
+        | {
+            "choices": [
+                {"index": 0, "delta": {"role": "assistant", "content": word}, "finish_reason": None}
+            ]
+        }
+        for word in WORDS
+    ]
     texts = [f"data: {json.dumps(event)}\n\n" for event in events] + ["data: [DONE]\n\n"]
     # Two events in one piece, one event in two: the pieces of the network are not the events.
     pieces = [texts[0] + texts[1], texts[2][:20], texts[2][20:], *texts[3:]]
@@ -49,13 +79,34 @@ def recorded(tmp_path, monkeypatch):
     """A session in replay with the same two requests as each client words them, two answers each."""
     records = []
     for extra in ({"stream": False}, {}, {"stream": True}):
-        request = {"method": "POST", "url": f"{ROUTER}/chat/completions", "json": {"model": MODEL, "messages": MESSAGES} | extra}
+        request = {
+            "method": "POST",
+            "url": f"{ROUTER}/chat/completions",
+            "json": {"model": MODEL, "messages": MESSAGES} | extra,
+        }
         by = {"answered_by": {"model": "tiny/model", "date": "2026-11-23"}}
         if extra.get("stream"):
-            answers = [{"status": 200, "seconds": 1.2, "headers_at": 0.4, "headers": {"content-type": "text/event-stream"}, **by, "stream": stream()}]
+            answers = [
+                {
+                    "status": 200,
+                    "seconds": 1.2,
+                    "headers_at": 0.4,
+                    "headers": {"content-type": "text/event-stream"},
+                    **by,
+                    "stream": stream(),
+                }
+            ]
         else:
-            answers = [{"status": 200, "seconds": 1.5, "headers": {"content-type": "application/json"}, **by, "json": chat(text)}
-                       for text in ("first", "second")]
+            answers = [
+                {
+                    "status": 200,
+                    "seconds": 1.5,
+                    "headers": {"content-type": "application/json"},
+                    **by,
+                    "json": chat(text),
+                }
+                for text in ("first", "second")
+            ]
         records.append({"request": request, "answers": answers})
     (tmp_path / "lab.json").write_text(json.dumps(records))
     monkeypatch.setattr(session, "FOLDER", tmp_path)
@@ -74,17 +125,26 @@ async def async_text_of(chunks) -> str:
 
 
 def hf(**settings):
-    return InferenceClient(**settings).chat_completion(MESSAGES, model=MODEL).choices[0].message.content
+    return (
+        InferenceClient(**settings)
+        .chat_completion(MESSAGES, model=MODEL)
+        .choices[0]
+        .message.content
+    )
 
 
 def hf_stream(**settings):
-    asking = InferenceClient(**settings)            # by name: a client that goes away closes its streams
+    asking = InferenceClient(**settings)  # by name: a client that goes away closes its streams
     return text_of(asking.chat_completion(MESSAGES, model=MODEL, stream=True))
 
 
 def hf_async(**settings):
     async def call():
-        return (await AsyncInferenceClient(**settings).chat_completion(MESSAGES, model=MODEL)).choices[0].message.content
+        return (
+            (await AsyncInferenceClient(**settings).chat_completion(MESSAGES, model=MODEL))
+            .choices[0]
+            .message.content
+        )
 
     return asyncio.run(call())
 
@@ -97,22 +157,33 @@ def hf_async_stream(**settings):
     return asyncio.run(call())
 
 
-@cache                                              # making one takes longer than all that is done with it
+@cache  # making one takes longer than all that is done with it
 def client(kind, **settings):
     return kind(base_url=ROUTER, api_key="key", **{"max_retries": 0} | settings)
 
 
 def oa(**settings):
-    return client(openai.OpenAI, **settings).chat.completions.create(model=MODEL, messages=MESSAGES).choices[0].message.content
+    return (
+        client(openai.OpenAI, **settings)
+        .chat.completions.create(model=MODEL, messages=MESSAGES)
+        .choices[0]
+        .message.content
+    )
 
 
 def oa_stream(**settings):
-    return text_of(client(openai.OpenAI, **settings).chat.completions.create(model=MODEL, messages=MESSAGES, stream=True))
+    return text_of(
+        client(openai.OpenAI, **settings).chat.completions.create(
+            model=MODEL, messages=MESSAGES, stream=True
+        )
+    )
 
 
 def oa_async(**settings):
     async def call():
-        answer = await client(openai.AsyncOpenAI, **settings).chat.completions.create(model=MODEL, messages=MESSAGES)
+        answer = await client(openai.AsyncOpenAI, **settings).chat.completions.create(
+            model=MODEL, messages=MESSAGES
+        )
         return answer.choices[0].message.content
 
     return asyncio.run(call())
@@ -120,7 +191,11 @@ def oa_async(**settings):
 
 def oa_async_stream(**settings):
     async def call():
-        return await async_text_of(await client(openai.AsyncOpenAI, **settings).chat.completions.create(model=MODEL, messages=MESSAGES, stream=True))
+        return await async_text_of(
+            await client(openai.AsyncOpenAI, **settings).chat.completions.create(
+                model=MODEL, messages=MESSAGES, stream=True
+            )
+        )
 
     return asyncio.run(call())
 
@@ -139,7 +214,11 @@ def test_without_faults_the_answer_is_the_recorded_one_in_the_recorded_time(reco
     with outage() as lab:
         assert call() == ("".join(WORDS) if call in STREAMS else "first")
         assert lab.clock.time() == pytest.approx(1.1 if call in STREAMS else 1.5, abs=1e-5)
-    assert lab.log[0].status == 200 and lab.log[0].note == "" and lab.log[0].answered_by == "tiny/model"
+    assert (
+        lab.log[0].status == 200
+        and lab.log[0].note == ""
+        and lab.log[0].answered_by == "tiny/model"
+    )
 
 
 def test_attempts_use_up_no_recorded_answers(recorded):
@@ -150,10 +229,10 @@ def test_attempts_use_up_no_recorded_answers(recorded):
         assert hf() == "first"
         with pytest.raises(HfHubHTTPError):
             hf()
-        assert hf() == "first"                      # the same request, the same answer
-    assert hf() == "second"                         # outside, the recording goes on
+        assert hf() == "first"  # the same request, the same answer
+    assert hf() == "second"  # outside, the recording goes on
     with outage():
-        assert hf() == "second"                     # and the lab stays with what was said last
+        assert hf() == "second"  # and the lab stays with what was said last
 
 
 def test_what_nobody_recorded_says_so_as_outside(recorded):
@@ -165,8 +244,15 @@ def test_what_nobody_recorded_says_so_as_outside(recorded):
 # ---- every fault, every way ----
 
 HF_CLASSES = {0: (httpx2.ReadError, httpx2.ConnectError), 400: BadRequestError}
-OA_CLASSES = {0: openai.APIConnectionError, 400: openai.BadRequestError, 401: openai.AuthenticationError, 403: openai.PermissionDeniedError,
-              422: openai.UnprocessableEntityError, 429: openai.RateLimitError, 500: openai.InternalServerError}
+OA_CLASSES = {
+    0: openai.APIConnectionError,
+    400: openai.BadRequestError,
+    401: openai.AuthenticationError,
+    403: openai.PermissionDeniedError,
+    422: openai.UnprocessableEntityError,
+    429: openai.RateLimitError,
+    500: openai.InternalServerError,
+}
 
 
 @every_way
@@ -175,7 +261,7 @@ def test_every_fault_reaches_every_client_as_its_own_error(recorded, call, name)
     with outage(errors=[name]) as lab:
         with pytest.raises(Exception) as caught:
             call()
-        assert call()                               # the next one is answered
+        assert call()  # the next one is answered
     error, refused = caught.value, lab.log[0]
     fault = FAULTS.get(name) or Fault(name)
     if call in HF:
@@ -183,7 +269,11 @@ def test_every_fault_reaches_every_client_as_its_own_error(recorded, call, name)
     else:
         expected = OA_CLASSES.get(min(fault.status, 500), openai.APIStatusError)
     assert isinstance(error, expected)
-    assert refused.status == fault.status and refused.note.startswith("fault: ") and refused.answered_by == "the fault lab"
+    assert (
+        refused.status == fault.status
+        and refused.note.startswith("fault: ")
+        and refused.answered_by == "the fault lab"
+    )
     if fault.status:
         assert error.response.status_code == fault.status
         if fault.body:
@@ -194,13 +284,21 @@ def test_every_fault_reaches_every_client_as_its_own_error(recorded, call, name)
 
 def test_a_text_generation_refusal_has_no_response_of_its_own(recorded):
     with outage(errors="overloaded"), pytest.raises(OverloadedError) as caught:
-        InferenceClient().text_generation("Once", model="https://x1.us-east-1.aws.endpoints.huggingface.cloud")
-    assert not hasattr(caught.value, "response") and caught.value.__context__.response.status_code == 429
+        InferenceClient().text_generation(
+            "Once", model="https://x1.us-east-1.aws.endpoints.huggingface.cloud"
+        )
+    assert (
+        not hasattr(caught.value, "response")
+        and caught.value.__context__.response.status_code == 429
+    )
 
 
 @every_way
 def test_a_call_that_is_never_answered_ends_at_the_clients_own_limit(recorded, call):
-    with outage(errors=["timeout"]) as lab, pytest.raises((InferenceTimeoutError, openai.APITimeoutError)):
+    with (
+        outage(errors=["timeout"]) as lab,
+        pytest.raises((InferenceTimeoutError, openai.APITimeoutError)),
+    ):
         call(timeout=7)
     assert lab.clock.time() == 7 and "the client gave up after 7 s" in lab.log.last.note
 
@@ -228,7 +326,7 @@ def test_a_stream_breaks_after_so_many_events(recorded, call, after):
     with outage(drop_stream_after=[after]) as lab:
         with pytest.raises((httpx2.RemoteProtocolError, openai.APIConnectionError)) as caught:
             call()
-        assert call() == "".join(WORDS)             # the second stream is whole
+        assert call() == "".join(WORDS)  # the second stream is whole
     error = caught.value.__cause__ or caught.value
     assert isinstance(error, httpx2.RemoteProtocolError) and "incomplete chunked read" in str(error)
     got = [event["choices"][0]["delta"]["content"] for _, event in lab.log[0].events]
@@ -247,10 +345,16 @@ def test_a_number_breaks_every_stream_and_leaves_other_answers_alone(recorded):
 
 @every_stream
 def test_an_error_comes_as_an_event(recorded, call):
-    with outage(error_in_stream_after=[3]) as lab, pytest.raises((OverloadedError, openai.APIError)) as caught:
+    with (
+        outage(error_in_stream_after=[3]) as lab,
+        pytest.raises((OverloadedError, openai.APIError)) as caught,
+    ):
         call()
     assert not isinstance(caught.value, (openai.APIStatusError, openai.APIConnectionError))
-    assert lab.log[0].events[-1][1] == {"error": "Model is overloaded", "error_type": "overloaded"} and len(lab.log[0].events) == 4
+    assert (
+        lab.log[0].events[-1][1] == {"error": "Model is overloaded", "error_type": "overloaded"}
+        and len(lab.log[0].events) == 4
+    )
 
 
 # ---- limits and their headers ----
@@ -259,7 +363,9 @@ def test_an_error_comes_as_an_event(recorded, call):
 def ask(times: int = 1, gap: float = 0.0) -> list[httpx2.Response]:
     answers = []
     for _ in range(times):
-        answers.append(HTTP.post(f"{ROUTER}/chat/completions", json={"model": MODEL, "messages": MESSAGES}))
+        answers.append(
+            HTTP.post(f"{ROUTER}/chat/completions", json={"model": MODEL, "messages": MESSAGES})
+        )
         time.sleep(gap)
     return answers
 
@@ -276,14 +382,22 @@ def test_the_nth_request_of_a_window_says_how_many_are_left(recorded):
     assert {(limit.limit, limit.window_seconds) for limit in stated} == {(5, 60)}
     assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2 + [200]
     assert [answer.headers.get("retry-after") for answer in answers[4:7]] == [None, "42", "40"]
-    assert answers[0].headers["ratelimit"] == '"api";r=4;t=52' and answers[0].headers["ratelimit-policy"] == '"fixed window";"api";q=5;w=60'
+    assert (
+        answers[0].headers["ratelimit"] == '"api";r=4;t=52'
+        and answers[0].headers["ratelimit-policy"] == '"fixed window";"api";q=5;w=60'
+    )
     assert lab.log[5].note == "fault: 429, window empty, 42 s to reset"
 
 
 def test_waiting_as_told_is_always_enough_and_never_a_second_too_long(recorded):
     draw = random.Random(3)
     for _ in range(40):
-        limit = FixedWindow(draw.randint(1, 5), draw.uniform(1, 400), elapsed=draw.random(), from_first=draw.random() < 0.3)
+        limit = FixedWindow(
+            draw.randint(1, 5),
+            draw.uniform(1, 400),
+            elapsed=draw.random(),
+            from_first=draw.random() < 0.3,
+        )
         if draw.random() < 0.3:
             limit = TokenBucket(draw.randint(1, 5), draw.uniform(0.02, 5))
         with outage(rate_limit=limit, latency=(0, 0.02), seed=draw.randint(0, 99)):
@@ -292,7 +406,7 @@ def test_waiting_as_told_is_always_enough_and_never_a_second_too_long(recorded):
                 answers += ask(1)
             seconds = int(answers[-1].headers["retry-after"])
             if seconds > 1:
-                time.sleep(seconds - 1.05)          # the refusals themselves take 0.02 s
+                time.sleep(seconds - 1.05)  # the refusals themselves take 0.02 s
                 assert ask(1)[0].status_code == 429
                 seconds = 1.01
             time.sleep(seconds)
@@ -303,7 +417,11 @@ def test_the_limit_is_the_one_of_the_benchmark_exactly():
     """Fixed windows by the server's clock, refusals do not count: against a model in three lines."""
     draw = random.Random(5)
     for _ in range(50):
-        quota, seconds, elapsed = draw.randint(1, 20), draw.choice([1.0, 2.0, 15.0, 300.0]), draw.random()
+        quota, seconds, elapsed = (
+            draw.randint(1, 20),
+            draw.choice([1.0, 2.0, 15.0, 300.0]),
+            draw.random(),
+        )
         limit, used, now = FixedWindow(quota, seconds, elapsed=elapsed), Counter(), 0.0
         for _ in range(200):
             now = round(now + draw.expovariate(quota / seconds * 1.5), 6)
@@ -319,7 +437,10 @@ def test_the_limit_is_the_one_of_the_benchmark_exactly():
 def test_others_may_have_used_up_the_first_window(recorded):
     with outage(rate_limit=FixedWindow(3, 60, elapsed=18, used=3), latency=0):
         refused = ask(1)[0]
-        assert refused.headers["ratelimit"] == '"api";r=0;t=42' and refused.headers["retry-after"] == "42"
+        assert (
+            refused.headers["ratelimit"] == '"api";r=0;t=42'
+            and refused.headers["retry-after"] == "42"
+        )
         time.sleep(42)
         assert [answer.status_code for answer in ask(4)] == [200, 200, 200, 429]
 
@@ -328,7 +449,9 @@ def test_a_window_may_begin_with_its_first_request(recorded):
     with outage(rate_limit=FixedWindow(2, 10, from_first=True), latency=0) as lab:
         time.sleep(25)
         answers = ask(3)
-        assert [answer.status_code for answer in answers] == [200, 200, 429] and answers[2].headers["retry-after"] == "10"
+        assert [answer.status_code for answer in answers] == [200, 200, 429] and answers[2].headers[
+            "retry-after"
+        ] == "10"
         time.sleep(10)
         assert ask(1)[0].status_code == 200 and lab.clock.time() > 35
 
@@ -337,27 +460,44 @@ def test_a_bucket_refills(recorded):
     with outage(rate_limit=TokenBucket(20, 10), latency=0) as lab:
         answers = ask(25)
         assert [answer.status_code for answer in answers] == [200] * 20 + [429] * 5
-        assert answers[20].headers["ratelimit"] == '"api";r=0;t=1' and answers[20].headers["ratelimit-policy"] == '"token bucket";"api";q=20;w=2'
+        assert (
+            answers[20].headers["ratelimit"] == '"api";r=0;t=1'
+            and answers[20].headers["ratelimit-policy"] == '"token bucket";"api";q=20;w=2'
+        )
         time.sleep(0.5)
-        assert Counter(answer.status_code for answer in ask(8))[200] == 6         # 0.1 s for the refusals, and 0.5 s
+        assert (
+            Counter(answer.status_code for answer in ask(8))[200] == 6
+        )  # 0.1 s for the refusals, and 0.5 s
         assert lab.clock.time() < 1
 
 
-@pytest.mark.parametrize("hints, says", [
-    ((), set()), (("RateLimit",), {"ratelimit", "ratelimit-policy"}), (("Retry-After",), {"retry-after"}),
-    (("Retry-After-Ms",), {"retry-after-ms"}), (("RateLimit", "Retry-After"), {"ratelimit", "ratelimit-policy", "retry-after"}),
-])
+@pytest.mark.parametrize(
+    "hints, says",
+    [
+        ((), set()),
+        (("RateLimit",), {"ratelimit", "ratelimit-policy"}),
+        (("Retry-After",), {"retry-after"}),
+        (("Retry-After-Ms",), {"retry-after-ms"}),
+        (("RateLimit", "Retry-After"), {"ratelimit", "ratelimit-policy", "retry-after"}),
+    ],
+)
 def test_a_server_hints_at_what_it_is_told_to(recorded, hints, says):
     with outage(rate_limit=FixedWindow(1, 2.5, hints=hints), latency=0.0):
         refused = ask(2)[1]
-    assert refused.status_code == 429 and {name for name in refused.headers if name.startswith(("retry", "ratelimit"))} == says
+    assert (
+        refused.status_code == 429
+        and {name for name in refused.headers if name.startswith(("retry", "ratelimit"))} == says
+    )
 
 
 def test_a_date_to_retry_after_lies_in_the_future_of_the_servers_own_date(recorded):
     with outage(rate_limit=FixedWindow(1, 61.5, hints=("Retry-After-Date",)), latency=0) as lab:
         time.sleep(0.7)
         refused = ask(2)[1]
-        until, now = (parsedate_to_datetime(refused.headers[name]).timestamp() for name in ("retry-after", "date"))
+        until, now = (
+            parsedate_to_datetime(refused.headers[name]).timestamp()
+            for name in ("retry-after", "date")
+        )
         assert now == EPOCH and until == EPOCH + 62
         time.sleep(until - time.time())
         assert ask(1)[0].status_code == 200 and lab.clock.time() == pytest.approx(62)
@@ -373,14 +513,18 @@ def test_a_server_that_rounds_down_sends_clients_too_early(recorded):
 
 
 def test_of_several_limits_all_are_said_and_the_longest_is_waited_for(recorded):
-    with outage(rate_limit=[FixedWindow(5, 1, name="burst"), FixedWindow(6, 900, name="daily")], latency=0):
+    with outage(
+        rate_limit=[FixedWindow(5, 1, name="burst"), FixedWindow(6, 900, name="daily")], latency=0
+    ):
         first = ask(5)
         assert first[4].headers["ratelimit"] == '"burst";r=0;t=1, "daily";r=1;t=900'
         assert ask(1)[0].headers["retry-after"] == "1"
         time.sleep(1)
         assert [answer.status_code for answer in ask(2)] == [200, 429]
         refused = ask(1)[0]
-    assert refused.headers["retry-after"] == "899" and refused.headers["ratelimit"].startswith('"burst";r=4')
+    assert refused.headers["retry-after"] == "899" and refused.headers["ratelimit"].startswith(
+        '"burst";r=4'
+    )
 
 
 def test_a_limit_can_be_used_for_two_outages(recorded):
@@ -396,10 +540,12 @@ def test_a_limit_can_be_used_for_two_outages(recorded):
 @pytest.mark.parametrize("estimate", [None, 20])
 def test_a_cold_start_with_and_without_an_estimate(recorded, estimate):
     with outage(cold_start=ColdStart(25, estimated_time=estimate), latency=0) as lab:
-        time.sleep(100)                             # it begins when the model is first asked for
+        time.sleep(100)  # it begins when the model is first asked for
         first = ask(1)[0]
         assert first.status_code == 503
-        assert first.json() == {"error": f"Model {MODEL} is currently loading"} | ({"estimated_time": 20.0} if estimate else {})
+        assert first.json() == {"error": f"Model {MODEL} is currently loading"} | (
+            {"estimated_time": 20.0} if estimate else {}
+        )
         time.sleep(24.9)
         assert ask(1)[0].status_code == 503
         time.sleep(0.1)
@@ -411,11 +557,19 @@ def test_seconds_are_short_for_a_cold_start(recorded):
         assert ask(1)[0].status_code == 503
 
 
-@pytest.mark.parametrize("patience, status, took", [(None, 503, 0.02), ("10", 503, 10.0), ("600", 200, 41.5), ("soon", 503, 0.02)])
+@pytest.mark.parametrize(
+    "patience, status, took",
+    [(None, 503, 0.02), ("10", 503, 10.0), ("600", 200, 41.5), ("soon", 503, 0.02)],
+)
 def test_an_endpoint_wakes_and_holds_a_request_that_asks_for_it(recorded, patience, status, took):
     with outage(cold_start=ScaledToZero(40)) as lab:
         headers = {} if patience is None else {"X-Scale-Up-Timeout": patience}
-        answer = HTTP.post(f"{ROUTER}/chat/completions", json={"model": MODEL, "messages": MESSAGES}, headers=headers, timeout=900)
+        answer = HTTP.post(
+            f"{ROUTER}/chat/completions",
+            json={"model": MODEL, "messages": MESSAGES},
+            headers=headers,
+            timeout=900,
+        )
         assert answer.status_code == status and lab.clock.time() == pytest.approx(took)
         if status == 503:
             assert "endpoint is starting" in answer.json()["error"]
@@ -431,14 +585,19 @@ def test_a_held_request_still_ends_at_the_clients_limit(recorded):
 
 
 def through_trouble(seed: int) -> list:
-    with outage(errors=0.5, latency=(0.05, 2), rate_limit=FixedWindow(60, 20), seed=seed) as lab, ThreadPoolExecutor(6) as pool:
+    with (
+        outage(errors=0.5, latency=(0.05, 2), rate_limit=FixedWindow(60, 20), seed=seed) as lab,
+        ThreadPoolExecutor(6) as pool,
+    ):
         list(pool.map(lambda _: ask(), range(80)))
     return lab.timeline()
 
 
 def test_the_seed_decides(recorded):
     first = through_trouble(1)
-    assert {moment.status for moment in first} == {200, 429, 500, 502, 503, 504} and {moment.worker for moment in first} == set(range(6))
+    assert {moment.status for moment in first} == {200, 429, 500, 502, 503, 504} and {
+        moment.worker for moment in first
+    } == set(range(6))
     assert [through_trouble(1) for _ in range(3)] == [first] * 3
     assert through_trouble(2) != first
 
@@ -446,7 +605,9 @@ def test_the_seed_decides(recorded):
 def test_shares_are_kept(recorded):
     trouble = Trouble(errors={"reset": 0.1, 503: 0.25}, seed=4)
     rulings = Counter(trouble.rule(0.0, EPOCH).status for _ in range(4000))
-    assert rulings[0] == pytest.approx(400, rel=0.15) and rulings[503] == pytest.approx(1000, rel=0.15)
+    assert rulings[0] == pytest.approx(400, rel=0.15) and rulings[503] == pytest.approx(
+        1000, rel=0.15
+    )
 
 
 def test_openais_own_retries_pass_in_virtual_time(recorded):
@@ -469,7 +630,9 @@ def test_the_courses_retry_lives_in_the_labs_time_without_being_told(recorded):
         with ThreadPoolExecutor(4) as pool:
             assert len(list(pool.map(lambda _: policy.call(hf), range(9)))) == 9
         assert 590 <= lab.clock.time() < 592
-        answers = asyncio.run(gather_limited(policy, [lambda: asking.chat_completion(MESSAGES, model=MODEL)] * 9))
+        answers = asyncio.run(
+            gather_limited(policy, [lambda: asking.chat_completion(MESSAGES, model=MODEL)] * 9)
+        )
         assert len(answers) == 9 and 1190 <= lab.clock.time() < 1193
     assert time.perf_counter() - real < 5
 
@@ -492,7 +655,10 @@ def test_gather_under_a_window(recorded):
         with outage(rate_limit=FixedWindow(20, 300), latency=(0.1, 0.5)) as lab:
             assert len(asyncio.run(main())) == 50
         histories.append(lab.timeline())
-    assert histories[0] == histories[1] and Counter(moment.status for moment in histories[0])[200] == 50
+    assert (
+        histories[0] == histories[1]
+        and Counter(moment.status for moment in histories[0])[200] == 50
+    )
     assert 600 <= lab.clock.time() < 602
 
 
@@ -521,8 +687,10 @@ def test_what_was_never_asked_goes_on_to_the_server_in_real_time_and_once(practi
             time.sleep(30)
             assert lab.clock.time() >= 30
     assert len([path for _, _, path, _ in app.state.seen if path.endswith("completions")]) == 1
-    assert [entry.status for entry in lab.log] == [503, 200, 200, 429, 200, 200] and len(running.log) == 6
-    assert call() == said and time.sleep is REAL_SLEEP          # outside it is asked for real again
+    assert [entry.status for entry in lab.log] == [503, 200, 200, 429, 200, 200] and len(
+        running.log
+    ) == 6
+    assert call() == said and time.sleep is REAL_SLEEP  # outside it is asked for real again
 
 
 # ---- the log ----
@@ -536,17 +704,33 @@ def test_the_sessions_log_shows_what_was_done(recorded):
         for _ in range(2):
             with pytest.raises(HfHubHTTPError):
                 hf()
-    assert len(recorded.log) == 4 and isinstance(lab.log, Log) and list(lab.log) == recorded.log.entries[1:]
+    assert (
+        len(recorded.log) == 4
+        and isinstance(lab.log, Log)
+        and list(lab.log) == recorded.log.entries[1:]
+    )
     assert [entry.number for entry in recorded.log] == [1, 2, 3, 4]
-    assert [entry.note for entry in lab.log] == ["", "fault: 401, bad_token", "fault: 429, window empty, 41.7 s to reset"]
+    assert [entry.note for entry in lab.log] == [
+        "",
+        "fault: 401, bad_token",
+        "fault: 429, window empty, 41.7 s to reset",
+    ]
     assert lab.log[2].at.timestamp() == pytest.approx(EPOCH + 8.27) and lab.log[2].seconds == 0.02
-    assert "fault: 401, bad_token" in repr(recorded.log) and lab.log[1].response == {"error": "Invalid username or password."}
-    assert [(moment.at, moment.status, moment.worker) for moment in lab.timeline()] == [(0, 200, 0), (8.25, 401, 0), (8.27, 429, 0)]
+    assert "fault: 401, bad_token" in repr(recorded.log) and lab.log[1].response == {
+        "error": "Invalid username or password."
+    }
+    assert [(moment.at, moment.status, moment.worker) for moment in lab.timeline()] == [
+        (0, 200, 0),
+        (8.25, 401, 0),
+        (8.27, 429, 0),
+    ]
 
 
 def test_look_ups_at_the_hub_are_left_alone_unless_asked_for(recorded):
     with outage(errors="bad_token") as lab:
-        assert HTTP.get("https://huggingface.co/api/models/x").status_code == 404            # the replay's own answer
+        assert (
+            HTTP.get("https://huggingface.co/api/models/x").status_code == 404
+        )  # the replay's own answer
         assert len(lab.log) == 0
     with outage(errors="bad_token", hub=True):
         assert HTTP.get("https://huggingface.co/api/models/x").status_code == 401
@@ -590,7 +774,11 @@ def test_it_stands_in_front_of_any_handler():
 
     def handler(request):
         asked.append(request)
-        return wire.Answer(200, {"content-type": "application/json"}, [(0.5, json.dumps(chat(str(len(asked)))).encode())])
+        return wire.Answer(
+            200,
+            {"content-type": "application/json"},
+            [(0.5, json.dumps(chat(str(len(asked)))).encode())],
+        )
 
     wire.install(handler)
     try:
@@ -598,17 +786,32 @@ def test_it_stands_in_front_of_any_handler():
             answers = ask(3)
     finally:
         wire.remove(handler)
-    assert [answer.status_code for answer in answers] == [503, 200, 200] and len(asked) == 2 and len(lab.log) == 3
+    assert (
+        [answer.status_code for answer in answers] == [503, 200, 200]
+        and len(asked) == 2
+        and len(lab.log) == 3
+    )
     assert [entry.number for entry in lab.log] == [1, 2, 3]
 
 
-@pytest.mark.parametrize("settings, message", [
-    ({"errors": "bad_tokn"}, "there is no fault 'bad_tokn'; choose an HTTP status"), ({"errors": 200}, "there is no fault 200"),
-    ({"errors": {"reset": 0.8, 500: 0.5}}, "add up to 1"), ({"errors": True}, "there is no fault True"),
-    ({"rate_limit": (0, 10)}, "greater than 0"), ({"speed": 0}, "greater than 0"),
-    ({"rate_limit": (5, 10, 20)}, "within the window"), ({"rate_limit": (5, 10, 0, 6)}, "at most the quota"), ({"latency": -1}, "latency"), ({"latency": (2, 1)}, "latency"), ({"drop_stream_after": -1}, "0 or more"),
-    ({"rate_limit": "20/300"}, "FixedWindow"), ({"cold_start": "slow"}, "ColdStart"),
-])
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"errors": "bad_tokn"}, "there is no fault 'bad_tokn'; choose an HTTP status"),
+        ({"errors": 200}, "there is no fault 200"),
+        ({"errors": {"reset": 0.8, 500: 0.5}}, "add up to 1"),
+        ({"errors": True}, "there is no fault True"),
+        ({"rate_limit": (0, 10)}, "greater than 0"),
+        ({"speed": 0}, "greater than 0"),
+        ({"rate_limit": (5, 10, 20)}, "within the window"),
+        ({"rate_limit": (5, 10, 0, 6)}, "at most the quota"),
+        ({"latency": -1}, "latency"),
+        ({"latency": (2, 1)}, "latency"),
+        ({"drop_stream_after": -1}, "0 or more"),
+        ({"rate_limit": "20/300"}, "FixedWindow"),
+        ({"cold_start": "slow"}, "ColdStart"),
+    ],
+)
 def test_settings_that_make_no_sense_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         outage(**settings)
@@ -639,9 +842,12 @@ def test_a_hub_window_under_six_hundred_calls_takes_a_moment(recorded):
             except HfHubHTTPError as error:
                 time.sleep(float(error.response.headers["retry-after"]))
 
-    one(0)                                          # what is imported on first use should not count
+    one(0)  # what is imported on first use should not count
     real = time.perf_counter()
-    with outage(rate_limit=FixedWindow(500, 300, elapsed=68), latency=(0.02, 0.2)) as lab, ThreadPoolExecutor(8) as pool:
+    with (
+        outage(rate_limit=FixedWindow(500, 300, elapsed=68), latency=(0.02, 0.2)) as lab,
+        ThreadPoolExecutor(8) as pool,
+    ):
         assert len(list(pool.map(one, range(600)))) == 600
     assert 232 < lab.clock.time() < 240 and time.perf_counter() - real < 5
 
@@ -650,4 +856,7 @@ def test_a_recording_is_not_changed_by_an_outage(recorded):
     before = recorded.recording.path.read_text()
     with outage(errors=0.5, seed=2):
         ask(10)
-    assert recorded.recording.path.read_text() == before and replay.Recording(recorded.recording.path).problems == []
+    assert (
+        recorded.recording.path.read_text() == before
+        and replay.Recording(recorded.recording.path).problems == []
+    )

@@ -20,7 +20,7 @@ def nowhere(monkeypatch):
     fetched.install()
     assert len(sys.meta_path) == 1, "installed twice"
     yield
-    sys.modules.pop("numpy", None)          # the stand-in
+    sys.modules.pop("numpy", None)  # the stand-in
 
 
 def test_numpy_can_be_imported_and_explains_itself_when_used(nowhere):
@@ -33,13 +33,17 @@ def test_numpy_can_be_imported_and_explains_itself_when_used(nowhere):
 
 def test_the_stand_in_does_not_count_as_fetched(monkeypatch):
     """Else huggingface_hub would be told that NumPy is there, and would ask the learner to install it."""
-    monkeypatch.setitem(sys.modules, "pyodide.ffi", types.SimpleNamespace(can_run_sync=lambda: True, run_sync=None))
+    monkeypatch.setitem(
+        sys.modules, "pyodide.ffi", types.SimpleNamespace(can_run_sync=lambda: True, run_sync=None)
+    )
     assert fetched.fetch("sys")
     monkeypatch.setitem(sys.modules, "numpy", fetched._StandIn("numpy"))
     assert not fetched.fetch("numpy")
 
 
-@pytest.mark.parametrize("module, name", [("PIL", "Pillow"), ("PIL.Image", "Pillow"), ("numpy.linalg", "NumPy")])
+@pytest.mark.parametrize(
+    "module, name", [("PIL", "Pillow"), ("PIL.Image", "Pillow"), ("numpy.linalg", "NumPy")]
+)
 def test_what_is_imported_by_parts_is_explained_at_once(nowhere, module, name):
     with pytest.raises(ModuleNotFoundError, match=f"This needs {name}"):
         fetched._Last.find_spec(module)
@@ -47,7 +51,9 @@ def test_what_is_imported_by_parts_is_explained_at_once(nowhere, module, name):
 
 def test_an_import_inside_a_module_fetches_too(monkeypatch):
     asked = []
-    monkeypatch.setattr(fetched, "fetch", lambda module, package=None: asked.append((module, package)) or True)
+    monkeypatch.setattr(
+        fetched, "fetch", lambda module, package=None: asked.append((module, package)) or True
+    )
     assert fetched._Last.find_spec("PIL").name == "PIL"
     assert asked == [("PIL", "pillow")]
 
@@ -55,7 +61,9 @@ def test_an_import_inside_a_module_fetches_too(monkeypatch):
 @pytest.mark.parametrize("comes", [True, False])
 def test_the_openai_client_is_fetched_and_if_it_does_not_come_python_says_so(monkeypatch, comes):
     asked = []
-    monkeypatch.setattr(fetched, "fetch", lambda module, package=None: asked.append(module) or comes)
+    monkeypatch.setattr(
+        fetched, "fetch", lambda module, package=None: asked.append(module) or comes
+    )
     found = fetched._Last.find_spec("openai")
     assert asked == ["openai"]
     assert found.name == "openai" if comes else found is None
@@ -83,7 +91,9 @@ def test_a_failure_is_remembered_and_a_success_is_found(monkeypatch):
 
 def test_a_browser_that_cannot_set_a_call_aside_fetches_nothing(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyodide", types.ModuleType("pyodide"))
-    monkeypatch.setitem(sys.modules, "pyodide.ffi", types.SimpleNamespace(can_run_sync=lambda: False, run_sync=None))
+    monkeypatch.setitem(
+        sys.modules, "pyodide.ffi", types.SimpleNamespace(can_run_sync=lambda: False, run_sync=None)
+    )
     assert not fetched.fetch("no_such_module")
 
 
@@ -96,8 +106,15 @@ def test_huggingface_hub_asks_for_numpy_where_it_said_not_installed(monkeypatch)
     monkeypatch.setattr(fetched, "fetch", lambda module, package=None: asked.append(module) or True)
     fetched.teach_hub()
     fetched.teach_hub()
-    assert _runtime.is_numpy_available() and _runtime.is_pillow_available() and asked == ["numpy", "PIL"]
-    assert _runtime.is_numpy_available() and asked == ["numpy", "PIL"], "asked again for what is there"
+    assert (
+        _runtime.is_numpy_available()
+        and _runtime.is_pillow_available()
+        and asked == ["numpy", "PIL"]
+    )
+    assert _runtime.is_numpy_available() and asked == [
+        "numpy",
+        "PIL",
+    ], "asked again for what is there"
     monkeypatch.setattr(fetched, "fetch", lambda module, package=None: False)
     monkeypatch.setattr(_runtime, "_package_versions", {})
     with pytest.raises(ModuleNotFoundError, match="This needs NumPy"):
@@ -105,4 +122,6 @@ def test_huggingface_hub_asks_for_numpy_where_it_said_not_installed(monkeypatch)
 
 
 def test_elsewhere_it_is_not_installed():
-    assert importlib.util.find_spec("helpers.fetched") and not any(isinstance(finder, fetched._Last) for finder in sys.meta_path)
+    assert importlib.util.find_spec("helpers.fetched") and not any(
+        isinstance(finder, fetched._Last) for finder in sys.meta_path
+    )

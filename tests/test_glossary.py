@@ -17,8 +17,12 @@ def test_it_is_up_to_date(capsys):
 
 def test_a_defining_sentence_is_found_without_its_neighbours(tmp_path):
     lesson(tmp_path, "01_a.ipynb", "Before. A <dfn>token</dfn> is a piece of a word. After.")
-    assert glossary.terms(tmp_path) == {"token": ("token", "A token is a piece of a word.", "01_a.ipynb")}
-    assert "**token**: A token is a piece of a word. ([01](notebooks/01_a.ipynb))" in glossary.text(tmp_path)
+    assert glossary.terms(tmp_path) == {
+        "token": ("token", "A token is a piece of a word.", "01_a.ipynb")
+    }
+    assert "**token**: A token is a piece of a word. ([01](notebooks/01_a.ipynb))" in glossary.text(
+        tmp_path
+    )
 
 
 def test_a_term_defined_twice_is_refused(tmp_path):

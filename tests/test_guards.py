@@ -7,14 +7,28 @@ import nbformat
 import nbformat.v4 as nb4
 import pytest
 from authoring import derive
-from guards import FOLDERS, LESSONS, ROOT, code, execution, notebooks, prose, read, reading, secrets, tracked
+from guards import (
+    FOLDERS,
+    LESSONS,
+    ROOT,
+    code,
+    execution,
+    notebooks,
+    prose,
+    read,
+    reading,
+    secrets,
+    tracked,
+)
 from helpers.models import models
 from helpers.replay import FOLDER, Recording, SecretFound, write
 
 KNOWN = {model.id for model in models}
 ALL = notebooks()
 HAND_WRITTEN = notebooks("notebooks", "solutions")
-PLANTED = "hf_" + "Zq7" * 12          # put together here, so that this file holds nothing that looks like a token
+PLANTED = (
+    "hf_" + "Zq7" * 12
+)  # put together here, so that this file holds nothing that looks like a token
 
 
 def named(path):
@@ -27,17 +41,29 @@ def named(path):
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_every_folder_holds_notebooks_and_only_known_ones(folder):
     found = [path.stem for path in notebooks(folder)]
-    assert found, f"{folder}/ holds no notebook: every test over notebooks would pass without looking at one"
-    assert set(found) <= set(LESSONS), f"unknown names in {folder}/; add them to LESSONS in tests/guards/__init__.py"
+    assert found, (
+        f"{folder}/ holds no notebook: every test over notebooks would pass without looking at one"
+    )
+    assert set(found) <= set(LESSONS), (
+        f"unknown names in {folder}/; add them to LESSONS in tests/guards/__init__.py"
+    )
     assert found == sorted(found, key=LESSONS.index)
 
 
 def test_every_lesson_has_its_exercise_and_solution():
     lessons = {path.stem for path in notebooks("notebooks")}
-    assert {path.stem for path in notebooks("exercises")} == {path.stem for path in notebooks("solutions")} == lessons
+    assert (
+        {path.stem for path in notebooks("exercises")}
+        == {path.stem for path in notebooks("solutions")}
+        == lessons
+    )
 
 
-@pytest.mark.parametrize("guard", execution.GUARDS + code.GUARDS + (reading.headings, reading.alt_texts), ids=lambda guard: guard.__name__)
+@pytest.mark.parametrize(
+    "guard",
+    execution.GUARDS + code.GUARDS + (reading.headings, reading.alt_texts),
+    ids=lambda guard: guard.__name__,
+)
 @pytest.mark.parametrize("path", ALL, ids=named)
 def test_notebook(path, guard):
     assert guard(read(path)) == []
@@ -67,10 +93,17 @@ def test_lesson_has_all_its_parts(path):
 def test_stated_calls_are_the_recorded_calls(path):
     recorded = len(Recording(FOLDER / f"{path.stem}.json").calls())
     notebook = read(path)
-    assert reading.calls_agree(reading.stated_calls(notebook), recorded, reading.shown_at_start(notebook)) == []
+    assert (
+        reading.calls_agree(
+            reading.stated_calls(notebook), recorded, reading.shown_at_start(notebook)
+        )
+        == []
+    )
 
 
-@pytest.mark.parametrize("path", [path for path in tracked() if path.suffix == ".md"], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [path for path in tracked() if path.suffix == ".md"], ids=lambda path: path.name
+)
 def test_pages(path):
     text = path.read_text(encoding="utf-8")
     assert prose.lint(text, KNOWN) + reading.links_in(text, path) == []
@@ -82,9 +115,14 @@ def test_no_tracked_file_holds_a_secret_or_names_a_machine():
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
-            text = path.read_bytes().decode("latin-1")      # a picture: a token in its metadata still shows
+            text = path.read_bytes().decode(
+                "latin-1"
+            )  # a picture: a token in its metadata still shows
         looked_at += 1
-        problems += [f"{path.relative_to(ROOT)}: {problem}" for problem in secrets.secrets(text) + secrets.machine(text)]
+        problems += [
+            f"{path.relative_to(ROOT)}: {problem}"
+            for problem in secrets.secrets(text) + secrets.machine(text)
+        ]
     assert looked_at > 20 and problems == []
 
 
@@ -101,7 +139,12 @@ def test_deriving_the_exercises_changes_nothing():
 
 def notebook(*cells, **metadata):
     """A notebook of these cells; texts are code cells that ran, in order, and printed nothing."""
-    made = nb4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}} | metadata)
+    made = nb4.new_notebook(
+        metadata={
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
+        }
+        | metadata
+    )
     count = 0
     for cell in cells:
         if isinstance(cell, str):
@@ -114,7 +157,9 @@ def notebook(*cells, **metadata):
 
 
 def ran(source, *outputs, tags=()):
-    return nb4.new_code_cell(source, outputs=list(outputs), metadata={"tags": list(tags)} if tags else {})
+    return nb4.new_code_cell(
+        source, outputs=list(outputs), metadata={"tags": list(tags)} if tags else {}
+    )
 
 
 def said(text):
@@ -122,11 +167,17 @@ def said(text):
 
 
 def raised(text="no"):
-    return nb4.new_output("error", ename="ValueError", evalue=text, traceback=[f"ValueError: {text}"])
+    return nb4.new_output(
+        "error", ename="ValueError", evalue=text, traceback=[f"ValueError: {text}"]
+    )
 
 
 def shown(metadata=None, **data):
-    return nb4.new_output("display_data", data={kind.replace("_", "/"): value for kind, value in data.items()}, metadata=metadata or {})
+    return nb4.new_output(
+        "display_data",
+        data={kind.replace("_", "/"): value for kind, value in data.items()},
+        metadata=metadata or {},
+    )
 
 
 def prose_cell(text):
@@ -161,7 +212,19 @@ def test_outputs_kept(bare):
     assert refused(execution.outputs_kept, notebook("f()", "g()"), "stripped")
 
 
-@pytest.mark.parametrize("line", ["%timeit 1", "%nosuchmagic\nx = 1", "%%bash\nls", "!false", "files = !ls", "%pip install x", "%%nosuch\nx", "x?"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "%timeit 1",
+        "%nosuchmagic\nx = 1",
+        "%%bash\nls",
+        "!false",
+        "files = !ls",
+        "%pip install x",
+        "%%nosuch\nx",
+        "x?",
+    ],
+)
 def test_no_hidden_failures(line):
     colab = "import sys\nif 'google.colab' in sys.modules:\n    %pip install -q x"
     assert execution.no_hidden_failures(notebook("%matplotlib inline", colab, "await f()")) == []
@@ -170,19 +233,36 @@ def test_no_hidden_failures(line):
 
 def test_no_hidden_failures_sees_what_is_not_python():
     assert refused(execution.no_hidden_failures, notebook("x = ="), "not Python")
-    assert execution.no_hidden_failures(notebook(ran("x = =", raised(), tags=["raises-exception"]))) == []
+    assert (
+        execution.no_hidden_failures(notebook(ran("x = =", raised(), tags=["raises-exception"])))
+        == []
+    )
 
 
 def test_errors_meant():
-    assert execution.errors_meant(notebook(GOOD, ran("f()", raised(), tags=["raises-exception"]))) == []
+    assert (
+        execution.errors_meant(notebook(GOOD, ran("f()", raised(), tags=["raises-exception"])))
+        == []
+    )
     assert refused(execution.errors_meant, notebook(ran("f()", raised())), "without the tag")
-    assert refused(execution.errors_meant, notebook(ran("f()", said("fine"), tags=["raises-exception"])), "no error is shown")
+    assert refused(
+        execution.errors_meant,
+        notebook(ran("f()", said("fine"), tags=["raises-exception"])),
+        "no error is shown",
+    )
 
 
 @pytest.mark.parametrize("marked", [ran("# NBVAL_IGNORE_OUTPUT\nf()"), ran("# NBVAL_SKIP\nf()"), ran("f()", tags=["nbval-skip"]),
                                     ran("# not compared: no\nf()", tags=["nbval-ignore-output"])])  # fmt: skip
 def test_comparisons_kept(marked):
-    assert execution.comparisons_kept(notebook(ran("# NBVAL_IGNORE_OUTPUT\n# not compared: the clock differs every time\nf()"))) == []
+    assert (
+        execution.comparisons_kept(
+            notebook(
+                ran("# NBVAL_IGNORE_OUTPUT\n# not compared: the clock differs every time\nf()")
+            )
+        )
+        == []
+    )
     assert refused(execution.comparisons_kept, notebook(marked), "not compared: <reason>")
 
 
@@ -190,9 +270,24 @@ def test_comparisons_kept(marked):
     "/tmp/ipykernel_" + "812/3.py:1: UserWarning: old", "see /ho" + "me/ann/course/x.py", "C:\\Us" + "ers\\ann\\x.py", "DeprecationWarning: old\n",
     "CPU times: user 3 ms", "12.3it/s", "<Thing object at 0x7f1234567890>", "File /opt/python/lib/site-packages/x.py"])  # fmt: skip
 def test_outputs_comparable(text):
-    assert execution.outputs_comparable(notebook(ran("f()", said("POST https://router.huggingface.co/v1/chat 0.42 s, 12 tokens"), shown(image_png="Zm9v")))) == []
+    assert (
+        execution.outputs_comparable(
+            notebook(
+                ran(
+                    "f()",
+                    said("POST https://router.huggingface.co/v1/chat 0.42 s, 12 tokens"),
+                    shown(image_png="Zm9v"),
+                )
+            )
+        )
+        == []
+    )
     assert refused(execution.outputs_comparable, notebook(ran("f()", said(text))), "cell 1")
-    assert refused(execution.outputs_comparable, notebook(ran("f()", shown(text_html=f"<pre>{text}</pre>"))), "cell 1")
+    assert refused(
+        execution.outputs_comparable,
+        notebook(ran("f()", shown(text_html=f"<pre>{text}</pre>"))),
+        "cell 1",
+    )
 
 
 @pytest.mark.parametrize("source", [
@@ -200,24 +295,45 @@ def test_outputs_comparable(text):
     "out = widgets.Output()\nwith out:\n    print(1)", "with Output() as o:\n    print(1)",
     "out = Output()\n@out.capture()\ndef f():\n    print(1)", "widgets.interactive_output(f, {})"])  # fmt: skip
 def test_no_uncomparable_widgets(source):
-    assert execution.no_uncomparable_widgets(notebook("with open('x') as out:\n    print(out.read())", "explore(f, x=[1, 2])")) == []
+    assert (
+        execution.no_uncomparable_widgets(
+            notebook("with open('x') as out:\n    print(out.read())", "explore(f, x=[1, 2])")
+        )
+        == []
+    )
     assert refused(execution.no_uncomparable_widgets, notebook(source), "cell 1")
 
 
 def test_metadata_lean():
     assert execution.metadata_lean(notebook(GOOD)) == []
-    assert refused(execution.metadata_lean, notebook(GOOD, widgets={"application/vnd.jupyter.widget-state+json": {}}), "widget state")
+    assert refused(
+        execution.metadata_lean,
+        notebook(GOOD, widgets={"application/vnd.jupyter.widget-state+json": {}}),
+        "widget state",
+    )
     timed = notebook(ran("x = 1"))
     timed.cells[0].metadata["execution"] = {"iopub.status.busy": "now"}
     assert refused(execution.metadata_lean, timed, "times of execution")
-    assert refused(execution.metadata_lean, notebook(GOOD, kernelspec={"name": "my-env", "display_name": "x"}), "my-env")
+    assert refused(
+        execution.metadata_lean,
+        notebook(GOOD, kernelspec={"name": "my-env", "display_name": "x"}),
+        "my-env",
+    )
 
 
 @pytest.mark.parametrize(("cells", "word"), [
     (["## No title"], "title"), (["# One", "# Two"], "second title"), (["# One\n\n### Three"], "level 3 under one of level 1"),
     (["Words first"], "title"), (["# One", "## Two\n\n#### Four"], "level 4")])  # fmt: skip
 def test_headings(cells, word):
-    assert reading.headings(notebook(prose_cell("# One\n\n```\n# a comment\n```"), prose_cell("## Two\n\n### Three\n\n## Four"))) == []
+    assert (
+        reading.headings(
+            notebook(
+                prose_cell("# One\n\n```\n# a comment\n```"),
+                prose_cell("## Two\n\n### Three\n\n## Four"),
+            )
+        )
+        == []
+    )
     assert refused(reading.headings, notebook(*map(prose_cell, cells)), word)
     assert refused(reading.headings, notebook(GOOD, prose_cell("# Late")), "title")
 
@@ -243,15 +359,32 @@ def test_alt_texts(bad):
     ("[a](/notebooks/x)", "neither"), ("[a](#no-such-section)", "no section"), ("![a](no.png)", "leads nowhere"), ("[a](https:///x)", "not a whole")])  # fmt: skip
 def test_links(link, word):
     here = ROOT / "README.md"
-    good = "# Who answers\n\n[a](pyproject.toml) [b](https://huggingface.co/docs#x) [c](#Who-answers) <https://huggingface.co> `[d](nowhere)`"
+    good = (
+        "# Who answers\n\n[a](pyproject.toml) [b](https://huggingface.co/docs#x) [c](#Who-answers)"
+        " <https://huggingface.co> `[d](nowhere)`"
+    )
     assert reading.links(notebook(prose_cell(good)), here) == []
-    assert refused(lambda made: reading.links(made, here), notebook(prose_cell("# A"), prose_cell(link)), "cell 2", word)
+    assert refused(
+        lambda made: reading.links(made, here),
+        notebook(prose_cell("# A"), prose_cell(link)),
+        "cell 2",
+        word,
+    )
 
 
 LESSON = [
-    prose_cell("# The first call\n\nYou will be able to send one.\n\n20 minutes · 3 calls · the banner says what they cost"),
-    ran('from helpers import start\nsession = start("x")', said("Replay. 3 calls in this lesson; live: about…")),
-    prose_cell("## Why\n\n**Predict.** What?\n\n> **Older code you will meet.** This.\n\n> **In production.** That."),
+    prose_cell(
+        "# The first call\n\nYou will be able to send one.\n\n20 minutes · 3 calls · the banner"
+        " says what they cost"
+    ),
+    ran(
+        'from helpers import start\nsession = start("x")',
+        said("Replay. 3 calls in this lesson; live: about…"),
+    ),
+    prose_cell(
+        "## Why\n\n**Predict.** What?\n\n> **Older code you will meet.** This.\n\n> **In"
+        " production.** That."
+    ),
     prose_cell("## Recap\n\n- this\n\nNext: [its exercise](../exercises/x.ipynb)"),
 ]
 
@@ -263,7 +396,12 @@ LESSON = [
 def test_lesson_parts(cell, gone, word):
     path = ROOT / "notebooks" / "x.ipynb"
     assert reading.lesson_parts(notebook(*LESSON), path) == []
-    changed = notebook(*(nb4.new_markdown_cell(c.source) if c.cell_type == "markdown" else ran(c.source) for c in LESSON))
+    changed = notebook(
+        *(
+            nb4.new_markdown_cell(c.source) if c.cell_type == "markdown" else ran(c.source)
+            for c in LESSON
+        )
+    )
     changed.cells[cell].source = changed.cells[cell].source.replace(gone, "other()")
     assert refused(lambda made: reading.lesson_parts(made, path), changed, word)
 
@@ -282,27 +420,76 @@ def test_calls_agree():
     ("Ask openai/gpt-oss-120b.", "model id"), ("Llama-3.1-8B answers.", "model id"), ("`meta-llama/Llama-9-8B`", "does not know"), ("Done \U0001f389", "emoji"),
     ("![A powerful picture](x.png)", "filler"), ("> It is easy.", "filler"), ("| a |\n|---|\n| $3 |", "a price"), ("<b>Simply</b>", "filler")])  # fmt: skip
 def test_prose(text, word):
-    good = f"Send it, read `usage`, adjust; what you just saw is not $0.00. `{next(iter(KNOWN))}` is one model; `$HF_TOKEN` a variable.\n\n```python\nprint('simply $3 openai/gpt-oss-120b')\n```"
+    good = (
+        f"Send it, read `usage`, adjust; what you just saw is not $0.00. `{next(iter(KNOWN))}` is"
+        " one model; `$HF_TOKEN` a variable.\n\n```python\nprint('simply $3"
+        " openai/gpt-oss-120b')\n```"
+    )
     assert prose.lint(good, KNOWN) == []
-    assert refused(lambda made: prose.prose(made, KNOWN), notebook(prose_cell(text)), "cell 1", word)
+    assert refused(
+        lambda made: prose.prose(made, KNOWN), notebook(prose_cell(text)), "cell 1", word
+    )
 
 
 def test_models_in_code():
     known = next(iter(KNOWN))
-    assert prose.models_in_code(notebook(f"f(model={known!r})", f"f(model='{known}:cheapest')", "f('application/json', 'nobody/there')"), KNOWN) == []
-    assert refused(lambda made: prose.models_in_code(made, KNOWN), notebook("f(model='meta-llama/Llama-9-8B')"), "models.toml does not know")
+    assert (
+        prose.models_in_code(
+            notebook(
+                f"f(model={known!r})",
+                f"f(model='{known}:cheapest')",
+                "f('application/json', 'nobody/there')",
+            ),
+            KNOWN,
+        )
+        == []
+    )
+    assert refused(
+        lambda made: prose.models_in_code(made, KNOWN),
+        notebook("f(model='meta-llama/Llama-9-8B')"),
+        "models.toml does not know",
+    )
 
 
-@pytest.mark.parametrize("source", ["import authoring.derive", "from authoring import record", "import torch", "from . import x", "def f():\n    import pandas"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import authoring.derive",
+        "from authoring import record",
+        "import torch",
+        "from . import x",
+        "def f():\n    import pandas",
+    ],
+)
 def test_imports(source):
-    good = notebook("import os, json\nfrom helpers import start\nimport numpy as np\nfrom PIL import Image\nfrom openai import OpenAI", ran("import faiss", tags=["nbval-skip"]))
+    good = notebook(
+        "import os, json\nfrom helpers import start\nimport numpy as np\nfrom PIL import"
+        " Image\nfrom openai import OpenAI",
+        ran("import faiss", tags=["nbval-skip"]),
+    )
     assert code.imports(good, code.importable()) == []
     assert refused(lambda made: code.imports(made, code.importable()), notebook(source), "cell 1")
 
 
-@pytest.mark.parametrize("source", ["OpenAI(http_client=c)", "httpx2.Client(transport=t)", "set_client_factory(f)", "OpenAI(base_url='http://127.0.0.1:8750/v1')"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "OpenAI(http_client=c)",
+        "httpx2.Client(transport=t)",
+        "set_client_factory(f)",
+        "OpenAI(base_url='http://127.0.0.1:8750/v1')",
+    ],
+)
 def test_canonical(source):
-    assert code.canonical(notebook("OpenAI(base_url='https://router.huggingface.co/v1', api_key=get_token())", "InferenceClient(base_url=endpoint.url)")) == []
+    assert (
+        code.canonical(
+            notebook(
+                "OpenAI(base_url='https://router.huggingface.co/v1', api_key=get_token())",
+                "InferenceClient(base_url=endpoint.url)",
+            )
+        )
+        == []
+    )
     assert refused(code.canonical, notebook(source), "cell 1")
 
 
@@ -322,10 +509,22 @@ def test_an_exercise_edited_by_hand_is_found(tmp_path):
 
 
 PLANTS = {
-    "a body": lambda token: json.dumps({"request": {"method": "POST", "url": "https://router.huggingface.co/v1", "json": {"messages": [{"content": f"my key is {token}"}]}}}),
+    "a body": lambda token: json.dumps(
+        {
+            "request": {
+                "method": "POST",
+                "url": "https://router.huggingface.co/v1",
+                "json": {"messages": [{"content": f"my key is {token}"}]},
+            }
+        }
+    ),
     "a header": lambda token: json.dumps({"headers": {"authorization": f"Bearer {token}"}}),
-    "a URL": lambda token: json.dumps({"url": f"https://huggingface.co/api/whoami-v2?token={token}&x=1"}),
-    "a notebook output": lambda token: json.dumps(notebook(ran("print(t)", said(f"token: {token}\n")))),
+    "a URL": lambda token: json.dumps(
+        {"url": f"https://huggingface.co/api/whoami-v2?token={token}&x=1"}
+    ),
+    "a notebook output": lambda token: json.dumps(
+        notebook(ran("print(t)", said(f"token: {token}\n")))
+    ),
 }
 
 
@@ -333,7 +532,10 @@ PLANTS = {
 def test_a_planted_token_is_found(place):
     clean, planted = PLANTS[place]("$HF_TOKEN"), PLANTS[place](PLANTED)
     assert secrets.secrets(clean) == []
-    assert "a Hugging Face token" in secrets.secrets(planted)[0] and PLANTED not in secrets.secrets(planted)[0]
+    assert (
+        "a Hugging Face token" in secrets.secrets(planted)[0]
+        and PLANTED not in secrets.secrets(planted)[0]
+    )
 
 
 @pytest.mark.parametrize("place", ["a body", "a header", "a URL"])
@@ -347,11 +549,33 @@ def test_a_planted_token_is_never_written(place, tmp_path):
     "s" + "k-proj-" + "a1B2" * 8, "Authorization: Bea" + "rer eyJhbGciOi.J9" + "x" * 20, "gh" + "p_" + "a1" * 18, "-----BEGIN RSA PRI" + "VATE KEY-----",
     "hf_" + "oauth_" + "a1b2" * 8])  # fmt: skip
 def test_other_secrets(text):
-    assert secrets.secrets('-H "Authorization: Bearer $HF_TOKEN" Bearer hf_… hf_xxx f"Bearer {token}" task-oriented-and-more-words-here') == []
+    assert (
+        secrets.secrets(
+            '-H "Authorization: Bearer $HF_TOKEN" Bearer hf_… hf_xxx f"Bearer {token}"'
+            " task-oriented-and-more-words-here"
+        )
+        == []
+    )
     assert secrets.secrets(text)
 
 
-@pytest.mark.parametrize("text", ["see /wo" + "rk/main/x", "'/ro" + "ot/.cache'", "/ho" + "me/ann/x", "C:\\Us" + "ers\\ann", "https://py" + "pi.org/simple", "https://registry.np" + "mjs.org/x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "see /wo" + "rk/main/x",
+        "'/ro" + "ot/.cache'",
+        "/ho" + "me/ann/x",
+        "C:\\Us" + "ers\\ann",
+        "https://py" + "pi.org/simple",
+        "https://registry.np" + "mjs.org/x",
+    ],
+)
 def test_machine(text):
-    assert secrets.machine("https://huggingface.co/home/x ~/" "work/x $HOME/root/x /home/jovyan/x docs/work/ .venv/bin/python") == []
+    assert (
+        secrets.machine(
+            "https://huggingface.co/home/x ~/"
+            "work/x $HOME/root/x /home/jovyan/x docs/work/ .venv/bin/python"
+        )
+        == []
+    )
     assert secrets.machine(text)

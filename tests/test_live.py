@@ -37,7 +37,10 @@ def certificates(tmp_path_factory):
     for place, blob in enumerate(certificate.cert_chain_pems):
         blob.write_to_path(folder / "certificate.pem", append=place > 0)
     authority.cert_pem.write_to_path(folder / "authority.pem")
-    return {"ssl_certfile": str(folder / "certificate.pem"), "ssl_keyfile": str(folder / "key.pem")}, folder / "authority.pem"
+    return {
+        "ssl_certfile": str(folder / "certificate.pem"),
+        "ssl_keyfile": str(folder / "key.pem"),
+    }, folder / "authority.pem"
 
 
 def practice_app():
@@ -71,7 +74,7 @@ def live(service, certificates, monkeypatch, tmp_path):
         assert host in ("127.0.0.1", "localhost", None), f"a look-up of {host} in a test"
         return look_up(host, number, *rest, **more)
 
-    async def connect_here(remote_host, remote_port, **more):          # anyio keeps the port it was given
+    async def connect_here(remote_host, remote_port, **more):  # anyio keeps the port it was given
         return await connect("127.0.0.1", port if remote_host in names else remote_port, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", here)
@@ -90,7 +93,11 @@ def live(service, certificates, monkeypatch, tmp_path):
 
 
 def ask(text="Say hello.", **more):
-    return {"messages": [{"role": "user", "content": text}], "model": models.chat, "max_tokens": 8} | more
+    return {
+        "messages": [{"role": "user", "content": text}],
+        "model": models.chat,
+        "max_tokens": 8,
+    } | more
 
 
 def authorizations(app):
@@ -99,7 +106,10 @@ def authorizations(app):
 
 def test_the_real_clients_reach_the_service(service):
     session = start("01_first_call", "live")
-    hub, ai = InferenceClient(), openai.OpenAI(base_url=ROUTER, api_key=os.environ["HF_TOKEN"], max_retries=0)
+    hub, ai = (
+        InferenceClient(),
+        openai.OpenAI(base_url=ROUTER, api_key=os.environ["HF_TOKEN"], max_retries=0),
+    )
     assert hub.chat_completion(**ask()).choices[0].message.content
     assert ai.chat.completions.create(**ask()).choices[0].message.content
     assert len(list(hub.chat_completion(**ask(stream=True)))) >= 2
@@ -108,25 +118,51 @@ def test_the_real_clients_reach_the_service(service):
     async def both():
         async with AsyncInferenceClient() as hub:
             await hub.chat_completion(**ask())
-            assert len([chunk async for chunk in await hub.chat_completion(**ask(stream=True))]) >= 2
-        async with openai.AsyncOpenAI(base_url=ROUTER, api_key=os.environ["HF_TOKEN"], max_retries=0) as ai:
+            assert (
+                len([chunk async for chunk in await hub.chat_completion(**ask(stream=True))]) >= 2
+            )
+        async with openai.AsyncOpenAI(
+            base_url=ROUTER, api_key=os.environ["HF_TOKEN"], max_retries=0
+        ) as ai:
             await ai.chat.completions.create(**ask())
-            assert len([chunk async for chunk in await ai.chat.completions.create(**ask(stream=True))]) >= 2
+            assert (
+                len([chunk async for chunk in await ai.chat.completions.create(**ask(stream=True))])
+                >= 2
+            )
 
     asyncio.run(both())
-    assert [(row.mode, row.status, row.host) for row in session.log] == [("live", 200, "router.huggingface.co")] * 8
+    assert [(row.mode, row.status, row.host) for row in session.log] == [
+        ("live", 200, "router.huggingface.co")
+    ] * 8
     assert all(row.answered_by and row.seconds > 0 for row in session.log)
-    assert [bool(row.events) for row in session.log] == [False, False, True, True, False, True, False, True]
+    assert [bool(row.events) for row in session.log] == [
+        False,
+        False,
+        True,
+        True,
+        False,
+        True,
+        False,
+        True,
+    ]
     if hasattr(service[0].state, "seen"):
         assert set(authorizations(service[0])) == {f"Bearer {TOKEN}"}
-    everything = repr(session.log) + session.log._repr_html_() + "".join(row.as_curl() + repr(row) + str(vars(row)) for row in session.log)
+    everything = (
+        repr(session.log)
+        + session.log._repr_html_()
+        + "".join(row.as_curl() + repr(row) + str(vars(row)) for row in session.log)
+    )
     assert TOKEN not in everything and session.log.last.as_curl().count("$HF_TOKEN") == 1
 
 
 def test_the_hub_is_asked_too():
     session = start("01_first_call", "live")
     assert model_info(models.chat).id == models.chat
-    assert (session.log.last.host, session.log.last.method, session.log.last.status) == ("huggingface.co", "GET", 200)
+    assert (session.log.last.host, session.log.last.method, session.log.last.status) == (
+        "huggingface.co",
+        "GET",
+        200,
+    )
 
 
 def test_the_certificate_is_checked(monkeypatch):
@@ -143,8 +179,8 @@ def test_a_client_made_in_replay_never_sends_the_placeholder(service, monkeypatc
     ai = openai.OpenAI(base_url=ROUTER, api_key=os.environ["HF_TOKEN"], max_retries=0)
     hub = InferenceClient(api_key=os.environ["HF_TOKEN"])
     assert ai.api_key == PLACEHOLDER
-    (tmp_path / "token").write_text(TOKEN)                  # the learner logs in ...
-    session.mode = "live"                                   # ... and chooses live
+    (tmp_path / "token").write_text(TOKEN)  # the learner logs in ...
+    session.mode = "live"  # ... and chooses live
     ai.chat.completions.create(**ask())
     hub.chat_completion(**ask())
     if hasattr(service[0].state, "seen"):
@@ -159,7 +195,11 @@ def test_live_and_recorded_is_replayed_the_same(monkeypatch, tmp_path, service):
     session = start("01_first_call", "live")
     client = InferenceClient()
     whole = client.chat_completion(**ask("Name a colour.", seed=7)).choices[0].message.content
-    stream = [chunk.choices[0].delta.content for chunk in client.chat_completion(**ask("Name a colour.", seed=7, stream=True)) if chunk.choices]
+    stream = [
+        chunk.choices[0].delta.content
+        for chunk in client.chat_completion(**ask("Name a colour.", seed=7, stream=True))
+        if chunk.choices
+    ]
     session.stop()
     target = tmp_path / "recordings" / "01_first_call.json"
     target.with_suffix(".json.new").replace(target)
@@ -169,8 +209,14 @@ def test_live_and_recorded_is_replayed_the_same(monkeypatch, tmp_path, service):
     monkeypatch.setenv("COURSE_PACE", "0")
     start("01_first_call")
     client = InferenceClient()
-    assert client.chat_completion(**ask("Name a colour.", seed=7)).choices[0].message.content == whole
-    assert [chunk.choices[0].delta.content for chunk in client.chat_completion(**ask("Name a colour.", seed=7, stream=True)) if chunk.choices] == stream
+    assert (
+        client.chat_completion(**ask("Name a colour.", seed=7)).choices[0].message.content == whole
+    )
+    assert [
+        chunk.choices[0].delta.content
+        for chunk in client.chat_completion(**ask("Name a colour.", seed=7, stream=True))
+        if chunk.choices
+    ] == stream
 
 
 def test_a_refusal_by_the_service_is_shown_as_it_is(service):

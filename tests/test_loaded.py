@@ -6,18 +6,30 @@ import types
 import pytest
 from helpers import loaded
 
-NOW = {name: types.SimpleNamespace(__version__=importlib.metadata.version(name)) for name in loaded.CLIENTS}
+NOW = {
+    name: types.SimpleNamespace(__version__=importlib.metadata.version(name))
+    for name in loaded.CLIENTS
+}
 
 
 @pytest.mark.parametrize("name", loaded.CLIENTS)
 def test_an_older_client_in_memory_is_named(name):
     old = NOW | {name: types.SimpleNamespace(__version__="0.0.1")}
-    assert loaded.outdated(old) == [f"{name} 0.0.1 is loaded, {importlib.metadata.version(name)} is installed"]
-    with pytest.raises(ImportError, match=f"{name} 0.0.1 is loaded.* Restart the session .*run the notebook from the top"):
+    assert loaded.outdated(old) == [
+        f"{name} 0.0.1 is loaded, {importlib.metadata.version(name)} is installed"
+    ]
+    with pytest.raises(
+        ImportError,
+        match=f"{name} 0.0.1 is loaded.* Restart the session .*run the notebook from the top",
+    ):
         loaded.refuse_outdated(old)
 
 
-@pytest.mark.parametrize("modules", [{}, NOW, {"openai": types.SimpleNamespace()}, None], ids=["nothing", "all", "no version", "this process"])
+@pytest.mark.parametrize(
+    "modules",
+    [{}, NOW, {"openai": types.SimpleNamespace()}, None],
+    ids=["nothing", "all", "no version", "this process"],
+)
 def test_what_is_installed_may_be_loaded(modules):
     assert loaded.outdated(modules) == []
     assert loaded.refuse_outdated(modules) is None

@@ -33,25 +33,34 @@ def registry(tmp_path):
         file = tmp_path / "models.toml"
         file.write_text(text, encoding="utf-8")
         return Registry(file)
+
     return make
 
 
 def test_the_courses_registry_says_where_it_has_everything_from():
-    assert {"chat", "embedding", "sentiment", "zero_shot", "ner", "image"} <= {row.name for row in models}
+    assert {"chat", "embedding", "sentiment", "zero_shot", "ner", "image"} <= {
+        row.name for row in models
+    }
     today = datetime.date.today()
     for row in models:
         assert row.id.count("/") == 1 and row.task and row.provider and len(row.against) > 10
         assert datetime.date(2025, 1, 1) <= row.verified <= today
         if row.price:
             assert {"unit", "date", "source"} < set(row.price) and row.price["date"] <= today
-            assert all(value >= 0 for name, value in row.price.items() if name in ("input", "output", "second", "megapixel"))
+            assert all(
+                value >= 0
+                for name, value in row.price.items()
+                if name in ("input", "output", "second", "megapixel")
+            )
             assert {"input", "output", "second", "megapixel"} & set(row.price)
 
 
 def test_a_name_gives_the_id_and_brackets_give_the_row():
     assert models.chat == models["chat"].id and isinstance(models.chat, str)
     assert isinstance(models["chat"], Model) and models["chat"].name == "chat"
-    assert "chat" in dir(models) and len(list(models)) == len(tomllib.loads(FILE.read_text(encoding="utf-8")))
+    assert "chat" in dir(models) and len(list(models)) == len(
+        tomllib.loads(FILE.read_text(encoding="utf-8"))
+    )
 
 
 def test_a_name_that_is_not_there():
@@ -68,23 +77,41 @@ def test_a_row_cannot_be_changed_by_accident():
 
 
 def test_a_row_by_its_id():
-    assert models.for_id(models.chat).id == models.chat == models.for_id(models.chat + ":cheapest").id
+    assert (
+        models.for_id(models.chat).id == models.chat == models.for_id(models.chat + ":cheapest").id
+    )
     assert models.for_id("no/such") is None and models.for_id("") is None
 
 
 def test_cost(registry):
     row = registry(ROW + PRICE)["chat"]
     picture = models["image"]
-    assert picture.cost(megapixels=0.1) == picture.cost(megapixels=1) == picture.price["megapixel"] == picture.cost(megapixels=1.1) / 2
-    assert row.cost(1_000_000, 0) == 2.0 and row.cost(0, 500_000) == 4.0 and row.cost(seconds=3) == 1.5 and row.cost() == 0
+    assert (
+        picture.cost(megapixels=0.1)
+        == picture.cost(megapixels=1)
+        == picture.price["megapixel"]
+        == picture.cost(megapixels=1.1) / 2
+    )
+    assert (
+        row.cost(1_000_000, 0) == 2.0
+        and row.cost(0, 500_000) == 4.0
+        and row.cost(seconds=3) == 1.5
+        and row.cost() == 0
+    )
     with pytest.raises(ValueError, match="knows no price for a/b"):
         registry(ROW)["chat"].cost(1, 1)
 
 
-@pytest.mark.parametrize("text, says", [
-    (ROW.replace('task = "chat-completion"\n', ""), r"\[chat\] lacks task"), (ROW + "prize = 1\n", r"\[chat\] has prize, which"),
-    (ROW.replace("2026-01-02", '"yesterday"'), r"\[chat\].*verified"), ("chat = 1\n", r"chat.*not a table"), (ROW + "[chat\n", "line"),
-])
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        (ROW.replace('task = "chat-completion"\n', ""), r"\[chat\] lacks task"),
+        (ROW + "prize = 1\n", r"\[chat\] has prize, which"),
+        (ROW.replace("2026-01-02", '"yesterday"'), r"\[chat\].*verified"),
+        ("chat = 1\n", r"chat.*not a table"),
+        (ROW + "[chat\n", "line"),
+    ],
+)
 def test_a_bad_file_is_told_with_its_place(registry, text, says):
     with pytest.raises(ValueError, match=says) as error:
         registry(text)
@@ -95,9 +122,14 @@ def test_who_serves_it_is_asked_with_one_look_up(monkeypatch):
     asked = []
 
     class Answer:
-        inference_provider_mapping = [type("Entry", (), {"provider": "groq", "status": "live"}), type("Entry", (), {"provider": "novita", "status": "error"})]
+        inference_provider_mapping = [
+            type("Entry", (), {"provider": "groq", "status": "live"}),
+            type("Entry", (), {"provider": "novita", "status": "error"}),
+        ]
 
-    monkeypatch.setattr("huggingface_hub.model_info", lambda *what, **more: asked.append((what, more)) or Answer)
+    monkeypatch.setattr(
+        "huggingface_hub.model_info", lambda *what, **more: asked.append((what, more)) or Answer
+    )
     assert models.still_served("chat") == {"groq": "live", "novita": "error"}
     assert asked == [((models.chat,), {"expand": "inferenceProviderMapping"})]
     Answer.inference_provider_mapping = None

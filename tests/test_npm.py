@@ -34,7 +34,9 @@ def registry(monkeypatch, tmp_path):
             asked.append(command[-1])
             if delivered is not None:
                 (tmp_path.__class__(cwd) / "a-package-1.2.3.tgz").write_bytes(delivered)
-            return subprocess.CompletedProcess(command, 0 if delivered is not None else 1, "", "no such host")
+            return subprocess.CompletedProcess(
+                command, 0 if delivered is not None else 1, "", "no such host"
+            )
 
         monkeypatch.setattr(npm.subprocess, "run", run)
         monkeypatch.setattr(npm.shutil, "which", lambda name: f"/usr/bin/{name}")
@@ -57,7 +59,9 @@ def test_a_package_is_unpacked_once(registry, tmp_path):
 
 def test_another_hash_is_refused_and_nothing_is_kept(registry, tmp_path):
     lock = registry(archive_with("package/index.js", "hellO"))
-    with pytest.raises(npm.NpmFailed, match="not the package that was pinned.*Nothing of it was used"):
+    with pytest.raises(
+        npm.NpmFailed, match="not the package that was pinned.*Nothing of it was used"
+    ):
         npm.fetch("a-package", tmp_path / "kept", lock)
     assert not list((tmp_path / "kept").iterdir())
 
@@ -92,5 +96,8 @@ def test_the_lock_has_pins_with_hashes_and_no_addresses():
     text = npm.PINS.read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     assert len(npm.pins()) == len(lines) > 0
-    assert all(len(base64.b64decode(integrity.removeprefix("sha512-"))) == 64 for _, integrity in npm.pins().values())
+    assert all(
+        len(base64.b64decode(integrity.removeprefix("sha512-"))) == 64
+        for _, integrity in npm.pins().values()
+    )
     assert "://" not in text

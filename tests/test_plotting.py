@@ -11,12 +11,22 @@ from helpers import plotting
 
 EXAMPLES = {
     "bars": lambda: plotting.bars(["one", "two"], [3, 5], xlabel="strategy", ylabel="calls"),
-    "bars lying": lambda: plotting.bars(["one", "two"], [0.3, 0.5], xlabel="cosine", horizontal=True),
-    "lines": lambda: plotting.lines([0, 1, 2], {"a": [0, 1, 2], "b": [1, 1, 1]}, "x", "y", mark={"break-even": 1}),
-    "heatmap": lambda: plotting.heatmap([[1.0, 0.5], [0.5, 1.0]], ["first", "second"], low=0, high=1),
-    "scatter": lambda: plotting.scatter([0, 1, 2], [2, 1, 0], ["a", "b", "c"], ["g", "g", "h"], "x", "y"),
+    "bars lying": lambda: plotting.bars(
+        ["one", "two"], [0.3, 0.5], xlabel="cosine", horizontal=True
+    ),
+    "lines": lambda: plotting.lines(
+        [0, 1, 2], {"a": [0, 1, 2], "b": [1, 1, 1]}, "x", "y", mark={"break-even": 1}
+    ),
+    "heatmap": lambda: plotting.heatmap(
+        [[1.0, 0.5], [0.5, 1.0]], ["first", "second"], low=0, high=1
+    ),
+    "scatter": lambda: plotting.scatter(
+        [0, 1, 2], [2, 1, 0], ["a", "b", "c"], ["g", "g", "h"], "x", "y"
+    ),
     "timeline": lambda: plotting.timeline({"stream": [0.1, 0.2, 0.4]}),
-    "waits": lambda: plotting.waits({"herd": [(0, 1, "call"), (1, 3, "wait")], "spread": [(0, 1, "call")]}),
+    "waits": lambda: plotting.waits(
+        {"herd": [(0, 1, "call"), (1, 3, "wait")], "spread": [(0, 1, "call")]}
+    ),
 }
 ALT = "Two takes 5 calls, one takes 3."
 
@@ -25,7 +35,10 @@ ALT = "Two takes 5 calls, one takes 3."
 def shown(monkeypatch):
     """What show() displays: [(data, metadata), …]."""
     found = []
-    monkeypatch.setattr("IPython.display.display", lambda data, metadata=None, raw=False: found.append((data, metadata)))
+    monkeypatch.setattr(
+        "IPython.display.display",
+        lambda data, metadata=None, raw=False: found.append((data, metadata)),
+    )
     return found
 
 
@@ -47,14 +60,16 @@ def test_the_same_figure_is_the_same_file():
 
 
 def test_it_is_shown_once_with_its_alt_text(shown):
-    plotting.show(EXAMPLES["bars"](), alt="Two takes 5 calls,\n  one takes 3 & \"none\" 0.")
+    plotting.show(EXAMPLES["bars"](), alt='Two takes 5 calls,\n  one takes 3 & "none" 0.')
     [(data, metadata)] = shown
-    assert data["text/plain"] == "Two takes 5 calls, one takes 3 & \"none\" 0."
+    assert data["text/plain"] == 'Two takes 5 calls, one takes 3 & "none" 0.'
     assert "alt='Two takes 5 calls, one takes 3 &amp; &quot;none&quot; 0.'" in data["text/html"]
     assert metadata["image/png"]["alt"] == data["text/plain"]
 
 
-@pytest.mark.parametrize("alt", ["", None, "Figure", "A bar chart of the calls", "the heatmap", "short"])
+@pytest.mark.parametrize(
+    "alt", ["", None, "Figure", "A bar chart of the calls", "the heatmap", "short"]
+)
 def test_alt_text_that_states_nothing_is_refused(alt, shown):
     with pytest.raises(ValueError, match="alt text must state"):
         plotting.show(EXAMPLES["bars"](), alt=alt)
@@ -92,7 +107,9 @@ def test_lines_start_at_zero_unless_values_lie_below_it():
 
 
 def test_logarithmic_lines_fill_their_axes():
-    axes = plotting.lines([10, 1000, 100_000], {"a": [0.5, 40, 3000], "b": [7, 7, 7]}, log=True).axes[0]
+    axes = plotting.lines(
+        [10, 1000, 100_000], {"a": [0.5, 40, 3000], "b": [7, 7, 7]}, log=True
+    ).axes[0]
     (low, high), (left, right) = axes.get_ylim(), axes.get_xlim()
     assert axes.get_xscale() == axes.get_yscale() == "log"
     assert 0.1 < low < 0.5 and 3000 < high < 30_000 and (left, right) == (10, 100_000)
@@ -100,6 +117,11 @@ def test_logarithmic_lines_fill_their_axes():
 
 def test_rows_of_a_timeline_share_a_colour_by_group():
     rows = {"a, answered": [0.1], "a, refused": [0.2], "b, answered": [0.3]}
-    colours = [tuple(row.get_color()) for row in plotting.timeline(rows, groups=["answered", "refused", "answered"]).axes[0].collections]
+    colours = [
+        tuple(row.get_color())
+        for row in (
+            plotting.timeline(rows, groups=["answered", "refused", "answered"]).axes[0].collections
+        )
+    ]
     assert colours[0] == colours[2] != colours[1]
     assert len({tuple(row.get_color()) for row in plotting.timeline(rows).axes[0].collections}) == 1

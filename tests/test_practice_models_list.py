@@ -8,8 +8,15 @@ from authoring.practice_server.app import create_app
 from authoring.practice_server.catalogue import Catalogue
 
 ALWAYS = {"provider", "status", "is_model_author"}
-OPTIONAL = {"context_length": int, "pricing": dict, "supports_tools": bool, "supports_structured_output": bool,
-            "first_token_latency_ms": (int, float), "throughput": (int, float), "is_free": bool}
+OPTIONAL = {
+    "context_length": int,
+    "pricing": dict,
+    "supports_tools": bool,
+    "supports_structured_output": bool,
+    "first_token_latency_ms": (int, float),
+    "throughput": (int, float),
+    "is_free": bool,
+}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +58,11 @@ def test_prices_and_speeds_differ_by_model_and_not_only_by_provider(listed):
 def test_the_cheapest_listed_is_the_one_that_the_router_chooses(listed):
     catalogue = Catalogue()
     for model in listed["data"]:
-        known = {p["provider"]: p["pricing"]["output"] for p in model["providers"] if "pricing" in p and p["status"] == "live"}
+        known = {
+            p["provider"]: p["pricing"]["output"]
+            for p in model["providers"]
+            if "pricing" in p and p["status"] == "live"
+        }
         chosen = catalogue.choose(catalogue.get(model["id"]), "cheapest")
         assert chosen.provider not in known or known[chosen.provider] == min(known.values())
 

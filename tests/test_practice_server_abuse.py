@@ -12,44 +12,134 @@ from hypothesis import strategies as st
 from practice_fixtures import TOKEN, http, none_left, practice  # noqa: F401
 
 HF = "/hf-inference/models/"
-CHAT = {"model": "openai/gpt-oss-120b", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+CHAT = {
+    "model": "openai/gpt-oss-120b",
+    "messages": [{"role": "user", "content": "Hi"}],
+    "max_tokens": 1,
+}
 # A good body for each POST route; the fuzzer breaks them.
 GOOD = {
     "/v1/chat/completions": CHAT,
     "/together/v1/chat/completions": CHAT,
-    "/featherless-ai/v1/completions": {"model": "Qwen/Qwen2.5-Coder-32B-Instruct", "prompt": "x", "max_tokens": 1},
+    "/featherless-ai/v1/completions": {
+        "model": "Qwen/Qwen2.5-Coder-32B-Instruct",
+        "prompt": "x",
+        "max_tokens": 1,
+    },
     "/together/v1/embeddings": {"model": "intfloat/multilingual-e5-large-instruct", "input": "x"},
-    "/nscale/v1/images/generations": {"model": "black-forest-labs/FLUX.1-schnell", "prompt": "x", "size": "64x64"},
+    "/nscale/v1/images/generations": {
+        "model": "black-forest-labs/FLUX.1-schnell",
+        "prompt": "x",
+        "size": "64x64",
+    },
     "/fal-ai/fal-ai/flux/dev": {"prompt": "x", "image_size": {"width": 64, "height": 64}},
-    "/replicate/v1/models/black-forest-labs/flux-schnell/predictions": {"input": {"prompt": "x", "width": 64, "height": 64}},
+    "/replicate/v1/models/black-forest-labs/flux-schnell/predictions": {
+        "input": {"prompt": "x", "width": 64, "height": 64}
+    },
     "/replicate/v1/predictions": {"version": "0", "input": {"prompt": "x"}},
-    HF + "BAAI/bge-small-en-v1.5/pipeline/feature-extraction": {"inputs": "x", "normalize": True, "truncate": True},
-    HF + "BAAI/bge-small-en-v1.5/pipeline/sentence-similarity": {"inputs": {"source_sentence": "x", "sentences": ["y"]}},
-    HF + "facebook/bart-large-mnli": {"inputs": "x", "parameters": {"candidate_labels": ["a"], "multi_label": False}},
-    HF + "distilbert/distilbert-base-uncased-finetuned-sst-2-english": {"inputs": "x", "parameters": {"top_k": 1}},
+    HF + "BAAI/bge-small-en-v1.5/pipeline/feature-extraction": {
+        "inputs": "x",
+        "normalize": True,
+        "truncate": True,
+    },
+    HF + "BAAI/bge-small-en-v1.5/pipeline/sentence-similarity": {
+        "inputs": {"source_sentence": "x", "sentences": ["y"]}
+    },
+    HF + "facebook/bart-large-mnli": {
+        "inputs": "x",
+        "parameters": {"candidate_labels": ["a"], "multi_label": False},
+    },
+    HF + "distilbert/distilbert-base-uncased-finetuned-sst-2-english": {
+        "inputs": "x",
+        "parameters": {"top_k": 1},
+    },
     HF + "dslim/bert-base-NER": {"inputs": "x", "parameters": {"aggregation_strategy": "none"}},
-    HF + "openai-community/gpt2": {"inputs": "x", "parameters": {"max_new_tokens": 1, "temperature": 0.5}},
+    HF + "openai-community/gpt2": {
+        "inputs": "x",
+        "parameters": {"max_new_tokens": 1, "temperature": 0.5},
+    },
     HF + "openai-community/gpt2/v1/completions": {"prompt": "x", "max_tokens": 1},
     HF + "facebook/bart-large-cnn": {"inputs": "x", "parameters": {"max_length": 1}},
-    HF + "black-forest-labs/FLUX.1-schnell": {"inputs": "x", "parameters": {"width": 64, "height": 64}},
-    "/v2/endpoint/practice-user": {"name": "x", "provider": {"vendor": "aws", "region": "us-east-1"}, "model": {"repository": "Qwen/Qwen3-4B"},
-                                   "compute": {"accelerator": "cpu", "instanceType": "intel-spr", "instanceSize": "x1", "scaling": {}}},
+    HF + "black-forest-labs/FLUX.1-schnell": {
+        "inputs": "x",
+        "parameters": {"width": 64, "height": 64},
+    },
+    "/v2/endpoint/practice-user": {
+        "name": "x",
+        "provider": {"vendor": "aws", "region": "us-east-1"},
+        "model": {"repository": "Qwen/Qwen3-4B"},
+        "compute": {
+            "accelerator": "cpu",
+            "instanceType": "intel-spr",
+            "instanceSize": "x1",
+            "scaling": {},
+        },
+    },
     "/v2/endpoint/practice-user/nobody/pause": {},
-    "/api/v1/catalog/model/openai/gpt-oss-20b/deploy": {"namespace": "practice-user", "config": {"name": "y"}},
+    "/api/v1/catalog/model/openai/gpt-oss-20b/deploy": {
+        "namespace": "practice-user",
+        "config": {"name": "y"},
+    },
 }
-NAMES = sorted({name for body in GOOD.values() for name in body} | {"stream", "seed", "stop", "tools", "tool_choice", "response_format", "n",
-                                                                   "logprobs", "stream_options", "encoding_format", "temperature"})
+NAMES = sorted(
+    {name for body in GOOD.values() for name in body}
+    | {
+        "stream",
+        "seed",
+        "stop",
+        "tools",
+        "tool_choice",
+        "response_format",
+        "n",
+        "logprobs",
+        "stream_options",
+        "encoding_format",
+        "temperature",
+    }
+)
 ODD = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20) |
-    st.sampled_from(["", "\x00", "🌍", "a\u0301" * 5, "-1", "1e999", 2**70, -(2**70), 1e300, "../../etc/passwd", "{}", "<|im_end|>"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=8), inner, max_size=3), max_leaves=6)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=20)
+    | st.sampled_from(
+        [
+            "",
+            "\x00",
+            "🌍",
+            "a\u0301" * 5,
+            "-1",
+            "1e999",
+            2**70,
+            -(2**70),
+            1e300,
+            "../../etc/passwd",
+            "{}",
+            "<|im_end|>",
+        ]
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
 
 
 def fine(answer: httpx2.Response) -> None:
     """No 5xx but that of an endpoint on its way up, which is the service's own; and provenance."""
     waking = answer.status_code == 503 and "the endpoint is starting" in answer.text
-    assert answer.status_code < 500 or waking, (answer.request.url, answer.request.content[:500], answer.text[:500])
-    assert answer.headers["x-answered-by"] and answer.headers["x-answered-runtime"] and answer.headers["x-request-id"]
+    assert answer.status_code < 500 or waking, (
+        answer.request.url,
+        answer.request.content[:500],
+        answer.text[:500],
+    )
+    assert (
+        answer.headers["x-answered-by"]
+        and answer.headers["x-answered-runtime"]
+        and answer.headers["x-request-id"]
+    )
     if answer.status_code >= 400:
         assert answer.text.strip(), "an error that says nothing"
 
@@ -60,14 +150,43 @@ pytestmark = pytest.mark.usefixtures("none_left")
 def test_the_good_bodies_are_good(http):
     for path, body in GOOD.items():
         status = http.post(path, json=body).status_code
-        expected = {"/replicate/v1/predictions": 422, "/v2/endpoint/practice-user/nobody/pause": 404}.get(path, 200)
+        expected = {
+            "/replicate/v1/predictions": 422,
+            "/v2/endpoint/practice-user/nobody/pause": 404,
+        }.get(path, 200)
         assert status == expected or (status == 201 and "replicate" in path), (path, status)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(path=st.sampled_from(sorted(GOOD)), changes=st.dictionaries(st.sampled_from(NAMES), ODD, max_size=2),
-       inner=st.dictionaries(st.sampled_from(["width", "seed", "top_k", "candidate_labels", "max_new_tokens", "scaling", "repository", "prompt"]), ODD, max_size=2),
-       host=st.sampled_from([None, None, "router.huggingface.co", "api.endpoints.huggingface.cloud", "x.endpoints.huggingface.cloud"]))
+@given(
+    path=st.sampled_from(sorted(GOOD)),
+    changes=st.dictionaries(st.sampled_from(NAMES), ODD, max_size=2),
+    inner=st.dictionaries(
+        st.sampled_from(
+            [
+                "width",
+                "seed",
+                "top_k",
+                "candidate_labels",
+                "max_new_tokens",
+                "scaling",
+                "repository",
+                "prompt",
+            ]
+        ),
+        ODD,
+        max_size=2,
+    ),
+    host=st.sampled_from(
+        [
+            None,
+            None,
+            "router.huggingface.co",
+            "api.endpoints.huggingface.cloud",
+            "x.endpoints.huggingface.cloud",
+        ]
+    ),
+)
 def test_odd_fields(http, path, changes, inner, host):
     body = {**GOOD[path], **changes}
     for name in ("parameters", "input", "compute", "image_size"):
@@ -78,30 +197,82 @@ def test_odd_fields(http, path, changes, inner, host):
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(path=st.sampled_from(sorted(GOOD)), body=st.binary(max_size=60) | ODD.map(lambda value: json.dumps(value).encode()))
+@given(
+    path=st.sampled_from(sorted(GOOD)),
+    body=st.binary(max_size=60) | ODD.map(lambda value: json.dumps(value).encode()),
+)
 def test_odd_bodies(http, path, body):
     answer = http.post(path, content=body)
     fine(answer)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]),
-       parts=st.lists(st.sampled_from(["v1", "v2", "api", "models", "endpoint", "hf-inference", "pipeline", "chat", "completions", "groq",
-                                       "files", "health", "..", "%2e%2e", "%00", "🌍", "a b", "recipe", "catalog", "requests", "status"]), max_size=6),
-       host=st.sampled_from([None, "huggingface.co", "v3.fal.media", "a.b.c.endpoints.huggingface.cloud", "[::1]", "x" * 300, "a@b", ":"]))
+@given(
+    method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]),
+    parts=st.lists(
+        st.sampled_from(
+            [
+                "v1",
+                "v2",
+                "api",
+                "models",
+                "endpoint",
+                "hf-inference",
+                "pipeline",
+                "chat",
+                "completions",
+                "groq",
+                "files",
+                "health",
+                "..",
+                "%2e%2e",
+                "%00",
+                "🌍",
+                "a b",
+                "recipe",
+                "catalog",
+                "requests",
+                "status",
+            ]
+        ),
+        max_size=6,
+    ),
+    host=st.sampled_from(
+        [
+            None,
+            "huggingface.co",
+            "v3.fal.media",
+            "a.b.c.endpoints.huggingface.cloud",
+            "[::1]",
+            "x" * 300,
+            "a@b",
+            ":",
+        ]
+    ),
+)
 def test_odd_routes(http, method, parts, host):
     answer = http.request(method, "/" + "/".join(parts), headers={"host": host} if host else {})
     assert answer.status_code < 500
-    if answer.status_code != 400:               # a host that is no host is refused by the HTTP server itself
+    if answer.status_code != 400:  # a host that is no host is refused by the HTTP server itself
         assert answer.headers["x-answered-by"]
 
 
-@pytest.mark.parametrize(("body", "status", "text"), [
-    (b"", 400, "no body"), (b"{", 400, "not valid JSON"), (b"[1]", 422, "must be a JSON object, not an array"), (b'"x"', 422, "a string"),
-    (b'{"a": NaN}', 400, "NaN"), (b"\xff\xfe", 400, "not valid"), (b'{"a": "\\ud800"}', 400, "Unicode"),
-    (b'{"a":' * 100_000, 400, "nested"), (b"{" + b" " * (11 * 2**20) + b"}", 413, "larger than 10 MB"), (b"{} {}", 400, "not valid JSON"),
-    (b'{"a": ' + b"1" * 5000 + b"}", 400, "not valid JSON"),
-])
+@pytest.mark.parametrize(
+    ("body", "status", "text"),
+    [
+        (b"", 400, "no body"),
+        (b"{", 400, "not valid JSON"),
+        (b"[1]", 422, "must be a JSON object, not an array"),
+        (b'"x"', 422, "a string"),
+        (b'{"a": NaN}', 400, "NaN"),
+        (b"\xff\xfe", 400, "not valid"),
+        (b'{"a": "\\ud800"}', 400, "Unicode"),
+        (b'{"a":' * 100_000, 400, "nested"),
+        (b"{" + b" " * (11 * 2**20) + b"}", 413, "larger than 10 MB"),
+        (b"{} {}", 400, "not valid JSON"),
+        (b'{"a": ' + b"1" * 5000 + b"}", 400, "not valid JSON"),
+    ],
+)
 def test_bodies_that_are_not_json(http, body, status, text):
     answer = http.post("/v1/chat/completions", content=body)
     assert answer.status_code == status and text in answer.text, answer.text[:200]
@@ -114,16 +285,24 @@ def test_a_body_without_end_is_given_up(practice, monkeypatch):
     monkeypatch.setattr(incoming, "BODY_SECONDS", 0.3)
     host, port = practice.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as line:
-        line.sendall(f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: 100\r\n\r\n{{".encode())
+        line.sendall(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer"
+            f" {TOKEN}\r\ncontent-length: 100\r\n\r\n{{".encode()
+        )
         started = time.perf_counter()
         assert line.recv(4096).startswith(b"HTTP/1.1 408")
         assert time.perf_counter() - started < 5
 
 
-def test_a_model_that_takes_too_long_is_a_504_and_too_many_waiting_a_429(practice, http, monkeypatch):
+def test_a_model_that_takes_too_long_is_a_504_and_too_many_waiting_a_429(
+    practice, http, monkeypatch
+):
     from authoring.practice_server import llm
 
-    body = CHAT | {"messages": [{"role": "user", "content": "Write a long story."}], "max_tokens": 2000}
+    body = CHAT | {
+        "messages": [{"role": "user", "content": "Write a long story."}],
+        "max_tokens": 2000,
+    }
     monkeypatch.setattr(llm, "REQUEST_SECONDS", 0.4)
     answer = http.post("/v1/chat/completions", json=body)
     assert answer.status_code == 504 and "timed out" in answer.text
@@ -152,8 +331,15 @@ def test_the_listener_of_the_model_library_is_closed_to_others(practice, http):
     assert httpx2.post(inside + "/v1/chat/completions", json=CHAT).status_code == 401
 
 
-@pytest.mark.parametrize(("arguments", "said"), [
-    (["--port", "0"], "--port"), (["--speed", "0"], "--speed"), (["--weights", "gpt-5"], "--weights"), (["--threads", "0"], "--threads")])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--port", "0"], "--port"),
+        (["--speed", "0"], "--speed"),
+        (["--weights", "gpt-5"], "--weights"),
+        (["--threads", "0"], "--threads"),
+    ],
+)
 def test_the_command_says_what_is_wrong_with_its_arguments(arguments, said, monkeypatch, capsys):
     from authoring.practice_server.__main__ import main
 

@@ -8,7 +8,11 @@ URL = "https://course-tgi.us-east-1.aws.endpoints.huggingface.cloud"
 
 def test_it_streams_one_event_a_token_for_anybody(as_service):
     client = hub.InferenceClient(base_url=URL, token="public")
-    events = list(client.text_generation("The three primary colours are", max_new_tokens=3, stream=True, details=True))
+    events = list(
+        client.text_generation(
+            "The three primary colours are", max_new_tokens=3, stream=True, details=True
+        )
+    )
     assert [event.index for event in events] == [1, 2, 3]
     assert events[-1].details.generated_tokens == 3 and not events[0].details
 

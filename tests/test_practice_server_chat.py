@@ -14,14 +14,32 @@ from practice_fixtures import TOKEN, as_service, http, practice  # noqa: F401
 MODEL = "openai/gpt-oss-120b"
 SMOLLM2 = "SmolLM2-135M-Instruct (q4_1)"
 SHA = "sha256:b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-CITY = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}, "number": {"type": "integer"}},
-        "required": ["city", "number"], "additionalProperties": False}
-WEATHER = {"type": "function", "function": {"name": "get_weather", "description": "The weather of a city", "parameters": {
-    "type": "object", "properties": {"city": {"type": "string", "maxLength": 20}}, "required": ["city"]}}}
+CITY = {
+    "type": "object",
+    "properties": {"city": {"type": "string", "maxLength": 20}, "number": {"type": "integer"}},
+    "required": ["city", "number"],
+    "additionalProperties": False,
+}
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather of a city",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string", "maxLength": 20}},
+            "required": ["city"],
+        },
+    },
+}
 
 
 def ask(text: str = "What is the capital of France?", **more) -> dict:
-    return {"model": MODEL, "messages": [{"role": "user", "content": text}], "max_tokens": 12} | more
+    return {
+        "model": MODEL,
+        "messages": [{"role": "user", "content": text}],
+        "max_tokens": 12,
+    } | more
 
 
 def said(answer: httpx2.Response) -> str:
@@ -38,26 +56,56 @@ def events(text: str) -> list:
 
 # ---- the format ----
 
+
 def test_an_answer_has_the_services_fields_and_says_who_gave_it(http):
     answer = http.post("/v1/chat/completions", json=ask())
     body = answer.json()
-    assert list(body) == ["id", "object", "created", "model", "system_fingerprint", "choices", "usage"]
-    assert body["object"] == "chat.completion" and body["model"] == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert list(body) == [
+        "id",
+        "object",
+        "created",
+        "model",
+        "system_fingerprint",
+        "choices",
+        "usage",
+    ]
+    assert (
+        body["object"] == "chat.completion"
+        and body["model"] == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    )
     choice = body["choices"][0]
-    assert choice["message"]["role"] == "assistant" and choice["message"]["content"] and choice["finish_reason"] in ("stop", "length")
+    assert (
+        choice["message"]["role"] == "assistant"
+        and choice["message"]["content"]
+        and choice["finish_reason"] in ("stop", "length")
+    )
     usage = body["usage"]
-    assert usage["prompt_tokens"] > 5 and usage["prompt_tokens"] + usage["completion_tokens"] == usage["total_tokens"]
-    assert answer.headers["x-answered-by"] == SMOLLM2 and answer.headers["x-answered-weights"] == SHA
-    assert answer.headers["x-answered-runtime"].startswith("xllamacpp 20") and answer.headers["x-request-id"].startswith("Root=1-")
+    assert (
+        usage["prompt_tokens"] > 5
+        and usage["prompt_tokens"] + usage["completion_tokens"] == usage["total_tokens"]
+    )
+    assert (
+        answer.headers["x-answered-by"] == SMOLLM2 and answer.headers["x-answered-weights"] == SHA
+    )
+    assert answer.headers["x-answered-runtime"].startswith("xllamacpp 20") and answer.headers[
+        "x-request-id"
+    ].startswith("Root=1-")
 
 
 def test_a_stream_carries_the_same_text_and_ends_with_usage_only_if_asked(http):
     whole = said(http.post("/v1/chat/completions", json=ask()))
-    answer = http.post("/v1/chat/completions", json=ask(stream=True, stream_options={"include_usage": True}))
-    assert answer.headers["content-type"].startswith("text/event-stream") and answer.headers["x-answered-by"] == SMOLLM2
+    answer = http.post(
+        "/v1/chat/completions", json=ask(stream=True, stream_options={"include_usage": True})
+    )
+    assert (
+        answer.headers["content-type"].startswith("text/event-stream")
+        and answer.headers["x-answered-by"] == SMOLLM2
+    )
     chunks = events(answer.text)
     assert chunks[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
-    assert "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks[:-1]) == whole
+    assert (
+        "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks[:-1]) == whole
+    )
     assert [chunk["choices"][0]["finish_reason"] for chunk in chunks[:-1]][-1] in ("stop", "length")
     assert chunks[-1]["choices"] == [] and chunks[-1]["usage"]["completion_tokens"] > 0
     assert all(chunk["usage"] is None for chunk in chunks[:-1])
@@ -67,18 +115,30 @@ def test_a_stream_carries_the_same_text_and_ends_with_usage_only_if_asked(http):
 
 def test_chunks_arrive_while_the_model_works(practice):
     moments = []
-    with httpx2.stream("POST", practice.url + "/v1/chat/completions", headers={"authorization": f"Bearer {TOKEN}"}, timeout=60,
-                       json=ask("Tell me a long story.", stream=True, max_tokens=60)) as answer:
+    with httpx2.stream(
+        "POST",
+        practice.url + "/v1/chat/completions",
+        headers={"authorization": f"Bearer {TOKEN}"},
+        timeout=60,
+        json=ask("Tell me a long story.", stream=True, max_tokens=60),
+    ) as answer:
         for _ in answer.iter_raw():
             moments.append(time.perf_counter())
     gaps = [after - before for before, after in zip(moments, moments[1:], strict=False)]
-    assert len(moments) > 30 and sum(gap > 0.001 for gap in gaps) > 20, "the answer came in one heap"
+    assert len(moments) > 30 and sum(gap > 0.001 for gap in gaps) > 20, (
+        "the answer came in one heap"
+    )
 
 
 # ---- the same again ----
 
+
 def test_a_request_repeats_whatever_came_before(http):
-    questions = ["What is the capital of France?", "What is a transformer?", "What is the capital of Spain?"]
+    questions = [
+        "What is the capital of France?",
+        "What is a transformer?",
+        "What is the capital of Spain?",
+    ]
     bodies = [ask(text, seed=7, temperature=0.9) for text in questions]
     first = [said(http.post("/v1/chat/completions", json=body)) for body in bodies]
     again = [said(http.post("/v1/chat/completions", json=body)) for body in reversed(bodies)]
@@ -95,63 +155,131 @@ def test_without_a_seed_it_follows_from_what_is_asked(http):
 def test_a_smaller_limit_only_cuts_the_answer_off(http):
     long = http.post("/v1/chat/completions", json=ask(max_tokens=24, temperature=1.0)).json()
     short = http.post("/v1/chat/completions", json=ask(max_tokens=5, temperature=1.0)).json()
-    assert long["choices"][0]["message"]["content"].startswith(short["choices"][0]["message"]["content"])
-    assert short["choices"][0]["finish_reason"] == "length" and short["usage"]["completion_tokens"] == 5
+    assert long["choices"][0]["message"]["content"].startswith(
+        short["choices"][0]["message"]["content"]
+    )
+    assert (
+        short["choices"][0]["finish_reason"] == "length"
+        and short["usage"]["completion_tokens"] == 5
+    )
 
 
 def test_seeds_make_a_difference(http):
-    assert len({said(http.post("/v1/chat/completions", json=ask("Tell me a story.", temperature=1.2, seed=seed)))
-                for seed in range(4)}) > 1
+    assert (
+        len(
+            {
+                said(
+                    http.post(
+                        "/v1/chat/completions",
+                        json=ask("Tell me a story.", temperature=1.2, seed=seed),
+                    )
+                )
+                for seed in range(4)
+            }
+        )
+        > 1
+    )
 
 
 # ---- what a request may ask for ----
 
+
 def test_stop_ends_the_answer(http):
-    whole = said(http.post("/v1/chat/completions", json=ask("Count from one to ten.", max_tokens=30)))
+    whole = said(
+        http.post("/v1/chat/completions", json=ask("Count from one to ten.", max_tokens=30))
+    )
     stop = whole[len(whole) // 2]
-    body = http.post("/v1/chat/completions", json=ask("Count from one to ten.", max_tokens=30, stop=[stop])).json()
-    assert body["choices"][0]["message"]["content"] == whole[:whole.index(stop)] and body["choices"][0]["finish_reason"] == "stop"
+    body = http.post(
+        "/v1/chat/completions", json=ask("Count from one to ten.", max_tokens=30, stop=[stop])
+    ).json()
+    assert (
+        body["choices"][0]["message"]["content"] == whole[: whole.index(stop)]
+        and body["choices"][0]["finish_reason"] == "stop"
+    )
 
 
-@pytest.mark.parametrize("form", [
-    {"type": "json_schema", "json_schema": {"name": "city", "schema": CITY, "strict": True}},
-    {"type": "json_schema", "schema": CITY},
-    {"type": "json_object", "value": CITY},
-    {"type": "json_object", "schema": CITY},
-], ids=["openai", "together", "hf-inference", "fireworks-ai"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"type": "json_schema", "json_schema": {"name": "city", "schema": CITY, "strict": True}},
+        {"type": "json_schema", "schema": CITY},
+        {"type": "json_object", "value": CITY},
+        {"type": "json_object", "schema": CITY},
+    ],
+    ids=["openai", "together", "hf-inference", "fireworks-ai"],
+)
 def test_each_way_of_writing_a_schema_is_kept_to(http, form):
-    answer = json.loads(said(http.post("/v1/chat/completions", json=ask("A city?", max_tokens=80, seed=1, response_format=form))))
+    answer = json.loads(
+        said(
+            http.post(
+                "/v1/chat/completions",
+                json=ask("A city?", max_tokens=80, seed=1, response_format=form),
+            )
+        )
+    )
     assert set(answer) == {"city", "number"} and isinstance(answer["number"], int)
 
 
-@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "get_weather"}}])
+@pytest.mark.parametrize(
+    "choice", ["required", {"type": "function", "function": {"name": "get_weather"}}]
+)
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_forced_call_is_a_call_with_arguments_that_fit(http, choice, stream):
-    answer = http.post("/v1/chat/completions", json=ask(
-        "What is the weather in Paris?", max_tokens=60, tools=[WEATHER], tool_choice=choice, stream=stream))
+    answer = http.post(
+        "/v1/chat/completions",
+        json=ask(
+            "What is the weather in Paris?",
+            max_tokens=60,
+            tools=[WEATHER],
+            tool_choice=choice,
+            stream=stream,
+        ),
+    )
     if stream:
         chunks = events(answer.text)
-        parts = [part for chunk in chunks for part in chunk["choices"][0]["delta"].get("tool_calls", [])]
-        name, arguments = parts[0]["function"]["name"], "".join(part["function"].get("arguments", "") for part in parts)
+        parts = [
+            part for chunk in chunks for part in chunk["choices"][0]["delta"].get("tool_calls", [])
+        ]
+        name, arguments = (
+            parts[0]["function"]["name"],
+            "".join(part["function"].get("arguments", "") for part in parts),
+        )
         finish = chunks[-1]["choices"][0]["finish_reason"]
     else:
         choice = answer.json()["choices"][0]
         call = choice["message"]["tool_calls"][0]
-        name, arguments, finish = call["function"]["name"], call["function"]["arguments"], choice["finish_reason"]
-        assert choice["message"]["content"] is None and call["type"] == "function" and call["id"].startswith("call_")
-    assert (name, finish) == ("get_weather", "tool_calls") and isinstance(json.loads(arguments)["city"], str)
+        name, arguments, finish = (
+            call["function"]["name"],
+            call["function"]["arguments"],
+            choice["finish_reason"],
+        )
+        assert (
+            choice["message"]["content"] is None
+            and call["type"] == "function"
+            and call["id"].startswith("call_")
+        )
+    assert (name, finish) == ("get_weather", "tool_calls") and isinstance(
+        json.loads(arguments)["city"], str
+    )
 
 
 def test_log_probabilities(http):
-    body = http.post("/v1/chat/completions", json=ask(max_tokens=3, logprobs=True, top_logprobs=2)).json()
+    body = http.post(
+        "/v1/chat/completions", json=ask(max_tokens=3, logprobs=True, top_logprobs=2)
+    ).json()
     rows = body["choices"][0]["logprobs"]["content"]
-    assert len(rows) == 3 and "".join(row["token"] for row in rows) == body["choices"][0]["message"]["content"]
+    assert (
+        len(rows) == 3
+        and "".join(row["token"] for row in rows) == body["choices"][0]["message"]["content"]
+    )
     assert all(row["logprob"] <= 0 and len(row["top_logprobs"]) == 2 for row in rows)
 
 
 def test_the_policies_choose_a_provider_and_a_name_is_one(http):
     def provider(suffix):
-        answer = http.post("/v1/chat/completions", json=ask(max_tokens=1) | {"model": MODEL + suffix})
+        answer = http.post(
+            "/v1/chat/completions", json=ask(max_tokens=1) | {"model": MODEL + suffix}
+        )
         assert answer.status_code == 200, answer.text
         return answer.headers["x-inference-provider"]
 
@@ -161,29 +289,47 @@ def test_the_policies_choose_a_provider_and_a_name_is_one(http):
 
 # ---- many at once ----
 
+
 def test_other_routes_answer_while_the_model_works_and_a_lost_caller_stops_it(practice, http):
-    with httpx2.stream("POST", practice.url + "/v1/chat/completions", headers={"authorization": f"Bearer {TOKEN}"}, timeout=60,
-                       json=ask("Write a very long story.", stream=True, max_tokens=2000, temperature=1.0)) as answer:
+    with httpx2.stream(
+        "POST",
+        practice.url + "/v1/chat/completions",
+        headers={"authorization": f"Bearer {TOKEN}"},
+        timeout=60,
+        json=ask("Write a very long story.", stream=True, max_tokens=2000, temperature=1.0),
+    ) as answer:
         next(answer.iter_raw())
         started = time.perf_counter()
         assert http.get("/api/models/" + MODEL).status_code == 200
         assert time.perf_counter() - started < 2
     started = time.perf_counter()
     assert said(http.post("/v1/chat/completions", json=ask(max_tokens=2))) is not None
-    assert time.perf_counter() - started < 8, "the story that nobody waits for is still being written"
+    assert time.perf_counter() - started < 8, (
+        "the story that nobody waits for is still being written"
+    )
 
 
 def test_a_caller_who_gives_up_on_a_whole_answer_stops_it_too(practice, http):
     body = ask("Write a very long story.", max_tokens=2000, temperature=1.0)
     with pytest.raises(httpx2.ReadTimeout):
-        httpx2.post(practice.url + "/v1/chat/completions", json=body, timeout=0.5, headers={"authorization": f"Bearer {TOKEN}"})
+        httpx2.post(
+            practice.url + "/v1/chat/completions",
+            json=body,
+            timeout=0.5,
+            headers={"authorization": f"Bearer {TOKEN}"},
+        )
     started = time.perf_counter()
     assert said(http.post("/v1/chat/completions", json=ask(max_tokens=2))) is not None
-    assert time.perf_counter() - started < 8, "the story that nobody waits for is still being written"
+    assert time.perf_counter() - started < 8, (
+        "the story that nobody waits for is still being written"
+    )
 
 
 def test_requests_from_many_threads_get_their_own_answers(http):
-    alone = [said(http.post("/v1/chat/completions", json=ask(f"Say {n}.", max_tokens=6))) for n in range(4)]
+    alone = [
+        said(http.post("/v1/chat/completions", json=ask(f"Say {n}.", max_tokens=6)))
+        for n in range(4)
+    ]
     together = [None] * 4
 
     def one(n):
@@ -199,13 +345,16 @@ def test_requests_from_many_threads_get_their_own_answers(http):
 
 # ---- the real clients ----
 
+
 def test_huggingface_hub(as_service):
     client = InferenceClient()
     messages = ask()["messages"]
     whole = client.chat_completion(messages, model=MODEL, max_tokens=8)
     assert whole.choices[0].message.content and whole.usage.completion_tokens
     text = ""
-    for chunk in client.chat_completion(messages, model=MODEL, max_tokens=8, stream=True, stream_options={"include_usage": True}):
+    for chunk in client.chat_completion(
+        messages, model=MODEL, max_tokens=8, stream=True, stream_options={"include_usage": True}
+    ):
         text += chunk.choices[0].delta.content or "" if chunk.choices else ""
     assert text == whole.choices[0].message.content and chunk.usage.total_tokens
     assert {request.url.host for request in as_service.seen} == {"router.huggingface.co"}
@@ -216,22 +365,49 @@ def test_huggingface_hub(as_service):
         InferenceClient(api_key="hf_invalid").chat_completion(messages, model=MODEL)
 
 
-@pytest.mark.parametrize(("provider", "model"), [(name, MODEL) for name in (
-    "cerebras", "groq", "together", "fireworks-ai", "novita", "nscale", "deepinfra", "scaleway", "ovhcloud")] + [
-    ("baseten", "deepseek-ai/DeepSeek-V4-Flash-0731"), ("cohere", "CohereLabs/command-a-reasoning-08-2025"),
-    ("featherless-ai", "google/gemma-2-2b-it"), ("publicai", "swiss-ai/Apertus-8B-Instruct-2509"),
-    ("zai-org", "zai-org/GLM-4.5"), ("hf-inference", "HuggingFaceTB/SmolLM3-3B")])
+@pytest.mark.parametrize(
+    ("provider", "model"),
+    [
+        (name, MODEL)
+        for name in (
+            "cerebras",
+            "groq",
+            "together",
+            "fireworks-ai",
+            "novita",
+            "nscale",
+            "deepinfra",
+            "scaleway",
+            "ovhcloud",
+        )
+    ]
+    + [
+        ("baseten", "deepseek-ai/DeepSeek-V4-Flash-0731"),
+        ("cohere", "CohereLabs/command-a-reasoning-08-2025"),
+        ("featherless-ai", "google/gemma-2-2b-it"),
+        ("publicai", "swiss-ai/Apertus-8B-Instruct-2509"),
+        ("zai-org", "zai-org/GLM-4.5"),
+        ("hf-inference", "HuggingFaceTB/SmolLM3-3B"),
+    ],
+)
 def test_every_provider_has_its_path(as_service, provider, model):
-    answer = InferenceClient(provider=provider).chat_completion(ask()["messages"], model=model, max_tokens=2)
+    answer = InferenceClient(provider=provider).chat_completion(
+        ask()["messages"], model=model, max_tokens=2
+    )
     assert answer.choices[0].message.content is not None
     assert as_service.seen[-1].url.path.startswith(f"/{provider}/")
 
 
 def test_a_schema_through_the_providers_that_rewrite_it(as_service):
     form = {"type": "json_schema", "json_schema": {"name": "city", "schema": CITY, "strict": True}}
-    for provider, model in (("hf-inference", "HuggingFaceTB/SmolLM3-3B"), ("together", MODEL), ("fireworks-ai", MODEL)):
+    for provider, model in (
+        ("hf-inference", "HuggingFaceTB/SmolLM3-3B"),
+        ("together", MODEL),
+        ("fireworks-ai", MODEL),
+    ):
         answer = InferenceClient(provider=provider).chat_completion(
-            ask("A city?")["messages"], model=model, max_tokens=80, seed=1, response_format=form)
+            ask("A city?")["messages"], model=model, max_tokens=80, seed=1, response_format=form
+        )
         assert set(json.loads(answer.choices[0].message.content)) == {"city", "number"}
 
 
@@ -243,7 +419,9 @@ def test_async_huggingface_hub(practice, as_service, monkeypatch):
     class Transport(httpx2.AsyncHTTPTransport):
         async def handle_async_request(self, request):
             request.headers["x-forwarded-host"] = request.url.host
-            request.url = request.url.copy_with(scheme="http", host=as_service.to.host, port=as_service.to.port)
+            request.url = request.url.copy_with(
+                scheme="http", host=as_service.to.host, port=as_service.to.port
+            )
             return await super().handle_async_request(request)
 
     before = _http._GLOBAL_ASYNC_CLIENT_FACTORY
@@ -251,8 +429,13 @@ def test_async_huggingface_hub(practice, as_service, monkeypatch):
 
     async def both():
         async with AsyncInferenceClient() as client:
-            return await asyncio.gather(*(client.chat_completion(ask(text)["messages"], model=MODEL, max_tokens=4)
-                                          for text in ("Hi", "Ho")))
+            return await asyncio.gather(
+                *(
+                    client.chat_completion(ask(text)["messages"], model=MODEL, max_tokens=4)
+                    for text in ("Hi", "Ho")
+                )
+            )
+
     try:
         assert all(answer.choices[0].message.content for answer in asyncio.run(both()))
     finally:
@@ -275,25 +458,61 @@ def test_openai(practice):
 
 # ---- what is refused ----
 
-@pytest.mark.parametrize(("change", "status", "named"), [
-    ({"max_tokens": -1}, 422, "max_tokens"), ({"max_tokens": 0}, 422, "max_tokens"), ({"max_tokens": "many"}, 422, "max_tokens"),
-    ({"max_tokens": 1.5}, 422, "max_tokens"), ({"max_tokens": True}, 422, "max_tokens"),
-    ({"temperature": 2.5}, 422, "temperature"), ({"temperature": "hot"}, 422, "temperature"), ({"top_p": 0}, 422, "top_p"),
-    ({"top_p": 1.1}, 422, "top_p"), ({"n": 2}, 422, "n"), ({"seed": "x"}, 422, "seed"), ({"stop": 5}, 422, "stop"),
-    ({"stop": ["a"] * 5}, 422, "stop"), ({"stop": [""]}, 422, "stop"), ({"stream": "yes"}, 422, "stream"),
-    ({"frequency_penalty": 3}, 422, "frequency_penalty"), ({"top_logprobs": 2}, 422, "top_logprobs"),
-    ({"messages": None}, 422, "messages"), ({"messages": []}, 422, "messages"), ({"messages": "hi"}, 422, "messages"),
-    ({"messages": ["hi"]}, 422, "messages[0]"), ({"messages": [{"role": "king", "content": "hi"}]}, 422, "messages[0].role"),
-    ({"messages": [{"role": "user"}]}, 422, "messages[0].content"),
-    ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, 422, "messages[0].content"),
-    ({"response_format": {"type": "xml"}}, 422, "response_format"), ({"response_format": {"type": "json_schema"}}, 422, "response_format"),
-    ({"response_format": {"type": "json_object", "value": {"type": "nonsense"}}}, 400, "nonsense"),
-    ({"tools": 5}, 422, "tools"), ({"tools": [{"type": "function"}]}, 422, "tools"), ({"tool_choice": "required"}, 422, "tool_choice"),
-    ({"tools": [WEATHER], "tool_choice": "nobody"}, 422, "tool_choice"),
-    ({"model": None}, 422, "model"), ({"model": 5}, 422, "model"), ({"model": "nobody/nothing"}, 400, "nobody/nothing"),
-    ({"model": MODEL + ":nobody"}, 400, "nobody"), ({"model": "facebook/bart-large-mnli"}, 400, "is not a chat model"),
-    ({"messages": [{"role": "user", "content": "word " * 9000}]}, 400, "context"),
-])
+
+@pytest.mark.parametrize(
+    ("change", "status", "named"),
+    [
+        ({"max_tokens": -1}, 422, "max_tokens"),
+        ({"max_tokens": 0}, 422, "max_tokens"),
+        ({"max_tokens": "many"}, 422, "max_tokens"),
+        ({"max_tokens": 1.5}, 422, "max_tokens"),
+        ({"max_tokens": True}, 422, "max_tokens"),
+        ({"temperature": 2.5}, 422, "temperature"),
+        ({"temperature": "hot"}, 422, "temperature"),
+        ({"top_p": 0}, 422, "top_p"),
+        ({"top_p": 1.1}, 422, "top_p"),
+        ({"n": 2}, 422, "n"),
+        ({"seed": "x"}, 422, "seed"),
+        ({"stop": 5}, 422, "stop"),
+        ({"stop": ["a"] * 5}, 422, "stop"),
+        ({"stop": [""]}, 422, "stop"),
+        ({"stream": "yes"}, 422, "stream"),
+        ({"frequency_penalty": 3}, 422, "frequency_penalty"),
+        ({"top_logprobs": 2}, 422, "top_logprobs"),
+        ({"messages": None}, 422, "messages"),
+        ({"messages": []}, 422, "messages"),
+        ({"messages": "hi"}, 422, "messages"),
+        ({"messages": ["hi"]}, 422, "messages[0]"),
+        ({"messages": [{"role": "king", "content": "hi"}]}, 422, "messages[0].role"),
+        ({"messages": [{"role": "user"}]}, 422, "messages[0].content"),
+        (
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}
+                ]
+            },
+            422,
+            "messages[0].content",
+        ),
+        ({"response_format": {"type": "xml"}}, 422, "response_format"),
+        ({"response_format": {"type": "json_schema"}}, 422, "response_format"),
+        (
+            {"response_format": {"type": "json_object", "value": {"type": "nonsense"}}},
+            400,
+            "nonsense",
+        ),
+        ({"tools": 5}, 422, "tools"),
+        ({"tools": [{"type": "function"}]}, 422, "tools"),
+        ({"tool_choice": "required"}, 422, "tool_choice"),
+        ({"tools": [WEATHER], "tool_choice": "nobody"}, 422, "tool_choice"),
+        ({"model": None}, 422, "model"),
+        ({"model": 5}, 422, "model"),
+        ({"model": "nobody/nothing"}, 400, "nobody/nothing"),
+        ({"model": MODEL + ":nobody"}, 400, "nobody"),
+        ({"model": "facebook/bart-large-mnli"}, 400, "is not a chat model"),
+        ({"messages": [{"role": "user", "content": "word " * 9000}]}, 400, "context"),
+    ],
+)
 def test_a_wrong_field_is_named(http, change, status, named):
     answer = http.post("/v1/chat/completions", json=ask() | change)
     assert answer.status_code == status, answer.text
@@ -302,22 +521,42 @@ def test_a_wrong_field_is_named(http, change, status, named):
     assert streamed.status_code == status, "a stream must not begin with 200 and then fail"
 
 
-@pytest.mark.parametrize(("token", "status", "text"), [
-    (None, 401, "Invalid username or password."), ("Bearer sk-123", 401, "Invalid username or password."),
-    ("Bearer hf_invalid_one", 401, "Invalid username or password."), ("Basic hf_x", 401, "Invalid username or password."),
-    ("Bearer hf_no_permission", 403, "sufficient permissions to call Inference Providers"),
-    ("Bearer hf_no_credits", 402, "exceeded your monthly included credits"),
-])
+@pytest.mark.parametrize(
+    ("token", "status", "text"),
+    [
+        (None, 401, "Invalid username or password."),
+        ("Bearer sk-123", 401, "Invalid username or password."),
+        ("Bearer hf_invalid_one", 401, "Invalid username or password."),
+        ("Basic hf_x", 401, "Invalid username or password."),
+        ("Bearer hf_no_permission", 403, "sufficient permissions to call Inference Providers"),
+        ("Bearer hf_no_credits", 402, "exceeded your monthly included credits"),
+    ],
+)
 def test_tokens(practice, token, status, text):
     headers = {"authorization": token} if token else {}
-    for path in ("/v1/chat/completions", "/groq/openai/v1/chat/completions", "/hf-inference/models/facebook/bart-large-mnli"):
+    for path in (
+        "/v1/chat/completions",
+        "/groq/openai/v1/chat/completions",
+        "/hf-inference/models/facebook/bart-large-mnli",
+    ):
         answer = httpx2.post(practice.url + path, json=ask(), headers=headers)
         assert answer.status_code == status and text in answer.json()["error"], path
         assert answer.headers["x-answered-by"] == "practice server"
 
 
 def test_the_old_host_is_gone_whatever_is_asked(practice):
-    for method, path in (("GET", "/"), ("POST", "/v1/chat/completions"), ("POST", "/models/gpt2"), ("PUT", "/x/y")):
-        answer = httpx2.request(method, practice.url + path, headers={"host": "api-inference.huggingface.co"})
+    for method, path in (
+        ("GET", "/"),
+        ("POST", "/v1/chat/completions"),
+        ("POST", "/models/gpt2"),
+        ("PUT", "/x/y"),
+    ):
+        answer = httpx2.request(
+            method, practice.url + path, headers={"host": "api-inference.huggingface.co"}
+        )
         assert answer.status_code == 410 and answer.json() == {
-            "error": "https://api-inference.huggingface.co is no longer supported. Please use https://router.huggingface.co instead."}
+            "error": (
+                "https://api-inference.huggingface.co is no longer supported. Please use"
+                " https://router.huggingface.co instead."
+            )
+        }

@@ -12,11 +12,31 @@ from huggingface_hub.errors import (
 from practice_fixtures import TOKEN, as_service, none_left, practice  # noqa: F401
 
 from authoring.practice_server.catalogue import Catalogue
-from authoring.practice_server.endpoints import PENDING, STARTING, WAKING, Clock, ControlPlane, Endpoint, check
+from authoring.practice_server.endpoints import (
+    PENDING,
+    STARTING,
+    WAKING,
+    Clock,
+    ControlPlane,
+    Endpoint,
+    check,
+)
 
-SPEC = {"repository": "Qwen/Qwen3-4B", "framework": "pytorch", "task": "text-generation", "accelerator": "gpu", "vendor": "aws",
-        "region": "us-east-1", "instance_type": "nvidia-l4", "instance_size": "x1", "min_replica": 0, "max_replica": 1,
-        "custom_image": {"vLLM": {"url": "vllm/vllm-openai:v0.23.0", "port": 8000, "healthRoute": "/health"}}}
+SPEC = {
+    "repository": "Qwen/Qwen3-4B",
+    "framework": "pytorch",
+    "task": "text-generation",
+    "accelerator": "gpu",
+    "vendor": "aws",
+    "region": "us-east-1",
+    "instance_type": "nvidia-l4",
+    "instance_size": "x1",
+    "min_replica": 0,
+    "max_replica": 1,
+    "custom_image": {
+        "vLLM": {"url": "vllm/vllm-openai:v0.23.0", "port": 8000, "healthRoute": "/health"}
+    },
+}
 HI = [{"role": "user", "content": "Hi"}]
 
 
@@ -32,9 +52,12 @@ def test_a_whole_life(as_service):
     assert endpoint.status == "pending" and endpoint.url is None
     with pytest.raises(InferenceEndpointError, match="not yet deployed"):
         endpoint.client  # noqa: B018
-    assert ready(endpoint).status == "running" and endpoint.url == "https://my-endpoint.us-east-1.aws.endpoints.huggingface.cloud"
+    assert (
+        ready(endpoint).status == "running"
+        and endpoint.url == "https://my-endpoint.us-east-1.aws.endpoints.huggingface.cloud"
+    )
     assert endpoint.client.chat_completion(HI, max_tokens=3).choices[0].message.content
-    with pytest.raises(HfHubHTTPError, match="404"):            # vLLM answers nothing at its root
+    with pytest.raises(HfHubHTTPError, match="404"):  # vLLM answers nothing at its root
         endpoint.client.text_generation("Hi")
     assert endpoint.pause().status == "paused" and endpoint.url is None
     assert endpoint.resume().status == "pending" and ready(endpoint).status == "running"
@@ -54,7 +77,9 @@ def test_a_sleeping_endpoint_wakes_when_it_is_called(as_service):
     endpoint = ready(hub.create_inference_endpoint("sleeper", **SPEC))
     client = endpoint.client
     endpoint.scale_to_zero()
-    assert httpx2.get(f"{as_service.to}/health", headers={"host": endpoint.url[8:]}).status_code == 503, "a look does not wake it"
+    assert (
+        httpx2.get(f"{as_service.to}/health", headers={"host": endpoint.url[8:]}).status_code == 503
+    ), "a look does not wake it"
     assert endpoint.fetch().status == "scaledToZero"
     with pytest.raises(HfHubHTTPError, match="503"):
         client.chat_completion(HI, max_tokens=2)
@@ -62,31 +87,68 @@ def test_a_sleeping_endpoint_wakes_when_it_is_called(as_service):
     ready(endpoint)
     assert client.chat_completion(HI, max_tokens=2).choices
     endpoint.scale_to_zero()
-    held = httpx2.post(f"{as_service.to}/v1/chat/completions", json={"messages": HI, "max_tokens": 2}, timeout=30, headers={
-        "host": endpoint.url[8:], "authorization": f"Bearer {TOKEN}", "x-scale-up-timeout": "600"})
-    assert held.status_code == 200, "X-Scale-Up-Timeout holds the request until the endpoint is there"
+    held = httpx2.post(
+        f"{as_service.to}/v1/chat/completions",
+        json={"messages": HI, "max_tokens": 2},
+        timeout=30,
+        headers={
+            "host": endpoint.url[8:],
+            "authorization": f"Bearer {TOKEN}",
+            "x-scale-up-timeout": "600",
+        },
+    )
+    assert held.status_code == 200, (
+        "X-Scale-Up-Timeout holds the request until the endpoint is there"
+    )
 
 
 def test_who_may_call(as_service):
     def call(endpoint, token):
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        return httpx2.post(f"{as_service.to}/v1/chat/completions", json={"messages": HI, "max_tokens": 2}, timeout=30,
-                           headers=headers | {"host": endpoint.url[8:]}).status_code
+        return httpx2.post(
+            f"{as_service.to}/v1/chat/completions",
+            json={"messages": HI, "max_tokens": 2},
+            timeout=30,
+            headers=headers | {"host": endpoint.url[8:]},
+        ).status_code
 
-    closed, open_ = (ready(hub.create_inference_endpoint(f"door-{kind}", type=kind, **SPEC)) for kind in ("authenticated", "public"))
-    assert (call(closed, None), call(closed, "hf_invalid"), call(closed, TOKEN), call(open_, None)) == (401, 401, 200, 200)
+    closed, open_ = (
+        ready(hub.create_inference_endpoint(f"door-{kind}", type=kind, **SPEC))
+        for kind in ("authenticated", "public")
+    )
+    assert (
+        call(closed, None),
+        call(closed, "hf_invalid"),
+        call(closed, TOKEN),
+        call(open_, None),
+    ) == (401, 401, 200, 200)
     closed.pause()
     assert call(closed if closed.url else open_, TOKEN) == 200
-    paused = httpx2.post(f"{as_service.to}/v1/chat/completions", json={"messages": HI}, headers={
-        "host": "door-authenticated.us-east-1.aws.endpoints.huggingface.cloud", "authorization": f"Bearer {TOKEN}"})
+    paused = httpx2.post(
+        f"{as_service.to}/v1/chat/completions",
+        json={"messages": HI},
+        headers={
+            "host": "door-authenticated.us-east-1.aws.endpoints.huggingface.cloud",
+            "authorization": f"Bearer {TOKEN}",
+        },
+    )
     assert paused.status_code == 400 and "Invalid state" in paused.text
 
 
 def test_other_images_answer_at_the_root(as_service):
-    tgi = ready(hub.create_inference_endpoint("tgi", **SPEC | {"custom_image": {"tgi": {"url": "x", "port": 80}}}))
+    tgi = ready(
+        hub.create_inference_endpoint(
+            "tgi", **SPEC | {"custom_image": {"tgi": {"url": "x", "port": 80}}}
+        )
+    )
     assert tgi.client.text_generation("Once upon a time", max_new_tokens=3)
-    plain = {**SPEC, "repository": "distilbert/distilbert-base-uncased-finetuned-sst-2-english", "task": "text-classification",
-             "accelerator": "cpu", "instance_type": "intel-spr"}
+    plain = {
+        **SPEC,
+        "repository": "distilbert/distilbert-base-uncased-finetuned-sst-2-english",
+        "task": "text-classification",
+        "accelerator": "cpu",
+        "instance_type": "intel-spr",
+    }
     plain.pop("custom_image")
     classifier = ready(hub.create_inference_endpoint("labels", **plain))
     assert classifier.client.text_classification("I like you")[0].label == "POSITIVE"
@@ -95,39 +157,80 @@ def test_other_images_answer_at_the_root(as_service):
 
 
 def test_straight_on_this_machine_an_endpoint_has_a_local_address(practice):
-    with httpx2.Client(base_url=practice.url, headers={"authorization": f"Bearer {TOKEN}"}, timeout=30) as http:
-        made = http.post("/v2/endpoint/practice-user", json={
-            "name": "local", "type": "public", "provider": {"vendor": "aws", "region": "us-east-1"},
-            "compute": {"accelerator": "cpu", "instanceType": "intel-spr", "instanceSize": "x1", "scaling": {"minReplica": 1, "maxReplica": 1}},
-            "model": {"repository": "Qwen/Qwen3-4B"}})
+    with httpx2.Client(
+        base_url=practice.url, headers={"authorization": f"Bearer {TOKEN}"}, timeout=30
+    ) as http:
+        made = http.post(
+            "/v2/endpoint/practice-user",
+            json={
+                "name": "local",
+                "type": "public",
+                "provider": {"vendor": "aws", "region": "us-east-1"},
+                "compute": {
+                    "accelerator": "cpu",
+                    "instanceType": "intel-spr",
+                    "instanceSize": "x1",
+                    "scaling": {"minReplica": 1, "maxReplica": 1},
+                },
+                "model": {"repository": "Qwen/Qwen3-4B"},
+            },
+        )
         assert made.status_code == 200, made.text
         practice.app.state.practice.endpoints.endpoints["practice-user", "local"].stop("running")
         url = http.get("/v2/endpoint/practice-user/local").json()["status"]["url"]
         assert url == practice.url + "/endpoints/local"
         assert httpx2.get(url + "/health").status_code == 200
-        assert httpx2.post(url + "/v1/chat/completions", json={"messages": HI, "max_tokens": 2}, timeout=30).status_code == 200
+        assert (
+            httpx2.post(
+                url + "/v1/chat/completions", json={"messages": HI, "max_tokens": 2}, timeout=30
+            ).status_code
+            == 200
+        )
 
 
 def test_hardware_and_catalog(as_service):
     hardware = hub.list_inference_endpoints_hardware()
     l4 = next(row for row in hardware if row.id == "aws-us-east-1-nvidia-l4-x1")
-    assert (l4.price_per_hour, l4.accelerator, l4.gpu_memory_gb, l4.status, l4.used_accelerators) == (0.8, "gpu", 24, "available", 0)
+    assert (
+        l4.price_per_hour,
+        l4.accelerator,
+        l4.gpu_memory_gb,
+        l4.status,
+        l4.used_accelerators,
+    ) == (0.8, "gpu", 24, "available", 0)
     one = hub.create_inference_endpoint("one", **SPEC)
-    used = lambda: next(row for row in hub.list_inference_endpoints_hardware() if row.id == l4.id).used_accelerators  # noqa: E731
+    used = lambda: (
+        next(
+            row for row in hub.list_inference_endpoints_hardware() if row.id == l4.id
+        ).used_accelerators
+    )  # noqa: E731
     assert used() == 1
     one.scale_to_zero()
     assert used() == 1, "a sleeping endpoint still counts against the quota"
     one.pause()
     assert used() == 0
     assert hub.HfApi().list_inference_catalog(search="gpt-oss")[0].repo_id == "openai/gpt-oss-120b"
-    assert hub.HfApi().create_inference_endpoint_from_catalog("openai/gpt-oss-20b", name="shelf").name == "shelf"
+    assert (
+        hub.HfApi().create_inference_endpoint_from_catalog("openai/gpt-oss-20b", name="shelf").name
+        == "shelf"
+    )
 
 
-@pytest.mark.parametrize(("change", "named"), [
-    ({"instance_type": "intel-icl", "accelerator": "cpu"}, "deprecated"), ({"region": "mars"}, "provider.region"),
-    ({"vendor": "nobody"}, "provider.vendor"), ({"instance_size": "x99"}, "instanceSize"), ({"accelerator": "tpu"}, "accelerator"),
-    ({"min_replica": 3}, "minReplica"), ({"max_replica": 0}, "maxReplica"), ({"scale_to_zero_timeout": 15, "min_replica": 1}, "scaleToZeroTimeout"),
-    ({"type": "bogus"}, "type"), ({"repository": "nobody/nothing"}, "model.repository")])
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"instance_type": "intel-icl", "accelerator": "cpu"}, "deprecated"),
+        ({"region": "mars"}, "provider.region"),
+        ({"vendor": "nobody"}, "provider.vendor"),
+        ({"instance_size": "x99"}, "instanceSize"),
+        ({"accelerator": "tpu"}, "accelerator"),
+        ({"min_replica": 3}, "minReplica"),
+        ({"max_replica": 0}, "maxReplica"),
+        ({"scale_to_zero_timeout": 15, "min_replica": 1}, "scaleToZeroTimeout"),
+        ({"type": "bogus"}, "type"),
+        ({"repository": "nobody/nothing"}, "model.repository"),
+    ],
+)
 def test_a_wrong_configuration_is_named(as_service, change, named):
     with pytest.raises(BadRequestError, match=named):
         hub.create_inference_endpoint("wrong", **SPEC | change)
@@ -143,7 +246,11 @@ def test_a_name_is_taken_once_and_tokens_are_asked_for(as_service):
     hub.create_inference_endpoint("one", **SPEC)
     with pytest.raises(HfHubHTTPError, match="409(.|\n)*already exists"):
         hub.create_inference_endpoint("one", **SPEC)
-    for token, status in (("hf_invalid", "401"), ("hf_no_permission", "403"), ("hf_no_credits", "402")):
+    for token, status in (
+        ("hf_invalid", "401"),
+        ("hf_no_permission", "403"),
+        ("hf_no_credits", "402"),
+    ):
         with pytest.raises(HfHubHTTPError, match=status):
             hub.create_inference_endpoint("two", namespace="practice-user", token=token, **SPEC)
 
@@ -159,15 +266,25 @@ def test_states_follow_the_clock():
     now = [0.0]
     clock = Clock(10, real=lambda: now[0])
     plane = ControlPlane(clock, Catalogue())
-    spec, model = check({
-        "name": "timed", "type": "public", "provider": {"vendor": "aws", "region": "us-east-1"},
-        "compute": {"accelerator": "cpu", "instanceType": "intel-spr", "instanceSize": "x1",
-                    "scaling": {"minReplica": 0, "maxReplica": 1, "scaleToZeroTimeout": 15}},
-        "model": {"repository": "Qwen/Qwen3-4B"}}, plane)
+    spec, model = check(
+        {
+            "name": "timed",
+            "type": "public",
+            "provider": {"vendor": "aws", "region": "us-east-1"},
+            "compute": {
+                "accelerator": "cpu",
+                "instanceType": "intel-spr",
+                "instanceSize": "x1",
+                "scaling": {"minReplica": 0, "maxReplica": 1, "scaleToZeroTimeout": 15},
+            },
+            "model": {"repository": "Qwen/Qwen3-4B"},
+        },
+        plane,
+    )
     endpoint = Endpoint(spec, model, clock)
 
     def after(seconds):
-        now[0] += seconds / 10          # the clock runs ten times as fast
+        now[0] += seconds / 10  # the clock runs ten times as fast
         return endpoint.state
 
     assert [after(0), after(PENDING + 1), after(STARTING)] == ["pending", "initializing", "running"]

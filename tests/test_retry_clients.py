@@ -29,7 +29,12 @@ LOADING = Reply(503, 0.0, body={"error": "Model m is currently loading", "estima
 
 
 def refused(**headers):
-    return Reply(429, 0.0, {name.replace("_", "-"): value for name, value in headers.items()}, {"error": "slow down"})
+    return Reply(
+        429,
+        0.0,
+        {name.replace("_", "-"): value for name, value in headers.items()},
+        {"error": "slow down"},
+    )
 
 
 def broken(status, **body):
@@ -83,9 +88,14 @@ def oa(url, asynchronous=False, **settings):
 
 CLIENTS = pytest.mark.parametrize("client", [hf, oa], ids=["InferenceClient", "OpenAI"])
 TROUBLE = {
-    "Retry-After": (refused(Retry_After="1"), 1.0), "ms": (refused(Retry_After_Ms="300"), 0.3),
-    "RateLimit": (refused(RateLimit='"api";r=0;t=1'), 1.0), "no hint": (refused(), 0.0), "500": (broken(500), 0.0),
-    "cold start": (LOADING, 0.2), "503 and a wait": (Reply(503, 0.0, {"Retry-After": "1"}), 1.0), "reset": (Reply(0, 0.0), 0.0),
+    "Retry-After": (refused(Retry_After="1"), 1.0),
+    "ms": (refused(Retry_After_Ms="300"), 0.3),
+    "RateLimit": (refused(RateLimit='"api";r=0;t=1'), 1.0),
+    "no hint": (refused(), 0.0),
+    "500": (broken(500), 0.0),
+    "cold start": (LOADING, 0.2),
+    "503 and a wait": (Reply(503, 0.0, {"Retry-After": "1"}), 1.0),
+    "reset": (Reply(0, 0.0), 0.0),
 }
 
 
@@ -113,7 +123,10 @@ def test_async_while_other_tasks_run(client, trouble, upstream):
             await asyncio.sleep(0.01)
 
     async def main():
-        ask, ticking = client(upstream(reply, refused(Retry_After_Ms="200"), OK), asynchronous=True), asyncio.ensure_future(tick())
+        ask, ticking = (
+            client(upstream(reply, refused(Retry_After_Ms="200"), OK), asynchronous=True),
+            asyncio.ensure_future(tick()),
+        )
         try:
             return await policy().acall(ask, messages=MESSAGES)
         finally:
@@ -127,11 +140,17 @@ def test_async_while_other_tasks_run(client, trouble, upstream):
 @CLIENTS
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 410, 422])
 def test_permanent_errors_cost_one_request(client, status, upstream):
-    ask = client(upstream(broken(status, error={"message": "429 rate limit, model is loading", "code": "503"})))
+    ask = client(
+        upstream(
+            broken(status, error={"message": "429 rate limit, model is loading", "code": "503"})
+        )
+    )
     with pytest.raises((hub.HfHubHTTPError, openai.APIStatusError)) as caught:
         policy().call(ask, messages=MESSAGES)
     assert caught.value.response.status_code == status and len(upstream.seen) == 1
-    assert not getattr(caught.value, "__notes__", []), "nothing was tried again, so there is no story"
+    assert not getattr(caught.value, "__notes__", []), (
+        "nothing was tried again, so there is no story"
+    )
 
 
 @CLIENTS
@@ -147,11 +166,24 @@ def test_the_last_error_is_raised_as_it_is_with_the_story(client, upstream):
     ask, waits = client(upstream(refused(Retry_After_Ms="300"), broken(500))), []
     with pytest.raises((hub.HfHubHTTPError, openai.InternalServerError)) as caught:
         policy(attempts=3, on_wait=waits.append).call(ask, messages=MESSAGES)
-    assert [status for _, status in upstream.seen] == [429, 500, 500, 500], "the refusal used up no attempt"
+    assert [status for _, status in upstream.seen] == [
+        429,
+        500,
+        500,
+        500,
+    ], "the refusal used up no attempt"
     assert caught.value.response.status_code == 500
     note = caught.value.__notes__[-1]
-    assert note.startswith("gave up after 4 requests") and "3 attempts failed" in note and "0.3 s (throttled, 429)" in note
-    assert [wait.kind for wait in waits] == ["throttled", "transient", "transient"], "no sleep after the last attempt"
+    assert (
+        note.startswith("gave up after 4 requests")
+        and "3 attempts failed" in note
+        and "0.3 s (throttled, 429)" in note
+    )
+    assert [wait.kind for wait in waits] == [
+        "throttled",
+        "transient",
+        "transient",
+    ], "no sleep after the last attempt"
 
 
 @CLIENTS
@@ -168,7 +200,12 @@ def test_timeouts_and_refused_connections(client, upstream):
 
 
 def test_the_class_without_a_response(upstream):
-    overloaded = Reply(429, 0.0, {"retry-after-ms": "100"}, {"error": "Model is overloaded", "error_type": "overloaded"})
+    overloaded = Reply(
+        429,
+        0.0,
+        {"retry-after-ms": "100"},
+        {"error": "Model is overloaded", "error_type": "overloaded"},
+    )
     url = upstream(overloaded).replace("/v1", "/v1/chat/completions")
     client = InferenceClient(model=url, timeout=5)
     with pytest.raises(hub.OverloadedError) as caught:
@@ -190,7 +227,10 @@ def test_offline_mode_is_not_a_connection_problem(monkeypatch, upstream):
 
 
 @CLIENTS
-@pytest.mark.parametrize("settings, words", [({"timeout": 5}, "s are left of timeout=5 s"), ({"max_wait": 20}, "max_wait is 20 s")])
+@pytest.mark.parametrize(
+    "settings, words",
+    [({"timeout": 5}, "s are left of timeout=5 s"), ({"max_wait": 20}, "max_wait is 20 s")],
+)
 def test_a_wait_that_does_not_fit_is_not_begun(client, settings, words, upstream):
     ask, started = client(upstream(refused(Retry_After="55"))), time.monotonic()
     one = policy(**settings)
@@ -204,7 +244,11 @@ def test_a_wait_that_does_not_fit_is_not_begun(client, settings, words, upstream
 
 
 def test_a_wait_as_long_as_the_longest_allowed_fits(upstream):
-    assert policy(max_wait=1).call(hf(upstream(refused(Retry_After="1"), OK)), messages=MESSAGES).choices
+    assert (
+        policy(max_wait=1)
+        .call(hf(upstream(refused(Retry_After="1"), OK)), messages=MESSAGES)
+        .choices
+    )
 
 
 def test_waiting_in_line_ends_at_the_deadline():
@@ -220,7 +264,9 @@ def test_cancelling_ends_a_wait_at_once(upstream):
     one = policy()
 
     async def main():
-        task = asyncio.ensure_future(one.acall(hf(upstream(refused(Retry_After="60")), asynchronous=True), messages=MESSAGES))
+        task = asyncio.ensure_future(
+            one.acall(hf(upstream(refused(Retry_After="60")), asynchronous=True), messages=MESSAGES)
+        )
         await asyncio.sleep(0.4)
         started = time.monotonic()
         task.cancel()
@@ -265,14 +311,19 @@ def test_threads_and_tasks_share_one_gate(upstream):
     (refusal,) = [moment for moment, status in upstream.seen if status == 429]
     early = [moment for moment, _ in upstream.seen if refusal < moment < refusal + 1]
     assert len(answers) == 20 and len(upstream.seen) == 21
-    assert len(early) < 14, "what was under way, and what started before the refusal was read; without a gate all 17"
+    assert len(early) < 14, (
+        "what was under way, and what started before the refusal was read; without a gate all 17"
+    )
     assert (one.gate.quota, one.gate.window) == (100, 1.0)
     assert (one.gate.flying, one.gate.line) == (0, [])
 
 
 @pytest.mark.parametrize("make", ["InferenceClient", "OpenAI", "AsyncOpenAI", "httpx2", "httpx"])
 def test_a_watched_client_is_never_refused(make, upstream):
-    url, one = upstream(Service(Rules(quota=3, window=1.0, phase=0.5, latency=0.005))), policy(max_concurrency=1)
+    url, one = (
+        upstream(Service(Rules(quota=3, window=1.0, phase=0.5, latency=0.005))),
+        policy(max_concurrency=1),
+    )
     if make == "InferenceClient":
         client = one.watch(InferenceClient(base_url=url, api_key="k", timeout=5))
         ask = functools.partial(client.chat_completion, messages=MESSAGES)
@@ -280,8 +331,11 @@ def test_a_watched_client_is_never_refused(make, upstream):
         client = one.watch(openai.OpenAI(base_url=url, api_key="k", max_retries=0))
         ask = functools.partial(client.chat.completions.create, model="m", messages=MESSAGES)
     elif make == "AsyncOpenAI":
+
         async def all_of_them():
-            client = one.watch(one.watch(openai.AsyncOpenAI(base_url=url, api_key="k", max_retries=0)))
+            client = one.watch(
+                one.watch(openai.AsyncOpenAI(base_url=url, api_key="k", max_retries=0))
+            )
             for _ in range(5):
                 await one.acall(client.chat.completions.create, model="m", messages=MESSAGES)
 
@@ -313,7 +367,9 @@ def test_gather_limited_keeps_order_and_bound(upstream):
         return number
 
     one = policy(max_concurrency=4)
-    assert asyncio.run(gather_limited(one, (functools.partial(one_call, n) for n in range(30)))) == list(range(30))
+    assert asyncio.run(
+        gather_limited(one, (functools.partial(one_call, n) for n in range(30)))
+    ) == list(range(30))
     assert most == 4
 
 
@@ -327,7 +383,11 @@ def test_gather_limited_stops_at_the_first_final_error():
             raise ValueError("three")
 
     with pytest.raises(ValueError, match="three"):
-        asyncio.run(gather_limited(policy(max_concurrency=2), [functools.partial(call, n) for n in range(50)]))
+        asyncio.run(
+            gather_limited(
+                policy(max_concurrency=2), [functools.partial(call, n) for n in range(50)]
+            )
+        )
     assert len(begun) < 8
 
     async def with_a_coroutine():
@@ -348,7 +408,10 @@ def words(chunks):
     return [chunk.choices[0].delta.content for chunk in chunks]
 
 
-STREAMS = {"before it begins": [refused(Retry_After_Ms="100"), broken(500), OK], "without a chunk": [Reply(200, 0.0, breaks_after=0), OK]}
+STREAMS = {
+    "before it begins": [refused(Retry_After_Ms="100"), broken(500), OK],
+    "without a chunk": [Reply(200, 0.0, breaks_after=0), OK],
+}
 
 
 @CLIENTS
@@ -370,7 +433,9 @@ def test_a_stream_is_tried_again_until_its_first_chunk(client, trouble, upstream
 def test_a_stream_that_breaks_later_is_raised_with_what_had_arrived(client, upstream):
     one, got = policy(), []
     with pytest.raises((httpx2.RemoteProtocolError, openai.APIConnectionError)) as caught:
-        for chunk in one.stream(client(upstream(Reply(200, 0.0, breaks_after=2), OK)), messages=MESSAGES, stream=True):
+        for chunk in one.stream(
+            client(upstream(Reply(200, 0.0, breaks_after=2), OK)), messages=MESSAGES, stream=True
+        ):
             got.append(chunk)
     assert words(got) == words(caught.value.partial) == WORDS[:2] and len(upstream.seen) == 1
     assert "broke after 2 chunks" in caught.value.__notes__[-1]
@@ -394,7 +459,9 @@ def test_a_stream_left_early_is_closed_and_gives_its_place_back(client, upstream
         assert one.gate.flying == 0
 
     async def main():
-        async with contextlib.aclosing(one.astream(client(url, asynchronous=True), messages=MESSAGES, stream=True)) as chunks:
+        async with contextlib.aclosing(
+            one.astream(client(url, asynchronous=True), messages=MESSAGES, stream=True)
+        ) as chunks:
             async for chunk in chunks:
                 break
         return one.gate.flying
@@ -473,7 +540,11 @@ def test_the_decorator_keeps_the_kind_of_function():
     async def collect():
         return await coroutine(2), [y async for y in agenerator("ab")]
 
-    assert function(1, max_retries=7) == (1, 7) and function.__name__ == "function" and function.__doc__ == "Says x."
+    assert (
+        function(1, max_retries=7) == (1, 7)
+        and function.__name__ == "function"
+        and function.__doc__ == "Says x."
+    )
     assert list(generator("ab")) == ["a", "b"]
     assert asyncio.run(collect()) == (2, ["a", "b"])
     assert inspect.iscoroutinefunction(coroutine) and inspect.isgeneratorfunction(generator)
@@ -491,18 +562,28 @@ def test_no_keyword_of_its_own_is_in_the_way():
 def test_two_layers_are_noticed_before_the_call_and_after_a_failure(upstream):
     client = openai.OpenAI(base_url=upstream(broken(500)), api_key="k", max_retries=1)
     one = policy(attempts=1)
-    with pytest.warns(UserWarning, match=r"openai retries 1 times by itself.*OpenAI\(max_retries=0\)"), pytest.raises(openai.APIError):
+    with (
+        pytest.warns(
+            UserWarning, match=r"openai retries 1 times by itself.*OpenAI\(max_retries=0\)"
+        ),
+        pytest.raises(openai.APIError),
+    ):
         one.call(client.chat.completions.create, model="m", messages=MESSAGES)
 
     @one
     def ask():
         return client.chat.completions.create(model="m", messages=MESSAGES)
 
-    with pytest.warns(UserWarning, match=r"with_options\(max_retries=0\)"), pytest.raises(openai.InternalServerError):
+    with (
+        pytest.warns(UserWarning, match=r"with_options\(max_retries=0\)"),
+        pytest.raises(openai.InternalServerError),
+    ):
         ask()
     with warnings.catch_warnings(), pytest.raises(openai.InternalServerError):
         warnings.simplefilter("error")
-        one.call(client.with_options(max_retries=0).chat.completions.create, model="m", messages=MESSAGES)
+        one.call(
+            client.with_options(max_retries=0).chat.completions.create, model="m", messages=MESSAGES
+        )
 
 
 def test_a_policy_inside_a_policy_does_not_multiply(upstream):
@@ -517,9 +598,18 @@ def test_the_ready_made_clients(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_" + "x" * 30)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-somebody-else")
     client = retry.openai_client()
-    assert (client.timeout, client.max_retries, str(client.base_url)) == (60, 0, "https://router.huggingface.co/v1/")
+    assert (client.timeout, client.max_retries, str(client.base_url)) == (
+        60,
+        0,
+        "https://router.huggingface.co/v1/",
+    )
     assert client.api_key.startswith("hf_")
-    assert retry.openai_client(api_key="k", base_url="http://127.0.0.1:1/v1", max_retries=3).max_retries == 3
+    assert (
+        retry.openai_client(
+            api_key="k", base_url="http://127.0.0.1:1/v1", max_retries=3
+        ).max_retries
+        == 3
+    )
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
     with pytest.raises(ValueError, match="HF_TOKEN"):
         retry.openai_client()
@@ -531,18 +621,30 @@ def test_the_ready_made_clients(monkeypatch):
 def test_each_wait_is_one_log_line_and_one_event(upstream, caplog):
     events = []
     with caplog.at_level(logging.INFO, logger="helpers.retry"):
-        policy(on_wait=events.append).call(hf(upstream(refused(Retry_After="1"), OK)), messages=MESSAGES)
+        policy(on_wait=events.append).call(
+            hf(upstream(refused(Retry_After="1"), OK)), messages=MESSAGES
+        )
     (line,) = [record.getMessage() for record in caplog.records if record.name == "helpers.retry"]
-    assert line.startswith("throttled: waiting 1.0 s, until ") and line.endswith("after request 1 of this call")
+    assert line.startswith("throttled: waiting 1.0 s, until ") and line.endswith(
+        "after request 1 of this call"
+    )
     assert len(line.split("until ")[1].split(",")[0]) == len("12:34:56")
     (event,) = events
-    assert (event.kind, event.status, event.request) == ("throttled", 429, 1) and 1 <= event.seconds < 1.1
+    assert (event.kind, event.status, event.request) == (
+        "throttled",
+        429,
+        1,
+    ) and 1 <= event.seconds < 1.1
 
 
 def test_short_waits_are_told_too():
     fail, waits = flaky(3), []
     policy(base=0.0001, on_wait=waits.append).call(fail)
-    assert [(wait.kind, wait.request) for wait in waits] == [("transient", 1), ("transient", 2), ("transient", 3)]
+    assert [(wait.kind, wait.request) for wait in waits] == [
+        ("transient", 1),
+        ("transient", 2),
+        ("transient", 3),
+    ]
 
 
 def test_one_pause_of_many_calls_is_logged_once(caplog):
@@ -569,7 +671,9 @@ def test_a_notebook_shows_long_waits_and_nothing_in_virtual_time(monkeypatch):
     monkeypatch.setattr(countdown, "in_notebook", lambda: True)
     monkeypatch.setattr(module, "display", lambda *_, **__: Handle())
     now = [0.0]
-    one = RetryPolicy(clock=lambda: now[0], sleep=lambda seconds: now.__setitem__(0, now[0] + seconds))
+    one = RetryPolicy(
+        clock=lambda: now[0], sleep=lambda seconds: now.__setitem__(0, now[0] + seconds)
+    )
     one.gate.pause(30)
     assert one.call(int) == 0 and now[0] >= 30
     assert shown == []
@@ -577,7 +681,9 @@ def test_a_notebook_shows_long_waits_and_nothing_in_virtual_time(monkeypatch):
     real = RetryPolicy()
     real.gate.pause(2.3)
     real.call(int)
-    assert shown[0] == "waiting for the service: 2 s" and shown[-1] == "", "it disappears when the wait is over"
+    assert shown[0] == "waiting for the service: 2 s" and shown[-1] == "", (
+        "it disappears when the wait is over"
+    )
 
 
 def test_a_clock_that_replaces_time_is_followed_and_nothing_is_shown(monkeypatch):

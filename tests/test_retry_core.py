@@ -21,7 +21,16 @@ from hypothesis import strategies as st
 from authoring.bench.retry.simulate import Simulation
 from authoring.bench.retry.world import Rules, Service, least_seconds
 from helpers import retry
-from helpers.retry import NotSent, RateGate, RetryBudget, RetryPolicy, Ticket, Verdict, backoff, classify
+from helpers.retry import (
+    NotSent,
+    RateGate,
+    RetryBudget,
+    RetryPolicy,
+    Ticket,
+    Verdict,
+    backoff,
+    classify,
+)
 
 URL = "https://router.huggingface.co/v1/chat/completions"
 
@@ -34,7 +43,9 @@ class Clock:
 
 
 def response(status, headers=None, body=None):
-    return httpx2.Response(status, headers=headers, json=body or {}, request=httpx2.Request("POST", URL))
+    return httpx2.Response(
+        status, headers=headers, json=body or {}, request=httpx2.Request("POST", URL)
+    )
 
 
 def hf_error(status, headers=None, body=None, text="boom"):
@@ -42,7 +53,9 @@ def hf_error(status, headers=None, body=None, text="boom"):
 
 
 def openai_error(status, headers=None, body=None):
-    return openai.OpenAI(api_key="k", max_retries=0)._make_status_error("boom", body=body, response=response(status, headers, body))
+    return openai.OpenAI(api_key="k", max_retries=0)._make_status_error(
+        "boom", body=body, response=response(status, headers, body)
+    )
 
 
 def caused(error, cause):
@@ -62,32 +75,57 @@ def test_worth_another_try(make, status):
 
 
 @pytest.mark.parametrize("make", [hf_error, openai_error])
-@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 409, 410, 413, 418, 422, 501, 505])
+@pytest.mark.parametrize(
+    "status", [400, 401, 402, 403, 404, 405, 409, 410, 413, 418, 422, 501, 505]
+)
 def test_never_tried_again(make, status):
     assert classify(make(status)).kind == "fatal"
 
 
 REQUEST = httpx2.Request("POST", URL)
 BY_TYPE = [
-    ("timeout", httpx2.ReadTimeout("t")), ("timeout", httpx.ReadTimeout("t")), ("timeout", httpx2.WriteTimeout("t")),
-    ("transient", httpx2.ConnectTimeout("t")), ("transient", httpx.PoolTimeout("t")),
-    ("transient", httpx2.ConnectError("c")), ("transient", httpx.ConnectError("c")), ("transient", httpx2.ReadError("r")),
-    ("transient", httpx.RemoteProtocolError("r")), ("transient", httpx2.RemoteProtocolError("r")),
-    ("transient", ConnectionResetError()), ("transient", BrokenPipeError()), ("timeout", TimeoutError()),
+    ("timeout", httpx2.ReadTimeout("t")),
+    ("timeout", httpx.ReadTimeout("t")),
+    ("timeout", httpx2.WriteTimeout("t")),
+    ("transient", httpx2.ConnectTimeout("t")),
+    ("transient", httpx.PoolTimeout("t")),
+    ("transient", httpx2.ConnectError("c")),
+    ("transient", httpx.ConnectError("c")),
+    ("transient", httpx2.ReadError("r")),
+    ("transient", httpx.RemoteProtocolError("r")),
+    ("transient", httpx2.RemoteProtocolError("r")),
+    ("transient", ConnectionResetError()),
+    ("transient", BrokenPipeError()),
+    ("timeout", TimeoutError()),
     ("timeout", caused(hub.InferenceTimeoutError("t"), httpx2.ReadTimeout("t"))),
     ("transient", caused(hub.InferenceTimeoutError("t"), httpx2.ConnectTimeout("t"))),
-    ("timeout", openai.APITimeoutError(request=REQUEST)), ("transient", openai.APIConnectionError(request=REQUEST)),
+    ("timeout", openai.APITimeoutError(request=REQUEST)),
+    ("transient", openai.APIConnectionError(request=REQUEST)),
     ("transient", caused(openai.APIConnectionError(request=REQUEST), httpx2.ConnectError("c"))),
     ("throttled", hub.OverloadedError("Model is overloaded")),
-    ("fatal", hub.OfflineModeIsEnabled("offline")), ("fatal", hub.ValidationError("no")), ("fatal", hub.GenerationError("no")),
-    ("fatal", httpx2.UnsupportedProtocol("ftp")), ("fatal", httpx2.LocalProtocolError("l")), ("fatal", httpx2.InvalidURL("i")),
-    ("fatal", caused(openai.APIConnectionError(request=REQUEST), httpx2.UnsupportedProtocol("ftp"))),
-    ("fatal", FileNotFoundError("f")), ("fatal", ValueError("429 rate limit, 503 loading")), ("fatal", KeyError("timeout")),
-    ("fatal", NotSent("later")), ("fatal", hf_error(401, text="Request ID: Root=1-67dd4b42-429503; model is loading")),
+    ("fatal", hub.OfflineModeIsEnabled("offline")),
+    ("fatal", hub.ValidationError("no")),
+    ("fatal", hub.GenerationError("no")),
+    ("fatal", httpx2.UnsupportedProtocol("ftp")),
+    ("fatal", httpx2.LocalProtocolError("l")),
+    ("fatal", httpx2.InvalidURL("i")),
+    (
+        "fatal",
+        caused(openai.APIConnectionError(request=REQUEST), httpx2.UnsupportedProtocol("ftp")),
+    ),
+    ("fatal", FileNotFoundError("f")),
+    ("fatal", ValueError("429 rate limit, 503 loading")),
+    ("fatal", KeyError("timeout")),
+    ("fatal", NotSent("later")),
+    ("fatal", hf_error(401, text="Request ID: Root=1-67dd4b42-429503; model is loading")),
 ]
 
 
-@pytest.mark.parametrize("kind, error", BY_TYPE, ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value)
+@pytest.mark.parametrize(
+    "kind, error",
+    BY_TYPE,
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value,
+)
 def test_by_type_and_never_by_text(kind, error):
     assert classify(error).kind == kind
 
@@ -113,9 +151,13 @@ def test_the_response_is_found_through_the_cause():
 
 @pytest.mark.parametrize("code", sorted(retry.NO_MONEY))
 def test_an_empty_account_is_not_a_rate_limit(code):
-    assert classify(openai_error(429, body={"error": {"code": code, "message": "m"}})).kind == "fatal"
+    assert (
+        classify(openai_error(429, body={"error": {"code": code, "message": "m"}})).kind == "fatal"
+    )
     assert classify(hf_error(429, body={"error": {"type": code, "message": "m"}})).kind == "fatal"
-    assert classify(hf_error(429, body={"error": {"code": "rate_limit_exceeded"}})).kind == "throttled"
+    assert (
+        classify(hf_error(429, body={"error": {"code": "rate_limit_exceeded"}})).kind == "throttled"
+    )
 
 
 def test_the_server_may_forbid_a_retry():
@@ -123,12 +165,21 @@ def test_the_server_may_forbid_a_retry():
     assert classify(hf_error(503, {"x-should-retry": "true"})).kind == "transient"
 
 
-@pytest.mark.parametrize("body, kind, estimate", [
-    ({"error": "loading", "estimated_time": 3.5}, "loading", 3.5), ({"error": "loading"}, "transient", None),
-    ({"estimated_time": "soon"}, "transient", None), ({"estimated_time": -1}, "transient", None), (None, "transient", None),
-])
+@pytest.mark.parametrize(
+    "body, kind, estimate",
+    [
+        ({"error": "loading", "estimated_time": 3.5}, "loading", 3.5),
+        ({"error": "loading"}, "transient", None),
+        ({"estimated_time": "soon"}, "transient", None),
+        ({"estimated_time": -1}, "transient", None),
+        (None, "transient", None),
+    ],
+)
 def test_a_cold_start_says_how_long(body, kind, estimate):
-    assert (classify(hf_error(503, body=body)).kind, classify(hf_error(503, body=body)).estimate) == (kind, estimate)
+    assert (
+        classify(hf_error(503, body=body)).kind,
+        classify(hf_error(503, body=body)).estimate,
+    ) == (kind, estimate)
     assert classify(hf_error(500, body={"estimated_time": 9})).kind == "transient"
 
 
@@ -142,7 +193,9 @@ def test_a_limit_with_requests_left_was_not_the_reason():
     verdict = classify(hf_error(429, {"RateLimit": '"api";r=12;t=200'}))
     assert (verdict.kind, verdict.wait) == ("throttled", None)
     assert classify(hf_error(429, {"RateLimit": '"api";r=0;t=200'})).wait == 200
-    assert classify(hf_error(429, {"RateLimit": '"api";r=0;t=20', "Retry-After": "25"})).wait == 25, "never less than asked"
+    assert (
+        classify(hf_error(429, {"RateLimit": '"api";r=0;t=20', "Retry-After": "25"})).wait == 25
+    ), "never less than asked"
 
 
 # ---------------------------------------------------------------- headers
@@ -151,14 +204,26 @@ def test_a_limit_with_requests_left_was_not_the_reason():
 DATE = "Tue, 01 Sep 2026 10:00:00 GMT"
 
 
-@pytest.mark.parametrize("headers, seconds", [
-    ({"Retry-After": "30"}, 30), ({"retry-after": "1.5"}, 1.5), ({"Retry-After": "0"}, 0), ({}, None),
-    ({"retry-after-ms": "850", "Retry-After": "1"}, 0.85), ({"retry-after-ms": "x", "Retry-After": "2"}, 2),
-    ({"Retry-After": "Tue, 01 Sep 2026 10:00:29 GMT", "Date": DATE}, 29),
-    ({"Retry-After": "Tuesday, 01-Sep-26 10:00:29 GMT", "Date": DATE}, 29), ({"Retry-After": "Tue Sep  1 10:00:29 2026", "Date": DATE}, 29),
-    ({"Retry-After": "Tue, 01 Sep 2026 09:00:00 GMT", "Date": DATE}, 0), ({"Retry-After": "-3"}, None),
-    ({"Retry-After": "nan"}, None), ({"Retry-After": "soon"}, None), ({"Retry-After": ""}, None), ({"Retry-After": "1e999"}, math.inf),
-])
+@pytest.mark.parametrize(
+    "headers, seconds",
+    [
+        ({"Retry-After": "30"}, 30),
+        ({"retry-after": "1.5"}, 1.5),
+        ({"Retry-After": "0"}, 0),
+        ({}, None),
+        ({"retry-after-ms": "850", "Retry-After": "1"}, 0.85),
+        ({"retry-after-ms": "x", "Retry-After": "2"}, 2),
+        ({"Retry-After": "Tue, 01 Sep 2026 10:00:29 GMT", "Date": DATE}, 29),
+        ({"Retry-After": "Tuesday, 01-Sep-26 10:00:29 GMT", "Date": DATE}, 29),
+        ({"Retry-After": "Tue Sep  1 10:00:29 2026", "Date": DATE}, 29),
+        ({"Retry-After": "Tue, 01 Sep 2026 09:00:00 GMT", "Date": DATE}, 0),
+        ({"Retry-After": "-3"}, None),
+        ({"Retry-After": "nan"}, None),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": ""}, None),
+        ({"Retry-After": "1e999"}, math.inf),
+    ],
+)
 def test_retry_after(headers, seconds):
     assert retry.parse_retry_after(headers) == seconds
     assert retry.parse_retry_after(httpx2.Headers(headers)) == seconds
@@ -169,24 +234,46 @@ def test_a_date_without_a_date_header_is_compared_with_our_clock(monkeypatch):
     assert retry.parse_retry_after({"Retry-After": "Tue, 01 Sep 2026 10:00:29 GMT"}) == 29
 
 
-@pytest.mark.parametrize("ratelimit, policy, limit", [
-    ('"api";r=0;t=55', '"fixed window";"api";q=500;w=300', (0, 55, 500, 300)),
-    ('"api";t=55;r=0', '"api";q=500;w=300', (0, 55, 500, 300)),
-    ('"day-limit";r=3;t=9', None, (3, 9, None, None)), ("api;r=3;t=9", "api;q=5;w=60", (3, 9, 5, 60)),
-    ('"burst";r=5;t=1, "daily";r=0;t=900', '"burst";q=10;w=1, "daily";q=500;w=86400', (0, 900, 500, 86400)),
-    ('"daily";r=0;t=900,"burst";r=0;t=1', None, (0, 900, None, None)),
-    ('"burst";r=5;t=1, "daily";r=3;t=900', None, (3, 900, None, None)),
-    ('"a,b;c";r=1;t=2', '"a,b;c";q=7;w=8', (1, 2, 7, 8)), ('"api" ; r=1 ; t=2 ; pk=:cHsdsRa894==:', None, (1, 2, None, None)),
-    ('"api";r=4', None, (4, None, None, None)), ("limit=10, remaining=1", None, None), ("", None, None), (None, None, None),
-    ('"api";r=x;t=y', None, None), ('"api', None, None),
-])
+@pytest.mark.parametrize(
+    "ratelimit, policy, limit",
+    [
+        ('"api";r=0;t=55', '"fixed window";"api";q=500;w=300', (0, 55, 500, 300)),
+        ('"api";t=55;r=0', '"api";q=500;w=300', (0, 55, 500, 300)),
+        ('"day-limit";r=3;t=9', None, (3, 9, None, None)),
+        ("api;r=3;t=9", "api;q=5;w=60", (3, 9, 5, 60)),
+        (
+            '"burst";r=5;t=1, "daily";r=0;t=900',
+            '"burst";q=10;w=1, "daily";q=500;w=86400',
+            (0, 900, 500, 86400),
+        ),
+        ('"daily";r=0;t=900,"burst";r=0;t=1', None, (0, 900, None, None)),
+        ('"burst";r=5;t=1, "daily";r=3;t=900', None, (3, 900, None, None)),
+        ('"a,b;c";r=1;t=2', '"a,b;c";q=7;w=8', (1, 2, 7, 8)),
+        ('"api" ; r=1 ; t=2 ; pk=:cHsdsRa894==:', None, (1, 2, None, None)),
+        ('"api";r=4', None, (4, None, None, None)),
+        ("limit=10, remaining=1", None, None),
+        ("", None, None),
+        (None, None, None),
+        ('"api";r=x;t=y', None, None),
+        ('"api', None, None),
+    ],
+)
 def test_ratelimit(ratelimit, policy, limit):
-    headers = {name: value for name, value in (("RateLimit", ratelimit), ("RateLimit-Policy", policy)) if value is not None}
+    headers = {
+        name: value
+        for name, value in (("RateLimit", ratelimit), ("RateLimit-Policy", policy))
+        if value is not None
+    }
     assert retry.parse_ratelimit(headers) == (None if limit is None else retry.Limit(*limit))
 
 
-@given(st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms", "ratelimit", "ratelimit-policy", "date"]),
-                       st.text(st.characters(codec="latin-1", exclude_categories=["Cc"])) | st.sampled_from(['"a";r=0;t=1', "3", DATE])))
+@given(
+    st.dictionaries(
+        st.sampled_from(["retry-after", "retry-after-ms", "ratelimit", "ratelimit-policy", "date"]),
+        st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]))
+        | st.sampled_from(['"a";r=0;t=1', "3", DATE]),
+    )
+)
 @settings(max_examples=300, derandomize=True)
 def test_no_header_makes_it_stumble(headers):
     wait, limit = retry.parse_retry_after(headers), retry.parse_ratelimit(headers)
@@ -198,7 +285,10 @@ def test_no_header_makes_it_stumble(headers):
 
 
 def test_full_jitter_doubles_its_range_up_to_the_cap():
-    draws = {n: [backoff(n, uniform=random.Random(n).uniform) for _ in range(1)] for n in range(1, 2000, 37)}
+    draws = {
+        n: [backoff(n, uniform=random.Random(n).uniform) for _ in range(1)]
+        for n in range(1, 2000, 37)
+    }
     assert all(0 <= draw <= 20 for (draw,) in draws.values())
     widest = [backoff(n, uniform=lambda low, high: high) for n in range(1, 9)]
     assert widest == [0.5, 1, 2, 4, 8, 16, 20, 20]
@@ -323,7 +413,9 @@ def test_an_estimate_is_waited_for_once_then_probed():
     assert door.opens == 43, "a smaller estimate is news"
 
 
-@pytest.mark.parametrize("verdict, pause", [(asked(None), 0.25), (Verdict("loading", 503, estimate=20.0), 20)])
+@pytest.mark.parametrize(
+    "verdict, pause", [(asked(None), 0.25), (Verdict("loading", 503, estimate=20.0), 20)]
+)
 def test_old_trouble_does_not_make_new_waits_long(verdict, pause):
     door, clock = gate()
     ticket = Ticket()
@@ -340,7 +432,7 @@ def test_a_clock_that_is_set_back_opens_the_gate():
     door.throttled(ticket, asked(300, retry.Limit(0, 300, 500, 300))), door.release(ticket)
     clock.now = 5100.0
     assert door.reserve(Ticket()) == 200
-    clock.now = 70.0    # back in the world
+    clock.now = 70.0  # back in the world
     door.line.clear()
     assert door.reserve(Ticket()) == 0
 
@@ -386,10 +478,18 @@ def test_scenario(name):
     rows = []
     for seed, phase in enumerate(PHASES):
         here = Rules(**vars(rules) | {"phase": phase * rules.window, "seed": seed})
-        result = Simulation(here, lambda clock, uniform: RetryPolicy(clock=clock, uniform=uniform),
-                            calls=calls, workers=workers, watch=watched, seed=seed).run()
+        result = Simulation(
+            here,
+            lambda clock, uniform: RetryPolicy(clock=clock, uniform=uniform),
+            calls=calls,
+            workers=workers,
+            watch=watched,
+            seed=seed,
+        ).run()
         assert result.answered == calls and not result.early
-        rows.append((len(result.sent) / calls, result.wall / least_seconds(here, calls, min(workers, 8))))
+        rows.append(
+            (len(result.sent) / calls, result.wall / least_seconds(here, calls, min(workers, 8)))
+        )
     assert statistics.median(row[0] for row in rows) <= requests + 1e-9
     assert statistics.median(row[1] for row in rows) <= seconds
 
@@ -405,7 +505,9 @@ def test_an_outage_costs_ten_requests_more_than_calls(calls):
     result = simulate(Rules(down=True), calls=calls)
     assert len(result.failed) == calls and len(result.sent) <= calls + 10
     assert result.wall <= 5
-    assert all(error.response.status_code == 503 for error in result.failed), "the original exception"
+    assert all(error.response.status_code == 503 for error in result.failed), (
+        "the original exception"
+    )
 
 
 def test_an_endpoint_that_wakes_up_is_waited_for_if_we_say_so():
@@ -416,39 +518,84 @@ def test_an_endpoint_that_wakes_up_is_waited_for_if_we_say_so():
 
 
 def simulate(rules, calls=50, workers=8, watch=False, seed=0, **settings):
-    return Simulation(rules, lambda clock, uniform: RetryPolicy(clock=clock, uniform=uniform, **settings),
-                      calls=calls, workers=workers, watch=watch, seed=seed).run()
+    return Simulation(
+        rules,
+        lambda clock, uniform: RetryPolicy(clock=clock, uniform=uniform, **settings),
+        calls=calls,
+        workers=workers,
+        watch=watch,
+        seed=seed,
+    ).run()
 
 
 # ---------------------------------------------------------------- any server, any numbers
 
 servers = st.builds(
-    Rules, quota=st.integers(1, 60), window=st.sampled_from([0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0]), phase=st.floats(0, 300),
-    kind=st.sampled_from(["fixed", "first", "bucket"]), say=st.sampled_from(["all", "ratelimit", "retry-after", "date", "ms", "nothing"]),
-    rounding=st.sampled_from(["up", "down"]), cold=st.sampled_from([0.0, 0.0, 3.0, 25.0, 170.0]),
-    estimate=st.sampled_from([0.5, 20.0, 60.0]), errors=st.sampled_from([0.0, 0.0, 0.02, 0.05]),
-    latency=st.sampled_from([0.005, 0.02, 0.3, 4.0]), seed=st.integers(0, 9999))
+    Rules,
+    quota=st.integers(1, 60),
+    window=st.sampled_from([0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0]),
+    phase=st.floats(0, 300),
+    kind=st.sampled_from(["fixed", "first", "bucket"]),
+    say=st.sampled_from(["all", "ratelimit", "retry-after", "date", "ms", "nothing"]),
+    rounding=st.sampled_from(["up", "down"]),
+    cold=st.sampled_from([0.0, 0.0, 3.0, 25.0, 170.0]),
+    estimate=st.sampled_from([0.5, 20.0, 60.0]),
+    errors=st.sampled_from([0.0, 0.0, 0.02, 0.05]),
+    latency=st.sampled_from([0.005, 0.02, 0.3, 4.0]),
+    seed=st.integers(0, 9999),
+)
 networks = st.sampled_from([0.0005, 0.002, 0.05, 0.2])
 
 
-@given(servers, st.integers(1, 150), st.integers(1, 40), st.booleans(), networks, st.integers(0, 9999))
+@given(
+    servers, st.integers(1, 150), st.integers(1, 40), st.booleans(), networks, st.integers(0, 9999)
+)
 @settings(max_examples=300, derandomize=True, deadline=None)
-def test_whatever_the_server_all_calls_succeed_and_nobody_comes_too_early(rules, calls, workers, watch, network, seed):
-    result = Simulation(rules, lambda clock, uniform: RetryPolicy(clock=clock, uniform=uniform, timeout=1e6),
-                        calls=calls, workers=workers, watch=watch, network=network, seed=seed).run()
+def test_whatever_the_server_all_calls_succeed_and_nobody_comes_too_early(
+    rules, calls, workers, watch, network, seed
+):
+    result = Simulation(
+        rules,
+        lambda clock, uniform: RetryPolicy(clock=clock, uniform=uniform, timeout=1e6),
+        calls=calls,
+        workers=workers,
+        watch=watch,
+        network=network,
+        seed=seed,
+    ).run()
     assert result.early == []
-    assert all("the retry budget" in error.__notes__[-1] for error in result.failed) and (rules.errors or not result.failed)
+    assert all("the retry budget" in error.__notes__[-1] for error in result.failed) and (
+        rules.errors or not result.failed
+    )
     assert result.answered + len(result.failed) == calls
     assert result.under_way <= 8
     failures = sum(status in (0, 502, 503) for _, status in result.sent)
     assert len(result.sent) <= calls + failures + 19 * calls
 
 
-@given(servers, st.integers(1, 60), st.integers(1, 20), st.floats(0.05, 90), st.integers(1, 4), networks, st.integers(0, 9999))
+@given(
+    servers,
+    st.integers(1, 60),
+    st.integers(1, 20),
+    st.floats(0.05, 90),
+    st.integers(1, 4),
+    networks,
+    st.integers(0, 9999),
+)
 @settings(max_examples=200, derandomize=True, deadline=None)
-def test_no_call_outlives_its_deadline_or_its_attempts(rules, calls, workers, timeout, attempts, network, seed):
-    result = Simulation(rules, lambda clock, uniform: RetryPolicy(clock=clock, uniform=uniform, timeout=timeout, attempts=attempts),
-                        calls=calls, workers=workers, network=network, seed=seed).run()
+def test_no_call_outlives_its_deadline_or_its_attempts(
+    rules, calls, workers, timeout, attempts, network, seed
+):
+    result = Simulation(
+        rules,
+        lambda clock, uniform: RetryPolicy(
+            clock=clock, uniform=uniform, timeout=timeout, attempts=attempts
+        ),
+        calls=calls,
+        workers=workers,
+        network=network,
+        seed=seed,
+    ).run()
     request = rules.latency + 4 * network  # the last one may be under way at the deadline
     assert all(seconds <= timeout + request for seconds in result.seconds + result.ended)
     assert result.answered + len(result.failed) == calls and result.early == []
@@ -463,11 +610,21 @@ def test_no_call_outlives_its_deadline_or_its_attempts(rules, calls, workers, ti
 
 def test_the_simulated_server_counts_as_it_says():
     service = Service(Rules(quota=2, window=10.0, phase=4.0))
-    assert [service.arrive(t).status for t in (0.0, 1.0, 2.5, 4.0, 5.0, 6.0, 14.0)] == [200, 200, 429, 200, 200, 429, 200]
+    assert [service.arrive(t).status for t in (0.0, 1.0, 2.5, 4.0, 5.0, 6.0, 14.0)] == [
+        200,
+        200,
+        429,
+        200,
+        200,
+        429,
+        200,
+    ]
     refused = Service(Rules(quota=1, window=10.0, phase=4.0))
     refused.arrive(0.0)
     reply = refused.arrive(1.5)
-    assert (reply.headers["Retry-After"], reply.asked) == ("3", 3) and reply.headers["RateLimit"] == '"api";r=0;t=3'
+    assert (reply.headers["Retry-After"], reply.asked) == ("3", 3) and reply.headers[
+        "RateLimit"
+    ] == '"api";r=0;t=3'
 
 
 def test_the_simulation_notices_somebody_who_comes_too_early(monkeypatch):
@@ -490,20 +647,35 @@ def test_it_stands_alone_and_loads_nothing_heavy(tmp_path):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         top = [a.name for n in tree.body if isinstance(n, ast.Import) for a in n.names]
         top += [n.module for n in tree.body if isinstance(n, ast.ImportFrom) and not n.level]
-        assert set(top) <= set(sys.stdlib_module_names) and not {"asyncio", "email", "inspect"} & set(top), path.name
+        assert set(top) <= set(sys.stdlib_module_names) and not {
+            "asyncio",
+            "email",
+            "inspect",
+        } & set(top), path.name
     shutil.copytree(folder, tmp_path / "taken_along")
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import taken_along; print('asyncio' in sys.modules, 'email.utils' in sys.modules)"
-    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=30)
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import taken_along; print('asyncio' in"
+        " sys.modules, 'email.utils' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=30
+    )
     assert done.stdout.split() == ["False", "False"], done.stderr
 
 
 def test_bad_settings_are_refused_with_a_reason():
-    for settings_, words in (({"attempts": 0}, "at least 1"), ({"timeout": 0}, "more than 0"), ({"max_concurrency": 0}, "could ever start")):
+    for settings_, words in (
+        ({"attempts": 0}, "at least 1"),
+        ({"timeout": 0}, "more than 0"),
+        ({"max_concurrency": 0}, "could ever start"),
+    ):
         with pytest.raises(ValueError, match=words):
             RetryPolicy(**settings_)
 
 
-def test_a_gate_that_another_thread_closes_in_the_middle_of_a_turn_is_announced_in_the_next(monkeypatch):
+def test_a_gate_that_another_thread_closes_in_the_middle_of_a_turn_is_announced_in_the_next(
+    monkeypatch,
+):
     """The turn was told "until you are woken", which is no number of seconds to announce."""
     from helpers.retry.run import Run
 

@@ -29,14 +29,20 @@ def lock(site):
 @pytest.mark.parametrize("folder", site_command.FOLDERS)
 def test_every_notebook_is_there(site, root, folder):
     ours = {path.name for path in (root / folder).glob("*.ipynb")}
-    listed = json.loads((site / "api/contents" / folder / "all.json").read_text(encoding="utf-8"))["content"]
+    listed = json.loads((site / "api/contents" / folder / "all.json").read_text(encoding="utf-8"))[
+        "content"
+    ]
     assert {item["name"] for item in listed} == ours
     assert {path.name for path in (site / "files" / folder).glob("*.ipynb")} == ours
 
 
 def test_every_link_of_a_notebook_leads_to_a_file_of_the_site(site):
-    dead = [(path.name, link) for path in (site / "files").rglob("*.ipynb") for link in site_command.linked(path)
-            if not (path.parent / link).exists()]
+    dead = [
+        (path.name, link)
+        for path in (site / "files").rglob("*.ipynb")
+        for link in site_command.linked(path)
+        if not (path.parent / link).exists()
+    ]
     assert not dead
 
 
@@ -44,11 +50,15 @@ def test_the_front_page_leads_to_the_first_lesson(site):
     page = (site / "index.html").read_text(encoding="utf-8")
     target = re.search(r"path=([\w/.]+)", page)[1]
     assert (site / "files" / target).exists()
-    assert 'id="jupyter-config-data"' in page, "JupyterLite's own pages read this element of the front page"
+    assert 'id="jupyter-config-data"' in page, (
+        "JupyterLite's own pages read this element of the front page"
+    )
 
 
 def test_the_kernel_starts_with_what_every_notebook_needs(site, lock):
-    told = json.loads((site / "jupyter-lite.json").read_text(encoding="utf-8"))["jupyter-config-data"]
+    told = json.loads((site / "jupyter-lite.json").read_text(encoding="utf-8"))[
+        "jupyter-config-data"
+    ]
     kernel = told["litePluginSettings"]["@jupyterlite/pyodide-kernel-extension:kernel"]
     assert kernel["disablePyPIFallback"] is True
     assert kernel["pyodideUrl"].startswith("./")
@@ -68,7 +78,12 @@ def test_each_package_is_here_with_its_hash_or_is_pyodides_own(site, lock):
             assert entry["file_name"] == distribution.published(version) + theirs[name]["file_name"]
             assert entry["sha256"] == theirs[name]["sha256"]
         else:
-            assert hashlib.sha256((site / "static/pyodide" / entry["file_name"]).read_bytes()).hexdigest() == entry["sha256"]
+            assert (
+                hashlib.sha256(
+                    (site / "static/pyodide" / entry["file_name"]).read_bytes()
+                ).hexdigest()
+                == entry["sha256"]
+            )
 
 
 def test_what_can_wait_is_not_loaded_at_once(lock):
@@ -87,14 +102,18 @@ def test_the_tab_has_the_versions_that_are_tested(root, lock):
     tested = wheels.pinned(root / "locks" / "test.txt")
     pinned = wheels.pinned()
     assert {name: lock["packages"][name]["version"] for name in pinned} == pinned
-    assert {name: version for name, version in pinned.items() if name in tested} == {name: tested[name] for name in pinned if name in tested}
+    assert {name: version for name, version in pinned.items() if name in tested} == {
+        name: tested[name] for name in pinned if name in tested
+    }
 
 
 def test_pins_have_hashes_and_no_addresses(root):
     for name in ("site.txt", "npm.txt"):
         text = (root / "locks" / name).read_text(encoding="utf-8")
         assert "://" not in text
-    blocks = re.split(r"^(?=[a-z0-9])", wheels.PINS.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    blocks = re.split(
+        r"^(?=[a-z0-9])", wheels.PINS.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )[1:]
     assert blocks and all("--hash=sha256:" in block for block in blocks)
 
 
@@ -102,14 +121,20 @@ def test_the_bytecode_is_what_this_python_reads(site, lock):
     """Its magic number is that of the standard library's: bytecode of another Python would be compiled again, silently."""
     tag = "cpython-" + "".join(lock["info"]["python"].split(".")[:2])
     with zipfile.ZipFile(site / "static/pyodide/python_stdlib.zip") as library:
-        standard = {library.read(name)[:8] for name in library.namelist()[1:] if name.endswith(".pyc")}
+        standard = {
+            library.read(name)[:8] for name in library.namelist()[1:] if name.endswith(".pyc")
+        }
         assert sum(name.endswith(".pyc") for name in library.namelist()) > 150
     ours = {}
     for name in ("hf-inference-course", "openai", "huggingface-hub", "ipython"):
-        with zipfile.ZipFile(site / "static/pyodide" / lock["packages"][name]["file_name"]) as package:
+        with zipfile.ZipFile(
+            site / "static/pyodide" / lock["packages"][name]["file_name"]
+        ) as package:
             files = package.namelist()
             ours |= {file: package.read(file)[:8] for file in files if file.endswith(".pyc")}
-            assert all(distribution.source_of(file) in files for file in files if file.endswith(".pyc"))
+            assert all(
+                distribution.source_of(file) in files for file in files if file.endswith(".pyc")
+            )
     assert len(ours) > 500 and set(ours.values()) == standard
     assert all(name.endswith(f".{tag}.pyc") for name in ours)
     assert f"helpers/__pycache__/session.{tag}.pyc" in ours
@@ -132,13 +157,32 @@ def wheel(folder, name, needs=()):
     path = folder / f"{name}-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{name}/__init__.py", "")
-        archive.writestr(f"{name}-1.0.dist-info/METADATA", "\n".join([f"Name: {name}", "Version: 1.0", *(f"Requires-Dist: {n}" for n in needs)]))
+        archive.writestr(
+            f"{name}-1.0.dist-info/METADATA",
+            "\n".join([f"Name: {name}", "Version: 1.0", *(f"Requires-Dist: {n}" for n in needs)]),
+        )
     return path
 
 
-THEIRS = {"info": {"python": "3.14.2"}, "packages": {
-    name: {"name": name, "file_name": f"{name}.whl", "sha256": "0", "depends": depends, "imports": [name]}
-    for name, depends in {"numpy": [], "pillow": [], "matplotlib": ["numpy", "cycler"], "cycler": [], "pandas": ["numpy"]}.items()}}
+THEIRS = {
+    "info": {"python": "3.14.2"},
+    "packages": {
+        name: {
+            "name": name,
+            "file_name": f"{name}.whl",
+            "sha256": "0",
+            "depends": depends,
+            "imports": [name],
+        }
+        for name, depends in {
+            "numpy": [],
+            "pillow": [],
+            "matplotlib": ["numpy", "cycler"],
+            "cycler": [],
+            "pandas": ["numpy"],
+        }.items()
+    },
+}
 
 
 def test_a_wheel_that_needs_what_nobody_brings_stops_the_build(tmp_path):
@@ -147,16 +191,28 @@ def test_a_wheel_that_needs_what_nobody_brings_stops_the_build(tmp_path):
 
 
 def test_markers_are_those_of_the_tab(tmp_path):
-    made = wheel(tmp_path, "alpha", ['beta; sys_platform == "win32"', 'gamma; sys_platform == "emscripten"', "delta; extra == 'all'"])
+    made = wheel(
+        tmp_path,
+        "alpha",
+        [
+            'beta; sys_platform == "win32"',
+            'gamma; sys_platform == "emscripten"',
+            "delta; extra == 'all'",
+        ],
+    )
     lock = distribution.merged(THEIRS, [made, wheel(tmp_path, "gamma")], "https://there/")
     assert lock["packages"]["alpha"]["depends"] == ["gamma"]
 
 
 def test_of_pyodides_packages_only_those_that_are_wanted_stay(tmp_path):
-    packages = distribution.merged(THEIRS, [wheel(tmp_path, "cycler")], "https://there/")["packages"]
+    packages = distribution.merged(THEIRS, [wheel(tmp_path, "cycler")], "https://there/")[
+        "packages"
+    ]
     assert set(packages) == {"numpy", "pillow", "matplotlib", "cycler"}
     assert packages["numpy"]["file_name"] == "https://there/numpy.whl"
-    assert packages["cycler"]["file_name"] == "cycler-1.0-py3-none-any.whl", "what we bring is not fetched elsewhere"
+    assert packages["cycler"]["file_name"] == "cycler-1.0-py3-none-any.whl", (
+        "what we bring is not fetched elsewhere"
+    )
 
 
 def test_a_wheel_can_be_trimmed(tmp_path, monkeypatch):
@@ -166,12 +222,17 @@ def test_a_wheel_can_be_trimmed(tmp_path, monkeypatch):
         archive.writestr("alpha/stubs/many.pyi", "")
     (tmp_path / "out").mkdir()
     with zipfile.ZipFile(distribution._copy(made, tmp_path / "out")) as archive:
-        assert "alpha/__init__.py" in archive.namelist() and "alpha/stubs/many.pyi" not in archive.namelist()
+        assert (
+            "alpha/__init__.py" in archive.namelist()
+            and "alpha/stubs/many.pyi" not in archive.namelist()
+        )
 
 
 def test_another_pyodide_than_the_kernels_is_refused(monkeypatch):
     monkeypatch.setattr(npm, "pins", lambda *_: {"pyodide": ("1.0", "sha512-…")})
-    with pytest.raises(SiteFailed, match=r"the kernel was made for pyodide [\d.]+ and locks/npm.txt pins 1.0"):
+    with pytest.raises(
+        SiteFailed, match=r"the kernel was made for pyodide [\d.]+ and locks/npm.txt pins 1.0"
+    ):
         site_command.pyodide()
 
 
@@ -202,11 +263,21 @@ def test_a_plain_server_sends_what_browsers_insist_on(tmp_path):
     with site_command.server(tmp_path) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         try:
-            types = {name: httpx2.get(f"http://127.0.0.1:{running.server_port}/{name}", trust_env=False).headers["content-type"]
-                     for name in ("a.mjs", "a.wasm", "a.json")}
+            types = {
+                name: (
+                    httpx2.get(
+                        f"http://127.0.0.1:{running.server_port}/{name}", trust_env=False
+                    ).headers["content-type"]
+                )
+                for name in ("a.mjs", "a.wasm", "a.json")
+            }
         finally:
             running.shutdown()
-    assert types == {"a.mjs": "text/javascript", "a.wasm": "application/wasm", "a.json": "application/json"}
+    assert types == {
+        "a.mjs": "text/javascript",
+        "a.wasm": "application/wasm",
+        "a.json": "application/json",
+    }
 
 
 @pytest.mark.parametrize("text, times", [("another version", 0), ("a b a b", 2)])

@@ -17,8 +17,16 @@ def found(site, tmp_path_factory):
     """What site_in_node.py found out."""
     if shutil.which("node") is None:
         pytest.skip("node is missing; .ci/run installs it")
-    printed = distribution.in_node(site / "static/pyodide", Path(__file__).with_name("site_in_node.py"), tmp_path_factory.mktemp("here"))
-    return json.loads(next(line for line in printed.splitlines() if line.startswith("FOUND ")).removeprefix("FOUND "))
+    printed = distribution.in_node(
+        site / "static/pyodide",
+        Path(__file__).with_name("site_in_node.py"),
+        tmp_path_factory.mktemp("here"),
+    )
+    return json.loads(
+        next(line for line in printed.splitlines() if line.startswith("FOUND ")).removeprefix(
+            "FOUND "
+        )
+    )
 
 
 def test_it_is_the_browsers_python(found, site):
@@ -27,7 +35,9 @@ def test_it_is_the_browsers_python(found, site):
 
 
 def test_answers_are_those_of_the_recording(found, root):
-    entry = json.loads((root / "helpers/recordings/01_first_call.json").read_text(encoding="utf-8"))[0]
+    entry = json.loads(
+        (root / "helpers/recordings/01_first_call.json").read_text(encoding="utf-8")
+    )[0]
     kept = entry["answers"][0]
     assert found["answer"] == kept["json"]["choices"][0]["message"]["content"]
     assert found["log"] == [200, kept["seconds"]]

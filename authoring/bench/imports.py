@@ -33,14 +33,37 @@ def run() -> list[Table]:
     environment = os.environ | {"COURSE_MODE": "replay", "HF_HUB_DISABLE_TELEMETRY": "1"}
     found, used = [], []
     for _ in range(ROUNDS):
-        out = subprocess.run([sys.executable, "-c", CODE], cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=120).stdout
+        out = subprocess.run(
+            [sys.executable, "-c", CODE],
+            cwd=ROOT,
+            env=environment,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=120,
+        ).stdout
         costs, used = json.loads(out.splitlines()[-1])
         found.append(costs)
     rows = []
     for place, name in enumerate(["`import helpers`", '`start("01_first_call")`']):
-        times, sizes = [costs[place][0] * 1e3 for costs in found], [costs[place][1] for costs in found]
-        rows.append([name, f"{statistics.median(times):.1f} ({min(times):.1f}–{max(times):.1f})", f"{statistics.median(sizes):.1f}"])
-    return [Table("Import cost beyond the two clients", ["", "ms", "MB"], rows,
-                  f"After `InferenceClient` and `openai` are imported; median (least–most) of {ROUNDS} processes, peak memory. "
-                  f"Of Matplotlib, ipywidgets, NumPy and IPython then imported: {', '.join(used) or 'none'}. "
-                  "Aim for `import helpers`: at most 50 ms and 10 MB.")]
+        times, sizes = (
+            [costs[place][0] * 1e3 for costs in found],
+            [costs[place][1] for costs in found],
+        )
+        rows.append(
+            [
+                name,
+                f"{statistics.median(times):.1f} ({min(times):.1f}–{max(times):.1f})",
+                f"{statistics.median(sizes):.1f}",
+            ]
+        )
+    return [
+        Table(
+            "Import cost beyond the two clients",
+            ["", "ms", "MB"],
+            rows,
+            f"After `InferenceClient` and `openai` are imported; median (least–most) of {ROUNDS}"
+            " processes, peak memory. Of Matplotlib, ipywidgets, NumPy and IPython then imported:"
+            f" {', '.join(used) or 'none'}. Aim for `import helpers`: at most 50 ms and 10 MB.",
+        )
+    ]

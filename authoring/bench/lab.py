@@ -21,10 +21,18 @@ def second_start() -> float:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    arguments = f"LAB_ARGS=--no-browser --ServerApp.port={port} --ServerApp.ip=127.0.0.1 --IdentityProvider.token="
+    arguments = (
+        f"LAB_ARGS=--no-browser --ServerApp.port={port} --ServerApp.ip=127.0.0.1"
+        " --IdentityProvider.token="
+    )
     started = time.perf_counter()
-    lab = subprocess.Popen(["make", "lab", arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                           start_new_session=True)
+    lab = subprocess.Popen(
+        ["make", "lab", arguments],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     try:
         with httpx2.Client(trust_env=False, timeout=1) as client:
             while time.perf_counter() - started < LONGEST:
@@ -43,7 +51,18 @@ def second_start() -> float:
 
 
 def run() -> list[Table]:
-    second_start()                                              # the first may have to install
+    second_start()  # the first may have to install
     times = [second_start() for _ in range(ROUNDS)]
-    row = ["`make lab`, second start", f"{statistics.median(times):.1f} ({min(times):.1f}–{max(times):.1f})"]
-    return [Table("JupyterLab", ["", "s"], [row], f"Until the server answers; median (least–most) of {ROUNDS}.", more=["jupyterlab"])]
+    row = [
+        "`make lab`, second start",
+        f"{statistics.median(times):.1f} ({min(times):.1f}–{max(times):.1f})",
+    ]
+    return [
+        Table(
+            "JupyterLab",
+            ["", "s"],
+            [row],
+            f"Until the server answers; median (least–most) of {ROUNDS}.",
+            more=["jupyterlab"],
+        )
+    ]

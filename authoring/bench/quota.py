@@ -29,11 +29,15 @@ from helpers.faults import FixedWindow
 from helpers.session import PRACTICE_TOKEN
 
 ROOT = Path(__file__).resolve().parents[2]
-LEARNERS, SAME, OWN = 30, 14, 6             # calls of the lesson, and calls of the learner's own
-TOGETHER = 5                                # processes that start at the same time
+LEARNERS, SAME, OWN = 30, 14, 6  # calls of the lesson, and calls of the learner's own
+TOGETHER = 5  # processes that start at the same time
 QUOTA, WINDOW, LATENCY = 100, 10, (0.2, 0.4)
-CONTENDERS = {"each on its own, no retry": (False, None), "each on its own, with the course's retry": (True, None),
-              "through the class's server, nothing kept": (True, False), "through the class's server": (True, True)}
+CONTENDERS = {
+    "each on its own, no retry": (False, None),
+    "each on its own, with the course's retry": (True, None),
+    "through the class's server, nothing kept": (True, False),
+    "through the class's server": (True, True),
+}
 
 
 # ---- a learner: `python -m authoring.bench.quota NUMBER RETRY` ---------------------------------------------------
@@ -53,7 +57,11 @@ def learn(number: int, retry: bool) -> None:
     print("ready", flush=True)
     sys.stdin.readline()
     for call in range(SAME + OWN):
-        said = f"question {call} of the lesson" if call < SAME else f"question {call} of learner {number}"
+        said = (
+            f"question {call} of the lesson"
+            if call < SAME
+            else f"question {call} of learner {number}"
+        )
         asked, began = [{"role": "user", "content": said}], time.perf_counter()
         try:
             if retry:
@@ -72,14 +80,26 @@ def learn(number: int, retry: bool) -> None:
 
 async def _chat(request: Request) -> JSONResponse:
     message = {"role": "assistant", "content": "yes"}
-    return JSONResponse({"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "a/b",
-                         "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-                         "usage": {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6}})
+    return JSONResponse(
+        {
+            "id": "chatcmpl-1",
+            "object": "chat.completion",
+            "created": 1,
+            "model": "a/b",
+            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6},
+        }
+    )
 
 
 def service() -> Faults:
     """The stand-in: answers after LATENCY seconds, QUOTA calls in WINDOW seconds. `seen` lists what came."""
-    app = Starlette(routes=[Route("/v1/chat/completions", _chat, methods=["POST"]), Route("/health", lambda request: JSONResponse({}))])
+    app = Starlette(
+        routes=[
+            Route("/v1/chat/completions", _chat, methods=["POST"]),
+            Route("/health", lambda request: JSONResponse({})),
+        ]
+    )
     return Faults(app, Trouble(rate_limit=FixedWindow(QUOTA, WINDOW), latency=LATENCY, seed=1))
 
 
@@ -116,10 +136,21 @@ def measure(retry: bool, keeping: bool | None, learners: int = LEARNERS) -> dict
         processes = []
         for number in range(learners):
             command = [sys.executable, "-m", "authoring.bench.quota", str(number), str(int(retry))]
-            processes.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+            processes.append(
+                subprocess.Popen(
+                    command,
+                    cwd=ROOT,
+                    env=environment,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
             stack.callback(processes[-1].kill)
-            if number % TOGETHER == TOGETHER - 1 or number == learners - 1:      # thirty Pythons at once would starve the server
-                for process in processes[number // TOGETHER * TOGETHER:]:
+            if (
+                number % TOGETHER == TOGETHER - 1 or number == learners - 1
+            ):  # thirty Pythons at once would starve the server
+                for process in processes[number // TOGETHER * TOGETHER :]:
                     _until_ready(process)
         began = time.perf_counter()
         for process in processes:
@@ -127,29 +158,56 @@ def measure(retry: bool, keeping: bool | None, learners: int = LEARNERS) -> dict
             process.stdin.flush()
         calls = [json.loads(process.communicate(timeout=600)[0]) for process in processes]
         seconds = time.perf_counter() - began
-    return {"calls": calls, "seconds": seconds, "requests": len(stand_in.seen), "refused": sum(one.status == 429 for one in stand_in.seen),
-            "kept": classroom.counts["kept"] if classroom else 0}
+    return {
+        "calls": calls,
+        "seconds": seconds,
+        "requests": len(stand_in.seen),
+        "refused": sum(one.status == 429 for one in stand_in.seen),
+        "kept": classroom.counts["kept"] if classroom else 0,
+    }
 
 
 def row(title: str, found: dict) -> list[str]:
     waits = sorted(seconds for learner in found["calls"] for seconds, _ in learner)
     whole = [sum(seconds for seconds, _ in learner) for learner in found["calls"]]
     failed = sum(not answered for learner in found["calls"] for _, answered in learner)
-    return [title, f"{found['requests'] / len(waits):.2f}", str(found["refused"]), str(found["kept"]), f"{failed} of {len(waits)}",
-            f"{found['seconds']:.0f}", f"{statistics.median(waits):.1f} / {waits[int(0.99 * (len(waits) - 1))]:.1f}",
-            f"{min(whole):.0f} / {statistics.median(whole):.0f} / {max(whole):.0f}"]
+    return [
+        title,
+        f"{found['requests'] / len(waits):.2f}",
+        str(found["refused"]),
+        str(found["kept"]),
+        f"{failed} of {len(waits)}",
+        f"{found['seconds']:.0f}",
+        f"{statistics.median(waits):.1f} / {waits[int(0.99 * (len(waits) - 1))]:.1f}",
+        f"{min(whole):.0f} / {statistics.median(whole):.0f} / {max(whole):.0f}",
+    ]
 
 
 def run() -> list[Table]:
     load = os.getloadavg()[0]
     rows = [row(title, measure(*how)) for title, how in CONTENDERS.items()]
-    return [Table("Shared quota: thirty kernels, one token",
-                  ["", "requests at the service, a call", "refused", "from what was kept", "calls that failed", "all done, s",
-                   "a call, s (p50 / p99)", "a learner, s (first / middle / last)"], rows,
-                  f"{LEARNERS} processes, each {SAME} calls that all of them make and {OWN} of its own, one after another, begun together; a stand-in "
-                  f"that answers in {LATENCY[0]:g} to {LATENCY[1]:g} s and lets {QUOTA} calls pass in {WINDOW} s, over sockets of one machine. "
-                  f"A learner's retry is `RetryPolicy()` of helpers/retry, also behind the class's server. Load of the machine before: {load:.1f}.",
-                  more=["starlette", "uvicorn"])]
+    return [
+        Table(
+            "Shared quota: thirty kernels, one token",
+            [
+                "",
+                "requests at the service, a call",
+                "refused",
+                "from what was kept",
+                "calls that failed",
+                "all done, s",
+                "a call, s (p50 / p99)",
+                "a learner, s (first / middle / last)",
+            ],
+            rows,
+            f"{LEARNERS} processes, each {SAME} calls that all of them make and {OWN} of its own,"
+            f" one after another, begun together; a stand-in that answers in {LATENCY[0]:g} to"
+            f" {LATENCY[1]:g} s and lets {QUOTA} calls pass in {WINDOW} s, over sockets of one"
+            " machine. A learner's retry is `RetryPolicy()` of helpers/retry, also behind the"
+            f" class's server. Load of the machine before: {load:.1f}.",
+            more=["starlette", "uvicorn"],
+        )
+    ]
 
 
 if __name__ == "__main__":

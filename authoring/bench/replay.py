@@ -23,12 +23,21 @@ URL = "https://router.huggingface.co/v1/chat/completions"
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 COUNTS = (10, 10_000)
 CONTENDERS = ("floor", "ours", "vcrpy", "pycachy")
-ROUNDS, REPEATS, SECONDS = 5, 40, 5.0            # a process repeats so often, or twice if that takes so many seconds
+ROUNDS, REPEATS, SECONDS = (
+    5,
+    40,
+    5.0,
+)  # a process repeats so often, or twice if that takes so many seconds
 HEADERS = {"content-type": "application/json"}
 
 
 def messages(n: int) -> list[dict]:
-    return [{"role": "user", "content": f"Question {n}: " + "why is the sky blue, and since when? " * 52}]
+    return [
+        {
+            "role": "user",
+            "content": f"Question {n}: " + "why is the sky blue, and since when? " * 52,
+        }
+    ]
 
 
 def request(n: int) -> dict:
@@ -38,10 +47,19 @@ def request(n: int) -> dict:
 
 def answer(n: int) -> dict:
     """The JSON body that comes back: 2 kB."""
-    message = {"role": "assistant", "content": f"{n}: " + "because of how light is scattered. " * 48}
-    return {"id": f"chatcmpl-{n}", "object": "chat.completion", "created": 1, "model": "small model", "system_fingerprint": "x",
-            "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}],
-            "usage": {"prompt_tokens": 500, "completion_tokens": 400, "total_tokens": 900}}
+    message = {
+        "role": "assistant",
+        "content": f"{n}: " + "because of how light is scattered. " * 48,
+    }
+    return {
+        "id": f"chatcmpl-{n}",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "small model",
+        "system_fingerprint": "x",
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}],
+        "usage": {"prompt_tokens": 500, "completion_tokens": 400, "total_tokens": 900},
+    }
 
 
 def content(value: dict) -> bytes:
@@ -59,9 +77,17 @@ def floor(folder: Path, count: int):
     from huggingface_hub.utils._http import hf_request_event_hook
 
     body = content(answer(0))
-    transport = httpx2.MockTransport(lambda request: httpx2.Response(200, headers=HEADERS, content=body))
-    set_client_factory(lambda: httpx2.Client(transport=transport, event_hooks={"request": [hf_request_event_hook]},
-                                             follow_redirects=True, timeout=None))
+    transport = httpx2.MockTransport(
+        lambda request: httpx2.Response(200, headers=HEADERS, content=body)
+    )
+    set_client_factory(
+        lambda: httpx2.Client(
+            transport=transport,
+            event_hooks={"request": [hf_request_event_hook]},
+            follow_redirects=True,
+            timeout=None,
+        )
+    )
     yield
 
 
@@ -69,10 +95,24 @@ def floor(folder: Path, count: int):
 def ours(folder: Path, count: int):
     from helpers import session, storage
 
-    storage.write(folder / "bench.json", [
-        {"request": {"method": "POST", "url": URL, "json": request(n)},
-         "answers": [{"status": 200, "seconds": 0.5, "headers": HEADERS, "answered_by": {"model": "small model"}, "json": answer(n)}]}
-        for n in range(count)])
+    storage.write(
+        folder / "bench.json",
+        [
+            {
+                "request": {"method": "POST", "url": URL, "json": request(n)},
+                "answers": [
+                    {
+                        "status": 200,
+                        "seconds": 0.5,
+                        "headers": HEADERS,
+                        "answered_by": {"model": "small model"},
+                        "json": answer(n),
+                    }
+                ],
+            }
+            for n in range(count)
+        ],
+    )
     session.FOLDER = folder
     os.environ["COURSE_PACE"] = "0"
     started = session.Session("bench")
@@ -88,12 +128,21 @@ def vcrpy(folder: Path, count: int):
     from vcr.serialize import serialize
     from vcr.serializers import jsonserializer
 
-    made = {"requests": [Request("POST", URL, content(request(n)), {}) for n in range(count)],
-            "responses": [{"status": {"code": 200, "message": "OK"}, "headers": {name: [value] for name, value in HEADERS.items()},
-                           "body": {"string": content(answer(n)).decode()}} for n in range(count)]}
+    made = {
+        "requests": [Request("POST", URL, content(request(n)), {}) for n in range(count)],
+        "responses": [
+            {
+                "status": {"code": 200, "message": "OK"},
+                "headers": {name: [value] for name, value in HEADERS.items()},
+                "body": {"string": content(answer(n)).decode()},
+            }
+            for n in range(count)
+        ],
+    }
     (folder / "bench.json").write_text(serialize(made, jsonserializer))
-    with vcr.VCR(serializer="json", record_mode="none", match_on=["method", "uri", "body"]).use_cassette(
-            str(folder / "bench.json"), allow_playback_repeats=True):
+    with vcr.VCR(
+        serializer="json", record_mode="none", match_on=["method", "uri", "body"]
+    ).use_cassette(str(folder / "bench.json"), allow_playback_repeats=True):
         yield
 
 
@@ -104,9 +153,23 @@ def pycachy(folder: Path, count: int):
 
     lines = []
     for n in range(count):
-        sent = httpx2.Request("POST", URL, headers={"content-type": "application/json", "accept": "*/*"}, content=content(request(n)))
-        lines.append(json.dumps({"key": core._key(sent, is_stream=True), "response": content(answer(n)).decode(), "headers": HEADERS,
-                                 "status_code": 200, "binary": False}))
+        sent = httpx2.Request(
+            "POST",
+            URL,
+            headers={"content-type": "application/json", "accept": "*/*"},
+            content=content(request(n)),
+        )
+        lines.append(
+            json.dumps(
+                {
+                    "key": core._key(sent, is_stream=True),
+                    "response": content(answer(n)).decode(),
+                    "headers": HEADERS,
+                    "status_code": 200,
+                    "binary": False,
+                }
+            )
+        )
     (folder / "cachy.jsonl").write_text("\n".join(lines) + "\n")
     core.enable_cachy(cache_dir=folder, doms=("router.huggingface.co",))
     yield
@@ -128,7 +191,9 @@ def measure(contender: str, count: int) -> float:
                 said = client.chat_completion(asked, model=MODEL).choices[0].message.content
                 fastest[n] = min(fastest[n], time.perf_counter() - started)
                 if contender != "floor" and not said.startswith(f"{n}: "):
-                    raise RuntimeError(f"{contender} gave a wrong answer: {said[:40]!r} to question {n}")
+                    raise RuntimeError(
+                        f"{contender} gave a wrong answer: {said[:40]!r} to question {n}"
+                    )
             if repeat and time.perf_counter() - began > SECONDS:
                 break
     return statistics.mean(fastest.values())
@@ -141,25 +206,59 @@ def run() -> list[Table]:
         for count in COUNTS:
             for contender in CONTENDERS:
                 command = [sys.executable, "-m", "authoring.bench.replay", contender, str(count)]
-                out = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=300).stdout
+                out = subprocess.run(
+                    command,
+                    cwd=ROOT,
+                    env=environment,
+                    check=True,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    timeout=300,
+                ).stdout
                 found.setdefault((contender, count), []).append(float(out.split()[-1]))
     medians = {key: statistics.median(times) for key, times in found.items()}
-    names = {"floor": "the same client on a bare `MockTransport` (the floor)", "ours": "this course",
-             "vcrpy": "vcrpy", "pycachy": "pycachy"}
+    names = {
+        "floor": "the same client on a bare `MockTransport` (the floor)",
+        "ours": "this course",
+        "vcrpy": "vcrpy",
+        "pycachy": "pycachy",
+    }
     rows = []
     for contender in CONTENDERS:
         cells = [names[contender]]
         for count in COUNTS:
             # In each round against the floor of that round: what else the machine did meanwhile weighs on both.
-            ratios = [time / least for time, least in zip(found[contender, count], found["floor", count])]
-            cells += [f"{medians[contender, count] * 1e3:.3f}", f"{statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"]
-        rows.append([*cells, f"{medians[contender, COUNTS[1]] / medians[contender, COUNTS[0]]:.2f}"])
+            ratios = [
+                time / least for time, least in zip(found[contender, count], found["floor", count])
+            ]
+            cells += [
+                f"{medians[contender, count] * 1e3:.3f}",
+                f"{statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})",
+            ]
+        rows.append(
+            [*cells, f"{medians[contender, COUNTS[1]] / medians[contender, COUNTS[0]]:.2f}"]
+        )
     few, many = (f"{count:,}" for count in COUNTS)
-    return [Table("Replay: one call", ["", f"ms, {few} recorded", "× floor", f"ms, {many} recorded", "× floor", f"{many} / {few}"], rows,
-                  f"`InferenceClient().chat_completion`, sync, JSON body of 2 kB each way. Median of {ROUNDS} rounds, in each a process of its "
-                  f"own per cell, in turn: ten requests spread evenly over the recording, the fastest of up to {REPEATS} repeats of each, averaged. × floor: median of the rounds' ratios (least–most). "
-                  "The floor looks nothing up and keeps no log. Aim: at most 1.10 × floor, flat, ahead of both peers.",
-                  more=["vcrpy", "pycachy"])]
+    return [
+        Table(
+            "Replay: one call",
+            [
+                "",
+                f"ms, {few} recorded",
+                "× floor",
+                f"ms, {many} recorded",
+                "× floor",
+                f"{many} / {few}",
+            ],
+            rows,
+            "`InferenceClient().chat_completion`, sync, JSON body of 2 kB each way. Median of"
+            f" {ROUNDS} rounds, in each a process of its own per cell, in turn: ten requests spread"
+            f" evenly over the recording, the fastest of up to {REPEATS} repeats of each, averaged."
+            " × floor: median of the rounds' ratios (least–most). The floor looks nothing up and"
+            " keeps no log. Aim: at most 1.10 × floor, flat, ahead of both peers.",
+            more=["vcrpy", "pycachy"],
+        )
+    ]
 
 
 if __name__ == "__main__":

@@ -19,14 +19,18 @@ from authoring.site.__main__ import build, server, size
 from helpers.replay import FOLDER, read
 
 NOTEBOOK = "notebooks/01_first_call.ipynb"
-ROUNDS, LATER, LONGEST = 5, 2, 120          # browsers, loads in each after its first, seconds for one step
-PAUSE = 3                                   # seconds in which the browser clears up after a tab
+ROUNDS, LATER, LONGEST = 5, 2, 120  # browsers, loads in each after its first, seconds for one step
+PAUSE = 3  # seconds in which the browser clears up after a tab
 
 
 def to_the_answer(site: Path) -> list[int]:
     """The code cells of the first lesson up to the one that prints an answer."""
     cells = nbformat.read(site / "files" / NOTEBOOK, as_version=4).cells
-    last = next(index for index, cell in enumerate(cells) if cell.cell_type == "code" and "print(response" in cell.source)
+    last = next(
+        index
+        for index, cell in enumerate(cells)
+        if cell.cell_type == "code" and "print(response" in cell.source
+    )
     return [index for index in range(last + 1) if cells[index].cell_type == "code"]
 
 
@@ -42,7 +46,9 @@ def load(tab, url: str, cells: list[int]) -> list[float]:
         if outputs and len(times) == 1:
             times.append(time.monotonic() - began)
     if not outputs or outputs[0]["output_type"] != "stream":
-        raise RuntimeError(f"cell {cells[-1]} of {NOTEBOOK} should print an answer and gave {outputs}")
+        raise RuntimeError(
+            f"cell {cells[-1]} of {NOTEBOOK} should print an answer and gave {outputs}"
+        )
     return [*times, time.monotonic() - began]
 
 
@@ -64,7 +70,9 @@ def run() -> list[Table]:
             threading.Thread(target=running.serve_forever, daemon=True).start()
             url = page.address(f"http://127.0.0.1:{running.server_port}", NOTEBOOK)
             for number in range(ROUNDS):
-                browser = playwright.chromium.launch_persistent_context(f"{folder}/profile{number}", executable_path=page.CHROMIUM, args=page.FLAGS)
+                browser = playwright.chromium.launch_persistent_context(
+                    f"{folder}/profile{number}", executable_path=page.CHROMIUM, args=page.FLAGS
+                )
                 for kept in [first] + [later] * LATER:
                     tab = browser.new_page()
                     kept.append(load(tab, url, cells))
@@ -72,10 +80,28 @@ def run() -> list[Table]:
                     time.sleep(PAUSE)
                 browser.close()
             running.shutdown()
-    rows = [[title, *(f"{statistics.median(one):.1f} ({min(one):.1f}–{max(one):.1f})" for one in zip(*kept))]
-            for title, kept in (("nothing cached", first), ("later loads", later))]
-    note = (f"Seconds from opening the lesson on this machine's own static server; median (least–most) of {len(first)} fresh profiles and "
-            f"{len(later)} later loads in them. {recorded():.2f} s of the last column are the model's, as recorded. "
-            f"Aims for the first answer: 12 s and 6 s. The site: {big}. Load before: {before:.1f}.")
-    return [Table("In a browser tab", ["", "notebook shown", "first output", "first answer of a model"], rows, note,
-                  more=["jupyterlite-core", "jupyterlite-pyodide-kernel", "playwright"])]
+    rows = [
+        [
+            title,
+            *(
+                f"{statistics.median(one):.1f} ({min(one):.1f}–{max(one):.1f})"
+                for one in zip(*kept)
+            ),
+        ]
+        for title, kept in (("nothing cached", first), ("later loads", later))
+    ]
+    note = (
+        "Seconds from opening the lesson on this machine's own static server; median (least–most)"
+        f" of {len(first)} fresh profiles and {len(later)} later loads in them. {recorded():.2f} s"
+        " of the last column are the model's, as recorded. Aims for the first answer: 12 s and 6"
+        f" s. The site: {big}. Load before: {before:.1f}."
+    )
+    return [
+        Table(
+            "In a browser tab",
+            ["", "notebook shown", "first output", "first answer of a model"],
+            rows,
+            note,
+            more=["jupyterlite-core", "jupyterlite-pyodide-kernel", "playwright"],
+        )
+    ]

@@ -20,19 +20,31 @@ class Table:
     columns: list[str]
     rows: list[list[str]]
     note: str
-    more: list[str] = field(default_factory=list)       # packages whose version matters here
+    more: list[str] = field(default_factory=list)  # packages whose version matters here
 
     def markdown(self) -> str:
-        lines = ["| " + " | ".join(cells) + " |" for cells in [self.columns, ["---"] * len(self.columns), *self.rows]]
-        where = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+        lines = [
+            "| " + " | ".join(cells) + " |"
+            for cells in [self.columns, ["---"] * len(self.columns), *self.rows]
+        ]
+        where = (
+            f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python"
+            f" {platform.python_version()}"
+        )
         what = ", ".join(f"{name} {version(name)}" for name in (*PACKAGES, *self.more))
-        return "\n".join([f"## {self.title}", "", *lines, "", self.note, "", f"*{where}; {what}.*", ""])
+        return "\n".join(
+            [f"## {self.title}", "", *lines, "", self.note, "", f"*{where}; {what}.*", ""]
+        )
 
 
 def keep(sections: list[str], folder: Path = FOLDER) -> Path:
     """Put the sections into today's file; sections of other parts that were measured today stay."""
     path = folder / f"{date.today().isoformat()}.md"
-    found = re.split(r"(?m)^(?=## )", path.read_text(encoding="utf-8")) if path.exists() else [f"# Benchmarks, {date.today().isoformat()}\n\n"]
+    found = (
+        re.split(r"(?m)^(?=## )", path.read_text(encoding="utf-8"))
+        if path.exists()
+        else [f"# Benchmarks, {date.today().isoformat()}\n\n"]
+    )
     heading = lambda section: section.split("\n", 1)[0]  # noqa: E731
     for section in sections:
         places = [place for place, old in enumerate(found) if heading(old) == heading(section)]
@@ -40,5 +52,7 @@ def keep(sections: list[str], folder: Path = FOLDER) -> Path:
             found[places[0]] = section
         else:
             found.append(section)
-    path.write_text("\n".join(section.rstrip("\n") + "\n" for section in found), encoding="utf-8", newline="\n")
+    path.write_text(
+        "\n".join(section.rstrip("\n") + "\n" for section in found), encoding="utf-8", newline="\n"
+    )
     return path

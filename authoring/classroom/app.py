@@ -24,10 +24,10 @@ from .kept import Answer, Hider, Shelf
 from .rules import ASKING, MEANING, ROUTER, Plan, Refused, plan
 
 log = logging.getLogger("classroom")
-LARGEST_REQUEST, LARGEST_ANSWER = 10 * 2**20, 32 * 2**20       # bytes
-PLACES = 4              # in line at one time, for one learner
-AGAIN = 60              # seconds after which a learner who waited so long in vain may come again
-PATIENCE = 330.0        # seconds in line: the service's window is 300, and huggingface_hub's client waits as long as it takes
+LARGEST_REQUEST, LARGEST_ANSWER = 10 * 2**20, 32 * 2**20  # bytes
+PLACES = 4  # in line at one time, for one learner
+AGAIN = 60  # seconds after which a learner who waited so long in vain may come again
+PATIENCE = 330.0  # seconds in line: the service's window is 300, and huggingface_hub's client waits as long as it takes
 TIMEOUT = httpx2.Timeout(120, connect=10)
 
 
@@ -45,19 +45,45 @@ class Classroom:
     calls : requests to the service in all; beyond that the class gets a 402. keeping : False asks for everything anew.
     """
 
-    def __init__(self, token: str, upstream: str | None = None, calls: int = 5000, keeping: bool = True, at_once: int = 8):
-        self.token, self.upstream, self.calls, self.keeping = token, upstream and httpx2.URL(upstream), calls, keeping
-        self.client = httpx2.AsyncClient(timeout=TIMEOUT, limits=httpx2.Limits(max_connections=None))
+    def __init__(
+        self,
+        token: str,
+        upstream: str | None = None,
+        calls: int = 5000,
+        keeping: bool = True,
+        at_once: int = 8,
+    ):
+        self.token, self.upstream, self.calls, self.keeping = (
+            token,
+            upstream and httpx2.URL(upstream),
+            calls,
+            keeping,
+        )
+        self.client = httpx2.AsyncClient(
+            timeout=TIMEOUT, limits=httpx2.Limits(max_connections=None)
+        )
         # One policy for one quota: that of the token, and those of the hosts that are asked without it.
-        self.policies = defaultdict(lambda: RetryPolicy(attempts=1, timeout=PATIENCE, max_wait=PATIENCE, max_concurrency=at_once))
+        self.policies = defaultdict(
+            lambda: RetryPolicy(
+                attempts=1, timeout=PATIENCE, max_wait=PATIENCE, max_concurrency=at_once
+            )
+        )
         self.policies[ROUTER].watch(self.client)
-        self.shelf, self.learners, self.tasks, self.counts = Shelf(), OrderedDict(), set(), Counter()
+        self.shelf, self.learners, self.tasks, self.counts = (
+            Shelf(),
+            OrderedDict(),
+            set(),
+            Counter(),
+        )
 
     def report(self) -> str:
         """How much was asked, and how much of it went to the service."""
         c = self.counts
-        return (f"{c['asked']} requests, {c['kept']} answered from what was kept; {c['sent']} of at most {self.calls:,} calls made, "
-                f"{c['refused']} refused by the service; {len(self.tasks)} on their way")
+        return (
+            f"{c['asked']} requests, {c['kept']} answered from what was kept; {c['sent']} of at"
+            f" most {self.calls:,} calls made, {c['refused']} refused by the service;"
+            f" {len(self.tasks)} on their way"
+        )
 
     def who(self) -> str:
         """Who answers, for the notebooks' banner."""
@@ -69,10 +95,18 @@ class Classroom:
 
     async def answer(self, request: Request) -> Response:
         """The answer to one learner's request."""
-        began, host, path = time.monotonic(), request.headers.get("host", "").partition(":")[0].lower(), request.url.path
+        began, host, path = (
+            time.monotonic(),
+            request.headers.get("host", "").partition(":")[0].lower(),
+            request.url.path,
+        )
         if not is_service(host):
-            raise Refused(403, "This is the class's server. It answers for Hugging Face's inference services only, as the course's "
-                               "notebooks ask for them: COURSE_MODE=practice, and COURSE_PRACTICE_URL with this address.")
+            raise Refused(
+                403,
+                "This is the class's server. It answers for Hugging Face's inference services only,"
+                " as the course's notebooks ask for them: COURSE_MODE=practice, and"
+                " COURSE_PRACTICE_URL with this address.",
+            )
         what = plan(request.method, host, path, request.headers.get("authorization"))
         content = await _content(request)
         address = str(_address(host, request.scope))
@@ -84,14 +118,26 @@ class Classroom:
         asked = _digest(request.method, address, content, headers)
         number = learner.answered[asked] if who else 0
         found = self.shelf.find(asked, number) if what.keep and self.keeping else None
-        answer = found or self._ask(asked, what, learner, httpx2.Request(request.method, address, headers=headers, content=content))
+        answer = found or self._ask(
+            asked,
+            what,
+            learner,
+            httpx2.Request(request.method, address, headers=headers, content=content),
+        )
         self.counts["asked"] += 1
         self.counts["kept"] += found is not None
         try:
             await answer.begun()
         finally:
-            log.info("%s %s %s %s %s %.2f s", who[:6] or "-", request.method, mask(f"{host}{path}"), answer.status or "failed",
-                     "kept" if found else "service", time.monotonic() - began)
+            log.info(
+                "%s %s %s %s %s %.2f s",
+                who[:6] or "-",
+                request.method,
+                mask(f"{host}{path}"),
+                answer.status or "failed",
+                "kept" if found else "service",
+                time.monotonic() - began,
+            )
 
         async def body():
             async for piece in answer.read():
@@ -118,12 +164,19 @@ class Classroom:
         async def fetch():
             try:
                 policy = self.policies[request.url.host]
-                async with learner.turns, aclosing(policy.astream(self._send, request, what)) as pieces:
+                async with (
+                    learner.turns,
+                    aclosing(policy.astream(self._send, request, what)) as pieces,
+                ):
                     await answer.head(*await anext(pieces))
                     async for piece in pieces:
                         await answer.add(piece)
                         if answer.size > LARGEST_ANSWER:
-                            raise Refused(502, f"The service's answer is larger than {LARGEST_ANSWER // 2**20} MiB.")
+                            raise Refused(
+                                502,
+                                f"The service's answer is larger than {LARGEST_ANSWER // 2**20}"
+                                " MiB.",
+                            )
                 await answer.end()
             except Exception as error:
                 await answer.end(error)
@@ -142,20 +195,38 @@ class Classroom:
         All other failures are the learners' to handle: their retry sees them as it would without a class.
         """
         if self.counts["sent"] >= self.calls:
-            raise Refused(402, f"The class has made the {self.calls:,} calls that it was given. The instructor can start its server with more.")
+            raise Refused(
+                402,
+                f"The class has made the {self.calls:,} calls that it was given. The instructor can"
+                " start its server with more.",
+            )
         self.counts["sent"] += 1
         url, headers = request.url, request.headers.copy()
         if what.token:
             headers["authorization"] = f"Bearer {self.token}"
         if self.upstream:
-            headers["host"], url = url.host, url.copy_with(scheme=self.upstream.scheme, host=self.upstream.host, port=self.upstream.port)
-        async with self.client.stream(request.method, url, headers=headers, content=request.content) as response:
+            headers["host"], url = (
+                url.host,
+                url.copy_with(
+                    scheme=self.upstream.scheme, host=self.upstream.host, port=self.upstream.port
+                ),
+            )
+        async with self.client.stream(
+            request.method, url, headers=headers, content=request.content
+        ) as response:
             if response.status_code == 429:
                 self.counts["refused"] += 1
                 await response.aread()
                 response.raise_for_status()
             hide = Hider(self.token)
-            yield response.status_code, {name: hide.in_text(value) for name, value in response.headers.items() if name in KEEP}
+            yield (
+                response.status_code,
+                {
+                    name: hide.in_text(value)
+                    for name, value in response.headers.items()
+                    if name in KEEP
+                },
+            )
             async for piece in response.aiter_bytes():
                 if clean := hide(piece):
                     yield clean
@@ -180,14 +251,20 @@ async def _content(request: Request) -> bytes:
     async for piece in request.stream():
         content += piece
         if len(content) > LARGEST_REQUEST:
-            raise Refused(413, f"The request is larger than {LARGEST_REQUEST // 2**20} MiB; the class's server forwards no such thing.")
+            raise Refused(
+                413,
+                f"The request is larger than {LARGEST_REQUEST // 2**20} MiB; the class's server"
+                " forwards no such thing.",
+            )
     return content
 
 
 def _digest(method: str, address: str, content: bytes, headers: dict[str, str]) -> str:
     """What a request means, as the course's recordings see it, and in which form the answer is wanted."""
     form = [f"{name}: {headers.get(name, '')}" for name in MEANING]
-    return hashlib.sha256("\n".join([*key(method, address, content), *form]).encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(
+        "\n".join([*key(method, address, content), *form]).encode("utf-8", "surrogatepass")
+    ).hexdigest()
 
 
 # ---- the server --------------------------------------------------------------------------------------------------
@@ -199,8 +276,12 @@ def create_app(classroom: Classroom, networks: list | None = None) -> Starlette:
     async def everything(request: Request) -> Response:
         if not _may_ask(request.client.host, networks):
             raise Refused(403, f"{request.client.host} is not in this classroom's network.")
-        if request.url.path == "/health" and not is_service(request.headers.get("host", "").partition(":")[0]):
-            return JSONResponse({"status": "ok", "who": classroom.who(), "report": classroom.report()})
+        if request.url.path == "/health" and not is_service(
+            request.headers.get("host", "").partition(":")[0]
+        ):
+            return JSONResponse(
+                {"status": "ok", "who": classroom.who(), "report": classroom.report()}
+            )
         return await classroom.answer(request)
 
     @asynccontextmanager
@@ -211,12 +292,22 @@ def create_app(classroom: Classroom, networks: list | None = None) -> Starlette:
         await classroom.client.aclose()
 
     methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-    return Starlette(routes=[Route("/{path:path}", everything, methods=methods)], lifespan=lifespan, exception_handlers={
-        Refused: lambda request, error: _error(error.status, str(error)),
-        httpx2.HTTPStatusError: lambda request, error: _as_it_came(error.response),
-        TimeoutError: lambda request, error: _error(429, f"The class's server waited for its turn in vain: {error}", {"retry-after": str(AGAIN)}),
-        httpx2.HTTPError: lambda request, error: _error(502, f"The class's server could not reach the service ({type(error).__name__})."),
-    })
+    return Starlette(
+        routes=[Route("/{path:path}", everything, methods=methods)],
+        lifespan=lifespan,
+        exception_handlers={
+            Refused: lambda request, error: _error(error.status, str(error)),
+            httpx2.HTTPStatusError: lambda request, error: _as_it_came(error.response),
+            TimeoutError: lambda request, error: _error(
+                429,
+                f"The class's server waited for its turn in vain: {error}",
+                {"retry-after": str(AGAIN)},
+            ),
+            httpx2.HTTPError: lambda request, error: _error(
+                502, f"The class's server could not reach the service ({type(error).__name__})."
+            ),
+        },
+    )
 
 
 def _may_ask(address: str, networks: list | None) -> bool:
@@ -230,4 +321,8 @@ def _error(status: int, message: str, headers: dict[str, str] | None = None) -> 
 
 
 def _as_it_came(refusal: httpx2.Response) -> Response:
-    return Response(refusal.content, refusal.status_code, {name: value for name, value in refusal.headers.items() if name in KEEP})
+    return Response(
+        refusal.content,
+        refusal.status_code,
+        {name: value for name, value in refusal.headers.items() if name in KEEP},
+    )

@@ -9,10 +9,13 @@ class Answer:
     """One answer of the service. Who reads it gets the pieces that are there, and then the others as they arrive."""
 
     def __init__(self):
-        self.status: int | None = None          # None until the service has answered
+        self.status: int | None = None  # None until the service has answered
         self.headers: dict[str, str] = {}
         self.pieces: list[bytes] = []
-        self.over, self.error = False, None     # an error before the status: nothing came; after it: the answer broke
+        self.over, self.error = (
+            False,
+            None,
+        )  # an error before the status: nothing came; after it: the answer broke
         self._news = asyncio.Condition()
 
     @property
@@ -88,7 +91,7 @@ class Shelf:
         while sum(one.size for answers in self.kept.values() for one in answers) > self.largest:
             oldest = next(iter(self.kept))
             if any(not one.over for one in self.kept[oldest]):
-                break                           # it settles later
+                break  # it settles later
             del self.kept[oldest]
 
 
@@ -108,7 +111,13 @@ class Hider:
     def __call__(self, piece: bytes) -> bytes:
         """The bytes that can go out now. What is held back at the end stays in `rest`."""
         clean = (self.rest + piece).replace(self.secret, self.instead)
-        held = next((length for length in range(min(len(self.secret) - 1, len(clean)), 0, -1)
-                     if clean.endswith(self.secret[:length])), 0)
-        self.rest = clean[len(clean) - held:]
-        return clean[:len(clean) - held]
+        held = next(
+            (
+                length
+                for length in range(min(len(self.secret) - 1, len(clean)), 0, -1)
+                if clean.endswith(self.secret[:length])
+            ),
+            0,
+        )
+        self.rest = clean[len(clean) - held :]
+        return clean[: len(clean) - held]

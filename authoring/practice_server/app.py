@@ -45,8 +45,12 @@ class Practice:
     rate_limit: hub.RateLimit
 
 
-def create_app(weights: str = "smollm2", speed: float = 20.0, threads: int = 1,
-               clock: endpoints.Clock | None = None) -> Starlette:
+def create_app(
+    weights: str = "smollm2",
+    speed: float = 20.0,
+    threads: int = 1,
+    clock: endpoints.Clock | None = None,
+) -> Starlette:
     """The practice server as an ASGI application. Models are loaded on first use; `load_all` loads them at once.
 
     weights : the chat weights, "smollm2" or "qwen".
@@ -54,7 +58,9 @@ def create_app(weights: str = "smollm2", speed: float = 20.0, threads: int = 1,
     speed : how many times as fast as in reality endpoints start and fall asleep; `clock` replaces that clock (for tests).
     """
     if weights not in CHAT_DEFAULTS:
-        raise ValueError(f"no chat weights called {weights!r}; there are: {', '.join(CHAT_DEFAULTS)}")
+        raise ValueError(
+            f"no chat weights called {weights!r}; there are: {', '.join(CHAT_DEFAULTS)}"
+        )
     if threads < 1:
         raise ValueError(f"threads must be at least 1, got {threads}")
     if speed <= 0:
@@ -69,11 +75,16 @@ def create_app(weights: str = "smollm2", speed: float = 20.0, threads: int = 1,
         endpoints=endpoints.ControlPlane(clock or endpoints.Clock(speed), catalogue),
         rate_limit=hub.RateLimit(),
     )
-    app = Starlette(routes=_routes(), exception_handlers={
-        errors.ServiceError: lambda request, error: error.response(),
-        HTTPException: _http_error,
-        registry.WeightsMissing: _no_model, registry.WeightsDamaged: _no_model, ImportError: _no_model,
-    })
+    app = Starlette(
+        routes=_routes(),
+        exception_handlers={
+            errors.ServiceError: lambda request, error: error.response(),
+            HTTPException: _http_error,
+            registry.WeightsMissing: _no_model,
+            registry.WeightsDamaged: _no_model,
+            ImportError: _no_model,
+        },
+    )
     app.state.practice = practice
     app.add_middleware(Provenance)
     app.add_middleware(ForwardedHost)
@@ -101,7 +112,10 @@ def _routes() -> list:
     ]
     at_endpoint = [Route("/{path:path}", endpoints.at_endpoint, methods=everything)]
     return [
-        Host("api-inference.huggingface.co", Router([Route("/{path:path}", gone, methods=everything)])),
+        Host(
+            "api-inference.huggingface.co",
+            Router([Route("/{path:path}", gone, methods=everything)]),
+        ),
         Host("api.endpoints.huggingface.cloud", Router(control)),
         Host("{name}.endpoints.huggingface.cloud", Router(at_endpoint)),
         Route("/health", health),
@@ -112,28 +126,72 @@ def _routes() -> list:
         Route("/api/telemetry/{path:path}", hub.telemetry),
         Route("/v1/models", hub.chat_models),
         Route("/v1/chat/completions", router.chat, methods=["POST"]),
-        *(Route(f"/{provider}/{path}/chat/completions", partial(router.provider_chat, provider=provider), methods=["POST"])
-          for provider, path in router.CHAT_PATHS.items()),
-        *(Route(f"/{provider}/{router.CHAT_PATHS[provider]}/completions", partial(router.provider_text, provider=provider), methods=["POST"])
-          for provider in router.TEXT_PROVIDERS),
-        *(Route(f"/{provider}/{path}/embeddings", partial(providers.embeddings, provider=provider), methods=["POST"])
-          for provider, path in providers.EMBEDDING_PATHS.items()),
-        *(Route(f"/{provider}/v1/images/generations", partial(providers.images, provider=provider), methods=["POST"])
-          for provider in providers.IMAGE_PROVIDERS),
+        *(
+            Route(
+                f"/{provider}/{path}/chat/completions",
+                partial(router.provider_chat, provider=provider),
+                methods=["POST"],
+            )
+            for provider, path in router.CHAT_PATHS.items()
+        ),
+        *(
+            Route(
+                f"/{provider}/{router.CHAT_PATHS[provider]}/completions",
+                partial(router.provider_text, provider=provider),
+                methods=["POST"],
+            )
+            for provider in router.TEXT_PROVIDERS
+        ),
+        *(
+            Route(
+                f"/{provider}/{path}/embeddings",
+                partial(providers.embeddings, provider=provider),
+                methods=["POST"],
+            )
+            for provider, path in providers.EMBEDDING_PATHS.items()
+        ),
+        *(
+            Route(
+                f"/{provider}/v1/images/generations",
+                partial(providers.images, provider=provider),
+                methods=["POST"],
+            )
+            for provider in providers.IMAGE_PROVIDERS
+        ),
         Route("/fal-ai/{name:path}/requests/{number:path}", providers.fal_queue),
         Route("/fal-ai/{name:path}", providers.fal, methods=["POST"]),
-        Route("/replicate/v1/models/{name:path}/predictions", providers.replicate, methods=["POST"]),
+        Route(
+            "/replicate/v1/models/{name:path}/predictions", providers.replicate, methods=["POST"]
+        ),
         Route("/replicate/v1/predictions", providers.replicate, methods=["POST"]),
         Route("/files/{name}", providers.picture),
-        Route("/hf-inference/models/{name:path}/v1/chat/completions", hf_inference.chat, methods=["POST"]),
-        Route("/hf-inference/models/{name:path}/v1/completions", hf_inference.text, methods=["POST"]),
-        Route("/hf-inference/models/{name:path}/pipeline/{task}", hf_inference.by_task, methods=["POST"]),
+        Route(
+            "/hf-inference/models/{name:path}/v1/chat/completions",
+            hf_inference.chat,
+            methods=["POST"],
+        ),
+        Route(
+            "/hf-inference/models/{name:path}/v1/completions", hf_inference.text, methods=["POST"]
+        ),
+        Route(
+            "/hf-inference/models/{name:path}/pipeline/{task}",
+            hf_inference.by_task,
+            methods=["POST"],
+        ),
         Route("/hf-inference/models/{name:path}", hf_inference.by_model, methods=["POST"]),
         Route("/hf-inference/pipeline/{task}/{name:path}", hf_inference.by_task, methods=["POST"]),
         *control,
         Route("/api/v1/catalog/list", endpoints.list_catalog),
-        Route("/api/v1/catalog/model/{wanted:path}/deploy", endpoints.deploy_from_catalog, methods=["POST"]),
-        Route("/api/v1/catalog/recipe/{wanted}/deploy", endpoints.deploy_from_catalog, methods=["POST"]),
+        Route(
+            "/api/v1/catalog/model/{wanted:path}/deploy",
+            endpoints.deploy_from_catalog,
+            methods=["POST"],
+        ),
+        Route(
+            "/api/v1/catalog/recipe/{wanted}/deploy",
+            endpoints.deploy_from_catalog,
+            methods=["POST"],
+        ),
         Route("/endpoints/{name}", endpoints.at_endpoint, methods=everything),
         Route("/endpoints/{name}/{path:path}", endpoints.at_endpoint, methods=everything),
     ]
@@ -182,7 +240,10 @@ class Provenance:
 
     def __init__(self, app):
         self.app = app
-        self.defaults = {"x-answered-by": "practice server", "x-answered-runtime": f"starlette {version('starlette')}"}
+        self.defaults = {
+            "x-answered-by": "practice server",
+            "x-answered-runtime": f"starlette {version('starlette')}",
+        }
 
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http":
@@ -198,7 +259,10 @@ class Provenance:
                 for name, value in self.defaults.items():
                     headers.setdefault(name, value)
                 # The form of the real ids: a trace id with its time, then a random id.
-                headers.setdefault("x-request-id", f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};{uuid.uuid4()}")
+                headers.setdefault(
+                    "x-request-id",
+                    f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};{uuid.uuid4()}",
+                )
             await send(message)
 
         try:
@@ -207,5 +271,12 @@ class Provenance:
             logging.getLogger("practice_server").exception("%s %s", scope["method"], scope["path"])
             if started:
                 raise
-            response = JSONResponse({"error": "The practice server failed; its log says why. This is a bug of the course."}, 500)
+            response = JSONResponse(
+                {
+                    "error": (
+                        "The practice server failed; its log says why. This is a bug of the course."
+                    )
+                },
+                500,
+            )
             await response(scope, receive, send_marked)

@@ -61,12 +61,25 @@ class Catalogue:
         task = "text-generation" if chat else row["task"]
         if name not in self.models:
             default = "together" if chat else "hf-inference"
-            self.models[name] = _model(name, {
-                "task": task, "chat": chat, "providers": {default if provider == "auto" else provider: name}})
+            self.models[name] = _model(
+                name,
+                {
+                    "task": task,
+                    "chat": chat,
+                    "providers": {default if provider == "auto" else provider: name},
+                },
+            )
         elif provider != "auto" and not self.models[name].on(provider):
             known = self.models[name]
-            self.models[name] = Model(**{**known.__dict__, "providers": (
-                *known.providers, Served(provider, name, CHAT_TASK if chat else task))})
+            self.models[name] = Model(
+                **{
+                    **known.__dict__,
+                    "providers": (
+                        *known.providers,
+                        Served(provider, name, CHAT_TASK if chat else task),
+                    ),
+                }
+            )
 
     def get(self, name: str) -> Model | None:
         return self.models.get(self.renamed.get(name, name))
@@ -80,12 +93,19 @@ class Catalogue:
         return None
 
     def chat_models(self) -> list[Model]:
-        return [model for model in self.models.values()
-                if any(served.task == CHAT_TASK for served in model.providers)]
+        return [
+            model
+            for model in self.models.values()
+            if any(served.task == CHAT_TASK for served in model.providers)
+        ]
 
     def choose(self, model: Model, policy: str) -> Served | None:
         """The provider the router would pick for a chat: by policy (fastest, cheapest, preferred) or by name."""
-        chat = [served for served in model.providers if served.task == CHAT_TASK and served.status != "staging"]
+        chat = [
+            served
+            for served in model.providers
+            if served.task == CHAT_TASK and served.status != "staging"
+        ]
         live = [served for served in chat if served.status == "live"] or chat
         if not live:
             return None
@@ -103,8 +123,23 @@ def _model(name: str, row: dict) -> Model:
     served = []
     for provider, entry in row.get("providers", {}).items():
         entry = {"id": entry} if isinstance(entry, str) else entry
-        served.append(Served(provider, entry["id"], entry.get("task", CHAT_TASK if chat else row["task"]),
-                             entry.get("status", "live")))
-    return Model(id=name, task=row["task"], chat=chat, context=row.get("context", 32768), tags=tuple(row.get("tags", ())),
-                 labels=row.get("labels", {}), gated=row.get("gated", False), deprecated=row.get("deprecated", False),
-                 token_level=row.get("token_level", False), providers=tuple(served))
+        served.append(
+            Served(
+                provider,
+                entry["id"],
+                entry.get("task", CHAT_TASK if chat else row["task"]),
+                entry.get("status", "live"),
+            )
+        )
+    return Model(
+        id=name,
+        task=row["task"],
+        chat=chat,
+        context=row.get("context", 32768),
+        tags=tuple(row.get("tags", ())),
+        labels=row.get("labels", {}),
+        gated=row.get("gated", False),
+        deprecated=row.get("deprecated", False),
+        token_level=row.get("token_level", False),
+        providers=tuple(served),
+    )

@@ -36,9 +36,13 @@ class Embedder:
 
             model, tokenizer = registry.find(self.weights)
             options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = 1        # the order of additions, and so the last bits, must not vary
+            options.intra_op_num_threads = (
+                1  # the order of additions, and so the last bits, must not vary
+            )
             self._tokenizer = Tokenizer.from_file(str(tokenizer))
-            self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(
+                str(model), options, providers=["CPUExecutionProvider"]
+            )
 
     def tokens(self, text: str, truncate: bool = False, from_left: bool = False) -> list[int]:
         """Token ids of `text`. Raises the 413 of text-embeddings-inference if there are more than 512."""
@@ -47,20 +51,36 @@ class Embedder:
         if len(ids) <= MAX_TOKENS:
             return ids
         if not truncate:
-            raise ServiceError(413, {"error": f"Input validation error: `inputs` must have less than {MAX_TOKENS} tokens. "
-                                              f"Given: {len(ids)}", "error_type": "Validation"})
-        inner = ids[1:-1]                           # keep the marks of begin and end
-        inner = inner[-(MAX_TOKENS - 2):] if from_left else inner[:MAX_TOKENS - 2]
+            raise ServiceError(
+                413,
+                {
+                    "error": (
+                        f"Input validation error: `inputs` must have less than {MAX_TOKENS} tokens."
+                        f" Given: {len(ids)}"
+                    ),
+                    "error_type": "Validation",
+                },
+            )
+        inner = ids[1:-1]  # keep the marks of begin and end
+        inner = inner[-(MAX_TOKENS - 2) :] if from_left else inner[: MAX_TOKENS - 2]
         return [ids[0], *inner, ids[-1]]
 
     def hidden(self, ids: list[int]) -> np.ndarray:
         """The last layer: float32 (tokens, 384)."""
         row = np.array([ids], dtype=np.int64)
         with self._lock:
-            return self._session.run(None, {"input_ids": row, "attention_mask": np.ones_like(row),
-                                            "token_type_ids": np.zeros_like(row)})[0][0]
+            return self._session.run(
+                None,
+                {
+                    "input_ids": row,
+                    "attention_mask": np.ones_like(row),
+                    "token_type_ids": np.zeros_like(row),
+                },
+            )[0][0]
 
-    def embed(self, text: str, normalize: bool = True, truncate: bool = False, from_left: bool = False) -> np.ndarray:
+    def embed(
+        self, text: str, normalize: bool = True, truncate: bool = False, from_left: bool = False
+    ) -> np.ndarray:
         """The vector of a text: float32 (384,), the first token's state as bge wants it; of length 1 if `normalize`."""
         vector = self.hidden(self.tokens(text, truncate, from_left))[0]
         return vector / np.linalg.norm(vector) if normalize else vector

@@ -29,22 +29,42 @@ def simple(status: int, text: str, headers: dict | None = None) -> ServiceError:
     return ServiceError(status, {"error": text}, headers)
 
 
-def chat_error(status: int, message: str, param: str | None = None, code: str | None = None) -> ServiceError:
-    return ServiceError(status, {"error": {"message": message, "type": "invalid_request_error", "param": param, "code": code}})
+def chat_error(
+    status: int, message: str, param: str | None = None, code: str | None = None
+) -> ServiceError:
+    return ServiceError(
+        status,
+        {
+            "error": {
+                "message": message,
+                "type": "invalid_request_error",
+                "param": param,
+                "code": code,
+            }
+        },
+    )
 
 
 def validation(text: str, status: int = 422) -> ServiceError:
     """text-generation-inference's form, which huggingface_hub turns into a ValidationError."""
-    return ServiceError(status, {"error": f"Input validation error: {text}", "error_type": "validation"})
+    return ServiceError(
+        status, {"error": f"Input validation error: {text}", "error_type": "validation"}
+    )
 
 
 def not_supported(model: str) -> ServiceError:
-    return chat_error(400, f"The requested model '{model}' is not supported by any provider you have enabled.",
-                      "model", "model_not_supported")
+    return chat_error(
+        400,
+        f"The requested model '{model}' is not supported by any provider you have enabled.",
+        "model",
+        "model_not_supported",
+    )
 
 
 def not_a_chat_model(model: str) -> ServiceError:
-    return chat_error(400, f"The requested model '{model}' is not a chat model.", "model", "model_not_supported")
+    return chat_error(
+        400, f"The requested model '{model}' is not a chat model.", "model", "model_not_supported"
+    )
 
 
 def unauthorized() -> ServiceError:
@@ -52,22 +72,33 @@ def unauthorized() -> ServiceError:
 
 
 def forbidden(user: str) -> ServiceError:
-    return simple(403, "This authentication method does not have sufficient permissions to call Inference Providers "
-                       f"on behalf of user {user}")
+    return simple(
+        403,
+        "This authentication method does not have sufficient permissions to call Inference"
+        f" Providers on behalf of user {user}",
+    )
 
 
 def no_credits() -> ServiceError:
-    return simple(402, "You have exceeded your monthly included credits for Inference Providers. "
-                       "Subscribe to PRO to get 20x more monthly included credits.")
+    return simple(
+        402,
+        "You have exceeded your monthly included credits for Inference Providers. "
+        "Subscribe to PRO to get 20x more monthly included credits.",
+    )
 
 
 def gone() -> ServiceError:
-    return simple(410, "https://api-inference.huggingface.co is no longer supported. "
-                       "Please use https://router.huggingface.co instead.")
+    return simple(
+        410,
+        "https://api-inference.huggingface.co is no longer supported. "
+        "Please use https://router.huggingface.co instead.",
+    )
 
 
 def deprecated() -> ServiceError:
-    return simple(410, "The requested model is deprecated and no longer supported by provider hf-inference")
+    return simple(
+        410, "The requested model is deprecated and no longer supported by provider hf-inference"
+    )
 
 
 def not_found() -> ServiceError:

@@ -18,8 +18,8 @@ from starlette.datastructures import Headers, MutableHeaders
 
 from helpers.faults import IN_STREAM, Ruling, Trouble
 
-HANG = 30.0             # seconds: nothing in this course hangs for ever
-LARGEST = 10 * 2**20    # bytes of a request's body that are read to decide about it
+HANG = 30.0  # seconds: nothing in this course hangs for ever
+LARGEST = 10 * 2**20  # bytes of a request's body that are read to decide about it
 
 
 @dataclass
@@ -49,8 +49,13 @@ class Faults:
         body, again = await _read(receive)
         now = self.clock()
         self._began = now if self._began is None else self._began
-        ruling = self.trouble.rule(now - self._began, time.time(), stream=bool(body.get("stream")), model=str(body.get("model", "")),
-                                   patience=_seconds(Headers(scope=scope).get("x-scale-up-timeout")))
+        ruling = self.trouble.rule(
+            now - self._began,
+            time.time(),
+            stream=bool(body.get("stream")),
+            model=str(body.get("model", "")),
+            patience=_seconds(Headers(scope=scope).get("x-scale-up-timeout")),
+        )
         seen = Seen(now - self._began, ruling.status or 0, ruling.note)
         self.seen.append(seen)
         if ruling.status is None:
@@ -95,7 +100,13 @@ async def _refuse(ruling: Ruling, receive, send) -> None:
     await asyncio.sleep(ruling.seconds)
     content = json.dumps(ruling.body).encode()
     headers = {**ruling.headers, "content-length": str(len(content))}
-    await send({"type": "http.response.start", "status": ruling.status, "headers": [(n.encode(), v.encode()) for n, v in headers.items()]})
+    await send(
+        {
+            "type": "http.response.start",
+            "status": ruling.status,
+            "headers": [(n.encode(), v.encode()) for n, v in headers.items()],
+        }
+    )
     await send({"type": "http.response.body", "body": content})
 
 
@@ -112,9 +123,13 @@ async def _hang_up(receive, reset: bool = False) -> None:
     """Close the connection as it is: with a reset, or after what was sent so far has arrived."""
     transport = getattr(getattr(receive, "__self__", None), "transport", None)
     if transport is None:
-        raise RuntimeError("breaking a connection needs uvicorn, with Faults as the outermost application")
+        raise RuntimeError(
+            "breaking a connection needs uvicorn, with Faults as the outermost application"
+        )
     if reset and not transport.is_closing():
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
         transport.abort()
     else:
         transport.close()
@@ -125,20 +140,29 @@ class _Send:
     """`send` for a request that passes: later, with the limits' headers, and for a stream only as far as it is to go."""
 
     def __init__(self, send, receive, ruling: Ruling, seen: Seen, began: float, clock):
-        self.send, self.receive, self.ruling, self.seen, self.began, self.clock = send, receive, ruling, seen, began, clock
+        self.send, self.receive, self.ruling, self.seen, self.began, self.clock = (
+            send,
+            receive,
+            ruling,
+            seen,
+            began,
+            clock,
+        )
         self.events, self.over = 0, False
         self.after = ruling.drop_after if ruling.drop_after is not None else ruling.error_after
 
     async def __call__(self, message) -> None:
         if self.over:
-            return                                  # the application goes on for a moment; nobody is there any more
+            return  # the application goes on for a moment; nobody is there any more
         if message["type"] == "http.response.start":
             self.seen.status = message["status"]
             headers = MutableHeaders(scope=message)
             for name, value in self.ruling.headers.items():
                 headers[name] = value
             if self.ruling.latency is not None:
-                await asyncio.sleep(self.ruling.held + self.ruling.latency - (self.clock() - self.began))
+                await asyncio.sleep(
+                    self.ruling.held + self.ruling.latency - (self.clock() - self.began)
+                )
             if self.after == 0:
                 await self.send(message)
                 await self._end()
@@ -159,7 +183,7 @@ class _Send:
             error = f"data: {json.dumps(IN_STREAM)}\n\n".encode()
             await self.send({"type": "http.response.body", "body": error})
         else:
-            await asyncio.sleep(0.01)               # what was sent goes out first
+            await asyncio.sleep(0.01)  # what was sent goes out first
             await _hang_up(self.receive)
 
 

@@ -13,7 +13,9 @@ def wrong(field: str, why: str) -> ServiceError:
     return chat_error(422, f"`{field}` {why}", field, "invalid_value")
 
 
-def number(body: dict, field: str, low: float, high: float, *, above: bool = False, error=wrong) -> float | None:
+def number(
+    body: dict, field: str, low: float, high: float, *, above: bool = False, error=wrong
+) -> float | None:
     """A number in low..high (`above`: low itself is not allowed), or None where the field is absent."""
     value = body.get(field)
     if value is None:
@@ -21,7 +23,11 @@ def number(body: dict, field: str, low: float, high: float, *, above: bool = Fal
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise error(field, f"must be a number, not {json_type(value)}")
     if not math.isfinite(value) or not low <= value <= high or (above and value == low):
-        raise error(field, f"must be {'greater than' if above else 'at least'} {low:g} and at most {high:g}, got {value}")
+        raise error(
+            field,
+            f"must be {'greater than' if above else 'at least'} {low:g} and at most {high:g}, got"
+            f" {value}",
+        )
     return value
 
 
@@ -33,7 +39,11 @@ def integer(body: dict, field: str, low: int, high: int = 2**31 - 1, *, error=wr
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise error(field, f"must be an integer, not {'a fraction' if isinstance(value, float) else json_type(value)}")
+        raise error(
+            field,
+            "must be an integer, not"
+            f" {'a fraction' if isinstance(value, float) else json_type(value)}",
+        )
     if value < low:
         raise error(field, f"must be at least {low}, got {value}")
     if value > high:

@@ -38,7 +38,9 @@ async def by_task(request: Request) -> Response:
     """POST /hf-inference/models/{id}/pipeline/{task}, and the older /hf-inference/pipeline/{task}/{id}."""
     model, task = _model(request), request.path_params["task"]
     if task not in (model.task, *model.tags):
-        raise errors.simple(400, f"Model {model.id} does not support the task {task}; it is for {model.task}")
+        raise errors.simple(
+            400, f"Model {model.id} does not support the task {task}; it is for {model.task}"
+        )
     return await answer_task(request, await read_json(request), task, model)
 
 
@@ -48,8 +50,12 @@ async def chat(request: Request) -> Response:
     if not model.chat:
         raise errors.not_a_chat_model(model.id)
     body, started = await read_json(request), time.perf_counter()
-    response = await chat_completion(request, body, request.app.state.practice.chat,
-                                     {"x-inference-provider": PROVIDER, "x-compute-type": "cpu"})
+    response = await chat_completion(
+        request,
+        body,
+        request.app.state.practice.chat,
+        {"x-inference-provider": PROVIDER, "x-compute-type": "cpu"},
+    )
     if response.media_type != "text/event-stream":
         response.headers["x-compute-time"] = f"{time.perf_counter() - started:.3f}"
     return response
@@ -59,6 +65,15 @@ async def text(request: Request) -> Response:
     """POST /hf-inference/models/{id}/v1/completions"""
     model = _model(request)
     if model.task != "text-generation":
-        raise errors.chat_error(400, f"The requested model '{model.id}' does not generate text.", "model", "model_not_supported")
-    return await text_completion(request, await read_json(request), request.app.state.practice.chat,
-                                 {"x-inference-provider": PROVIDER, "x-compute-type": "cpu"})
+        raise errors.chat_error(
+            400,
+            f"The requested model '{model.id}' does not generate text.",
+            "model",
+            "model_not_supported",
+        )
+    return await text_completion(
+        request,
+        await read_json(request),
+        request.app.state.practice.chat,
+        {"x-inference-provider": PROVIDER, "x-compute-type": "cpu"},
+    )

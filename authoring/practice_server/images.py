@@ -32,7 +32,11 @@ class Card:
     def read(cls, prompt: str, parameters: dict, error=fields.wrong) -> "Card":
         """From a request's parameters, under any of the names the providers have for them. Raises an error naming the field."""
         size = parameters.get("size")
-        if isinstance(size, str) and size.count("x") == 1 and all(part.isdecimal() for part in size.split("x")):
+        if (
+            isinstance(size, str)
+            and size.count("x") == 1
+            and all(part.isdecimal() for part in size.split("x"))
+        ):
             width, height = size.split("x")
             parameters = parameters | {"width": int(width), "height": int(height)}
         elif size is not None:
@@ -41,7 +45,14 @@ class Card:
             parameters = parameters | parameters["image_size"]
 
         def first(read, names, *limits, **more):
-            return next((value for name in names if (value := read(parameters, name, *limits, error=error, **more)) is not None), None)
+            return next(
+                (
+                    value
+                    for name in names
+                    if (value := read(parameters, name, *limits, error=error, **more)) is not None
+                ),
+                None,
+            )
 
         seed = fields.seed(parameters, error=error)
         return cls(
@@ -63,8 +74,10 @@ class Card:
         cell = max(8, min(self.width, self.height) // 8)
         for y in range(0, self.height, cell):
             for x in range(0, self.width, cell):
-                draw.rectangle((x, y, x + cell - 1, y + cell - 1),
-                               (rng.choice(hues), rng.randrange(60, 160), rng.randrange(140, 240)))
+                draw.rectangle(
+                    (x, y, x + cell - 1, y + cell - 1),
+                    (rng.choice(hues), rng.randrange(60, 160), rng.randrange(140, 240)),
+                )
         image = image.convert("RGB")
         self._print(ImageDraw.Draw(image))
         out = io.BytesIO()
@@ -77,9 +90,19 @@ class Card:
         said += [f"guidance {self.guidance:g}"] if self.guidance is not None else []
         small = max(6, min(self.width, self.height) // 26)
         columns = max(10, int((self.width - 2 * small) / (small * 0.52)))
-        lines = textwrap.wrap(", ".join(said), columns)     # first, for a picture so small that not all of it fits
-        lines += textwrap.wrap(f"prompt: {self.prompt}", columns, max_lines=5, placeholder=" …") or ["prompt:"]
-        lines += textwrap.wrap(f"negative prompt: {self.negative}", columns, max_lines=2, placeholder=" …") if self.negative else []
+        lines = textwrap.wrap(
+            ", ".join(said), columns
+        )  # first, for a picture so small that not all of it fits
+        lines += textwrap.wrap(
+            f"prompt: {self.prompt}", columns, max_lines=5, placeholder=" …"
+        ) or ["prompt:"]
+        lines += (
+            textwrap.wrap(
+                f"negative prompt: {self.negative}", columns, max_lines=2, placeholder=" …"
+            )
+            if self.negative
+            else []
+        )
         lines += textwrap.wrap("A test card: no model made this picture.", columns)
         font, title = ImageFont.load_default(small), ImageFont.load_default(small * 2)
         if (length := title.getlength("PRACTICE IMAGE")) > self.width - 2 * small:

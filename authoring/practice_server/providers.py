@@ -23,7 +23,7 @@ from .tasks import texts_in
 EMBEDDING_PATHS = {"together": "v1", "scaleway": "v1", "deepinfra": "v1/openai"}
 IMAGE_PROVIDERS = ("together", "nscale")
 FAL = {"x-inference-provider": "fal-ai", "x-answered-by": "practice-test-card"}
-KEPT = 1000                 # cards whose links still work
+KEPT = 1000  # cards whose links still work
 
 
 class Pictures:
@@ -46,11 +46,19 @@ class Pictures:
 def _served(request: Request, provider: str, name: str, task: str) -> Model:
     model = request.app.state.practice.catalogue.on_provider(provider, name)
     if model is None:
-        raise errors.chat_error(404, f"The model '{name}' does not exist on {provider} or you do not have access to it.",
-                                "model", "model_not_found")
+        raise errors.chat_error(
+            404,
+            f"The model '{name}' does not exist on {provider} or you do not have access to it.",
+            "model",
+            "model_not_found",
+        )
     if model.on(provider).task != task:
-        raise errors.chat_error(400, f"The model '{name}' is not for {task} but for {model.on(provider).task}.",
-                                "model", "model_not_supported")
+        raise errors.chat_error(
+            400,
+            f"The model '{name}' is not for {task} but for {model.on(provider).task}.",
+            "model",
+            "model_not_supported",
+        )
     return model
 
 
@@ -75,11 +83,17 @@ async def embeddings(request: Request, provider: str) -> Response:
     rows, tokens = await asyncio.to_thread(work)
     if coding == "base64":
         rows = [base64.b64encode(struct.pack(f"<{len(row)}f", *row)).decode() for row in rows]
-    return JSONResponse({
-        "object": "list", "model": embedder.weights.model,
-        "data": [{"object": "embedding", "index": n, "embedding": row} for n, row in enumerate(rows)],
-        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-    }, headers=who(embedder, **{"x-inference-provider": provider}))
+    return JSONResponse(
+        {
+            "object": "list",
+            "model": embedder.weights.model,
+            "data": [
+                {"object": "embedding", "index": n, "embedding": row} for n, row in enumerate(rows)
+            ],
+            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        },
+        headers=who(embedder, **{"x-inference-provider": provider}),
+    )
 
 
 async def images(request: Request, provider: str) -> Response:
@@ -91,10 +105,21 @@ async def images(request: Request, provider: str) -> Response:
     form = fields.text(body, "response_format", "url")
     if form not in ("url", "b64_json", "base64"):
         raise fields.wrong("response_format", f"must be url or b64_json, got {form!r}")
-    picture = ({"url": _link(request, card, "v3.fal.media")} if form == "url"
-               else {"b64_json": base64.b64encode(await asyncio.to_thread(card.png)).decode()})
-    return JSONResponse({"id": f"img-{card.seed}", "model": "practice-test-card", "object": "list", "created": int(time.time()),
-                         "data": [{"index": 0, "type": "image", **picture}]}, headers={"x-inference-provider": provider})
+    picture = (
+        {"url": _link(request, card, "v3.fal.media")}
+        if form == "url"
+        else {"b64_json": base64.b64encode(await asyncio.to_thread(card.png)).decode()}
+    )
+    return JSONResponse(
+        {
+            "id": f"img-{card.seed}",
+            "model": "practice-test-card",
+            "object": "list",
+            "created": int(time.time()),
+            "data": [{"index": 0, "type": "image", **picture}],
+        },
+        headers={"x-inference-provider": provider},
+    )
 
 
 async def fal(request: Request) -> Response:
@@ -108,14 +133,25 @@ async def fal(request: Request) -> Response:
         return JSONResponse(_fal_result(request, card), headers=FAL)
     number = request.app.state.practice.pictures.keep(card).removesuffix(".png")
     place = f"https://queue.fal.run/{'/'.join(name.split('/')[:2])}/requests/{number}"
-    return JSONResponse({"status": "IN_QUEUE", "request_id": number, "response_url": place, "status_url": f"{place}/status",
-                         "cancel_url": f"{place}/cancel", "queue_position": 0}, headers=FAL)
+    return JSONResponse(
+        {
+            "status": "IN_QUEUE",
+            "request_id": number,
+            "response_url": place,
+            "status_url": f"{place}/status",
+            "cancel_url": f"{place}/cancel",
+            "queue_position": 0,
+        },
+        headers=FAL,
+    )
 
 
 def _fal_wrong(field: str, why: str) -> errors.ServiceError:
     """A refusal in fal's form: a list under `detail`, each item with the place, a text and a type (fal.ai/docs/errors)."""
     place = ["body", "image_size", field] if field in ("width", "height") else ["body", field]
-    return errors.ServiceError(422, {"detail": [{"loc": place, "msg": f"Input {why}", "type": "value_error"}]})
+    return errors.ServiceError(
+        422, {"detail": [{"loc": place, "msg": f"Input {why}", "type": "value_error"}]}
+    )
 
 
 async def fal_queue(request: Request) -> Response:
@@ -125,13 +161,26 @@ async def fal_queue(request: Request) -> Response:
     card = request.app.state.practice.pictures.get(number + ".png")
     if card is None or status not in ("", "status"):
         raise errors.not_found()
-    return JSONResponse({"status": "COMPLETED", "request_id": number} if status else _fal_result(request, card))
+    return JSONResponse(
+        {"status": "COMPLETED", "request_id": number} if status else _fal_result(request, card)
+    )
 
 
 def _fal_result(request: Request, card: Card) -> dict:
-    return {"images": [{"url": _link(request, card, "v3.fal.media"), "width": card.width, "height": card.height,
-                        "content_type": "image/png"}],
-            "timings": {}, "seed": card.seed, "has_nsfw_concepts": [False], "prompt": card.prompt}
+    return {
+        "images": [
+            {
+                "url": _link(request, card, "v3.fal.media"),
+                "width": card.width,
+                "height": card.height,
+                "content_type": "image/png",
+            }
+        ],
+        "timings": {},
+        "seed": card.seed,
+        "has_nsfw_concepts": [False],
+        "prompt": card.prompt,
+    }
 
 
 async def replicate(request: Request) -> Response:
@@ -141,19 +190,44 @@ async def replicate(request: Request) -> Response:
     catalogue = request.app.state.practice.catalogue
     name, version = request.path_params.get("name"), fields.text(body, "version", "")
     if name is None:
-        name = next((model.on("replicate").id for model in catalogue.models.values()
-                     if version and model.on("replicate") and model.on("replicate").id.endswith(version)), "")
+        name = next(
+            (
+                model.on("replicate").id
+                for model in catalogue.models.values()
+                if version and model.on("replicate") and model.on("replicate").id.endswith(version)
+            ),
+            "",
+        )
         if not name:
-            raise errors.ServiceError(422, {"title": "Invalid version or not permitted", "status": 422,
-                                            "detail": "The field `version` names no model you may run."})
+            raise errors.ServiceError(
+                422,
+                {
+                    "title": "Invalid version or not permitted",
+                    "status": 422,
+                    "detail": "The field `version` names no model you may run.",
+                },
+            )
     _served(request, "replicate", name, "text-to-image")
     wanted = fields.obj(body, "input")
     card = Card.read(fields.text(wanted, "prompt"), wanted)
     now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    return JSONResponse({
-        "id": f"practice{card.seed}", "model": name.split(":")[0], "version": version or "practice-test-card", "input": wanted,
-        "logs": "", "output": [_link(request, card, "replicate.delivery")], "data_removed": False, "error": None,
-        "status": "succeeded", "created_at": now, "completed_at": now}, 201, headers={"x-inference-provider": "replicate"})
+    return JSONResponse(
+        {
+            "id": f"practice{card.seed}",
+            "model": name.split(":")[0],
+            "version": version or "practice-test-card",
+            "input": wanted,
+            "logs": "",
+            "output": [_link(request, card, "replicate.delivery")],
+            "data_removed": False,
+            "error": None,
+            "status": "succeeded",
+            "created_at": now,
+            "completed_at": now,
+        },
+        201,
+        headers={"x-inference-provider": "replicate"},
+    )
 
 
 def _link(request: Request, card: Card, host: str) -> str:
@@ -169,4 +243,8 @@ async def picture(request: Request) -> Response:
     card = request.app.state.practice.pictures.get(request.path_params["name"])
     if card is None:
         raise errors.not_found()
-    return Response(await asyncio.to_thread(card.png), media_type="image/png", headers={"x-answered-by": "practice-test-card"})
+    return Response(
+        await asyncio.to_thread(card.png),
+        media_type="image/png",
+        headers={"x-answered-by": "practice-test-card"},
+    )

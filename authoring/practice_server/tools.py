@@ -23,10 +23,20 @@ def read(body: dict) -> tuple[list[dict], str, list[dict]]:
         raise fields.wrong("tools", "must be an array")
     for tool in tools:
         function = tool.get("function") if isinstance(tool, dict) else None
-        if not isinstance(function, dict) or not isinstance(function.get("name"), str) or not function["name"]:
-            raise fields.wrong("tools", 'must hold objects like {"type": "function", "function": {"name": …, "parameters": …}}')
+        if (
+            not isinstance(function, dict)
+            or not isinstance(function.get("name"), str)
+            or not function["name"]
+        ):
+            raise fields.wrong(
+                "tools",
+                'must hold objects like {"type": "function", "function": {"name": …,'
+                ' "parameters": …}}',
+            )
         if not isinstance(function.get("parameters", {}), (dict, type(None))):
-            raise fields.wrong("tools", f"the parameters of {function['name']} must be a JSON schema")
+            raise fields.wrong(
+                "tools", f"the parameters of {function['name']} must be a JSON schema"
+            )
     functions = [tool["function"] for tool in tools]
     names = [function["name"] for function in functions]
     choice = body.get("tool_choice")
@@ -39,19 +49,28 @@ def read(body: dict) -> tuple[list[dict], str, list[dict]]:
     name = choice.get("function", {}) if isinstance(choice, dict) else choice
     name = name.get("name") if isinstance(name, dict) else name
     if name not in names:
-        raise fields.wrong("tool_choice", f"must be auto, none, required or one of the tools ({', '.join(names)})")
+        raise fields.wrong(
+            "tool_choice", f"must be auto, none, required or one of the tools ({', '.join(names)})"
+        )
     return tools, "forced", [function for function in functions if function["name"] == name]
 
 
 def schema(allowed: list[dict]) -> dict:
     """The JSON schema of one call of one of the allowed functions."""
-    return {"anyOf": [{
-        "type": "object",
-        "properties": {"name": {"const": function["name"]},
-                       "arguments": function.get("parameters") or {"type": "object"}},
-        "required": ["name", "arguments"],
-        "additionalProperties": False,
-    } for function in allowed]}
+    return {
+        "anyOf": [
+            {
+                "type": "object",
+                "properties": {
+                    "name": {"const": function["name"]},
+                    "arguments": function.get("parameters") or {"type": "object"},
+                },
+                "required": ["name", "arguments"],
+                "additionalProperties": False,
+            }
+            for function in allowed
+        ]
+    }
 
 
 def calls_in(text: str, allowed: list[dict], ids) -> list[dict] | None:
@@ -72,11 +91,21 @@ def calls_in(text: str, allowed: list[dict], ids) -> list[dict] | None:
         except (ValueError, RecursionError):
             return None
         for call in value if isinstance(value, list) else [value]:
-            arguments = call.get("arguments", call.get("parameters")) if isinstance(call, dict) else None
+            arguments = (
+                call.get("arguments", call.get("parameters")) if isinstance(call, dict) else None
+            )
             if not isinstance(arguments, dict) or call.get("name") not in names:
                 return None
-            found.append({"id": ids(len(found)), "type": "function", "function": {
-                "name": call["name"], "arguments": json.dumps(arguments, ensure_ascii=False)}})
+            found.append(
+                {
+                    "id": ids(len(found)),
+                    "type": "function",
+                    "function": {
+                        "name": call["name"],
+                        "arguments": json.dumps(arguments, ensure_ascii=False),
+                    },
+                }
+            )
         text = text[end:].lstrip(" \n\r\t,;")
     return found or None
 
@@ -85,4 +114,5 @@ def may_become_call(text: str) -> bool:
     """True while `text`, the beginning of an answer, may still turn out to be a call: then it is held back."""
     text = text.lstrip()
     return text[:1] in ("", "{", "[") or any(
-        text.startswith(mark) or mark.startswith(text) for mark in ("```", "<tool_call>"))
+        text.startswith(mark) or mark.startswith(text) for mark in ("```", "<tool_call>")
+    )

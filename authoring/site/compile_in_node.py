@@ -26,11 +26,16 @@ import helpers.switch
 import helpers.widgets  # noqa: F401
 from helpers.session import Session
 
-sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__     # the kernel took them for the cells
+sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # the kernel took them for the cells
 
 session = Session("01_first_call")
 session.begin()
-clients = huggingface_hub.InferenceClient(), openai.OpenAI(api_key="none"), openai.AsyncOpenAI(api_key="none"), openai.types.chat
+clients = (
+    huggingface_hub.InferenceClient(),
+    openai.OpenAI(api_key="none"),
+    openai.AsyncOpenAI(api_key="none"),
+    openai.types.chat,
+)
 session.stop()
 
 compiled = {}
@@ -43,10 +48,15 @@ for module in list(sys.modules.values()):
     except (ImportError, OSError):
         continue
     # "Unchecked": Python takes it without looking at the source, whose time the browser does not know.
-    data = importlib._bootstrap_external._code_to_hash_pyc(code, importlib.util.source_hash(source), False)
+    data = importlib._bootstrap_external._code_to_hash_pyc(
+        code, importlib.util.source_hash(source), False
+    )
     compiled[spec.origin] = bytes(data)
 
-packages, library = "/lib/python3.14/site-packages/", next(path for path in sys.path if path.endswith(".zip")) + "/"
+packages, library = (
+    "/lib/python3.14/site-packages/",
+    next(path for path in sys.path if path.endswith(".zip")) + "/",
+)
 with zipfile.ZipFile("/here/bytecode.zip", "w") as archive:
     for origin, data in sorted(compiled.items()):
         if origin.startswith(packages):

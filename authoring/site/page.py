@@ -6,13 +6,23 @@ For tests and benchmarks.
 import os
 import shutil
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 MISSING = "needs Chromium: on Debian or Ubuntu, sudo apt-get install chromium"
 # Its own background requests are switched off, so that what is seen on the network is the page's.
-FLAGS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync", "--disable-default-apps", "--disable-dev-shm-usage"]
+FLAGS = [
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-default-apps",
+    "--disable-dev-shm-usage",
+]
 if hasattr(os, "geteuid") and os.geteuid() == 0:
-    FLAGS.append("--no-sandbox")            # Chromium refuses to sandbox itself for root
+    FLAGS.append("--no-sandbox")  # Chromium refuses to sandbox itself for root
 
 SHOWN = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell"
 # Resolves when the notebook's kernel has answered and is waiting; an indicator that says "idle" is shown before that.

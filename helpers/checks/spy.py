@@ -64,7 +64,12 @@ def words(count: int) -> str:
     return " ".join("".join(random.choices(SYLLABLES, k=5)) for _ in range(count))
 
 
-def reply(text: str | None = None, tool_calls: list[dict] | None = None, usage: dict | None = None, breaks_after: int | None = None) -> Step:
+def reply(
+    text: str | None = None,
+    tool_calls: list[dict] | None = None,
+    usage: dict | None = None,
+    breaks_after: int | None = None,
+) -> Step:
     """A chat completion, as JSON or as a stream, whichever was asked for. A longer text than max_tokens allows is cut.
 
     text : what the model says; random words by default.
@@ -84,47 +89,92 @@ def reply(text: str | None = None, tool_calls: list[dict] | None = None, usage: 
         message: dict = {"role": "assistant", "content": said or None}
         if tool_calls:
             message["tool_calls"] = [
-                {"id": f"call_{i}", "type": "function", "function": {"name": call["name"], "arguments": json.dumps(call["arguments"])}}
-                for i, call in enumerate(tool_calls)]
+                {
+                    "id": f"call_{i}",
+                    "type": "function",
+                    "function": {"name": call["name"], "arguments": json.dumps(call["arguments"])},
+                }
+                for i, call in enumerate(tool_calls)
+            ]
         finish = "tool_calls" if tool_calls else "length" if cut else "stop"
-        counted = {"prompt_tokens": len(json.dumps(asked.get("messages", ""))) // 4 + 7, "completion_tokens": len(pieces)} | (usage or {})
+        counted = {
+            "prompt_tokens": len(json.dumps(asked.get("messages", ""))) // 4 + 7,
+            "completion_tokens": len(pieces),
+        } | (usage or {})
         counted["total_tokens"] = counted["prompt_tokens"] + counted["completion_tokens"]
-        head = {"id": f"chatcmpl-{random.getrandbits(64):x}", "created": int(time.time()), "model": str(asked.get("model")), "system_fingerprint": "spy"}
+        head = {
+            "id": f"chatcmpl-{random.getrandbits(64):x}",
+            "created": int(time.time()),
+            "model": str(asked.get("model")),
+            "system_fingerprint": "spy",
+        }
         if not asked.get("stream"):
             choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
-            return _json({"object": "chat.completion", **head, "choices": [choice], "usage": counted})
+            return _json(
+                {"object": "chat.completion", **head, "choices": [choice], "usage": counted}
+            )
         head["object"] = "chat.completion.chunk"
         deltas = [{"role": "assistant", "content": ""}]
-        deltas += [{"content": piece if i == 0 else " " + piece} for i, piece in enumerate(pieces) if said]
-        deltas += [{"tool_calls": [{"index": i, **call}]} for i, call in enumerate(message.get("tool_calls", []))]
-        events = [{**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+        deltas += [
+            {"content": piece if i == 0 else " " + piece} for i, piece in enumerate(pieces) if said
+        ]
+        deltas += [
+            {"tool_calls": [{"index": i, **call}]}
+            for i, call in enumerate(message.get("tool_calls", []))
+        ]
+        events = [
+            {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+            for delta in deltas
+        ]
         events.append({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
         if (asked.get("stream_options") or {}).get("include_usage"):
             events.append({**head, "choices": [], "usage": counted})
-        chunks = [(0.0, f"data: {json.dumps(event)}\n\n".encode()) for event in events] + [(0.0, b"data: [DONE]\n\n")]
+        chunks = [(0.0, f"data: {json.dumps(event)}\n\n".encode()) for event in events] + [
+            (0.0, b"data: [DONE]\n\n")
+        ]
         if breaks_after is not None:
-            lost = httpx2.RemoteProtocolError("peer closed connection without sending complete message body (incomplete chunked read)")
-            return Answer(200, {"content-type": "text/event-stream"}, chunks[:breaks_after], breaks=lost)
+            lost = httpx2.RemoteProtocolError(
+                "peer closed connection without sending complete message body (incomplete chunked"
+                " read)"
+            )
+            return Answer(
+                200, {"content-type": "text/event-stream"}, chunks[:breaks_after], breaks=lost
+            )
         return Answer(200, {"content-type": "text/event-stream"}, chunks)
 
     return step
 
 
 MESSAGES = {
-    400: {"message": "The requested model is not supported by any provider you have enabled.", "type": "invalid_request_error",
-          "param": "model", "code": "model_not_supported"},
+    400: {
+        "message": "The requested model is not supported by any provider you have enabled.",
+        "type": "invalid_request_error",
+        "param": "model",
+        "code": "model_not_supported",
+    },
     401: "Invalid username or password.",
     402: "You have exceeded your monthly included credits for Inference Providers.",
-    403: "This authentication method does not have sufficient permissions to call Inference Providers on behalf of this user",
+    403: (
+        "This authentication method does not have sufficient permissions to call Inference"
+        " Providers on behalf of this user"
+    ),
     404: "Not Found",
-    410: "https://api-inference.huggingface.co is no longer supported. Please use https://router.huggingface.co instead.",
+    410: (
+        "https://api-inference.huggingface.co is no longer supported. Please use"
+        " https://router.huggingface.co instead."
+    ),
     422: "Input validation error",
     429: "Too many requests",
     503: "Service temporarily unavailable",
 }
 
 
-def error(status: int, message: str | dict | None = None, retry_after: float | str | None = None, headers: dict | None = None) -> Step:
+def error(
+    status: int,
+    message: str | dict | None = None,
+    retry_after: float | str | None = None,
+    headers: dict | None = None,
+) -> Step:
     """A refusal with the service's kind of body, `{"error": …}`. Its request id holds other status numbers, as real ids do.
 
     retry_after : the Retry-After header, in seconds or as a date.
@@ -132,23 +182,36 @@ def error(status: int, message: str | dict | None = None, retry_after: float | s
 
     def step(service: "Spy", entry: Entry) -> Answer:
         others = [code for code in (401, 402, 403, 429, 503) if code != status]
-        extra = {"x-request-id": f"Root=1-{random.getrandbits(32):08x}-" + "a".join(map(str, random.sample(others, 4)))}
+        extra = {
+            "x-request-id": (
+                f"Root=1-{random.getrandbits(32):08x}-"
+                + "a".join(map(str, random.sample(others, 4)))
+            )
+        }
         if retry_after is not None:
             extra["retry-after"] = str(retry_after)
-        return _json({"error": MESSAGES.get(status, "Something went wrong") if message is None else message}, status, extra | (headers or {}))
+        return _json(
+            {"error": MESSAGES.get(status, "Something went wrong") if message is None else message},
+            status,
+            extra | (headers or {}),
+        )
 
     return step
 
 
 def broken() -> Step:
     """No answer at all: the connection fails."""
-    return lambda service, entry: Answer(0, {}, [], breaks=httpx2.ConnectError("[Errno 111] Connection refused"))
+    return lambda service, entry: Answer(
+        0, {}, [], breaks=httpx2.ConnectError("[Errno 111] Connection refused")
+    )
 
 
 def answer(value, status: int = 200, **headers: str) -> Step:
     """Any other JSON (or bytes): for routes whose usual answer does not fit a task."""
     if isinstance(value, bytes):
-        return lambda service, entry: Answer(status, {"content-type": "application/octet-stream"} | headers, [(0.0, value)])
+        return lambda service, entry: Answer(
+            status, {"content-type": "application/octet-stream"} | headers, [(0.0, value)]
+        )
     return lambda service, entry: _json(value, status, headers)
 
 
@@ -166,11 +229,19 @@ class Spy:
     strangers : how many requests came without the headers GIVEN, from a client that the function built itself.
     """
 
-    def __init__(self, script: tuple[Step, ...] = (), limit: int = 40, seconds: float = 5.0, routes: Callable[[Entry], Step | None] | None = None):
+    def __init__(
+        self,
+        script: tuple[Step, ...] = (),
+        limit: int = 40,
+        seconds: float = 5.0,
+        routes: Callable[[Entry], Step | None] | None = None,
+    ):
         self.script, self.limit, self.seconds, self.routes = list(script), limit, seconds, routes
         self.sent, self.lookups = Log(), Log()
         self.headers: list[dict[str, str]] = []
-        self.timeouts: list[float | None] = []                  # how many seconds each client waits for data; None: for ever
+        self.timeouts: list[
+            float | None
+        ] = []  # how many seconds each client waits for data; None: for ever
         self.said: list[str] = []
         self.slept: list[float] = []
         self.printed = ""
@@ -185,19 +256,34 @@ class Spy:
         with self._lock:
             self.leaked |= self.token.encode() in request.content or self.token in str(request.url)
             log = self.lookups if request.method == "GET" else self.sent
-            looks_up = request.method == "GET" and request.url.path != "/v1/models"     # huggingface_hub's own GETs carry no headers of ours
+            looks_up = (
+                request.method == "GET" and request.url.path != "/v1/models"
+            )  # huggingface_hub's own GETs carry no headers of ours
             self.strangers += not looks_up and not GIVEN.items() <= dict(request.headers).items()
-            entry = Entry(len(log) + 1, request.method, str(request.url), request.content, "check", answered_by="spy", seconds=0.0)
+            entry = Entry(
+                len(log) + 1,
+                request.method,
+                str(request.url),
+                request.content,
+                "check",
+                answered_by="spy",
+                seconds=0.0,
+            )
             log.entries.append(entry)
             if request.method != "GET":
-                self.headers.append({k: v for k, v in request.headers.items() if k != "authorization"})
+                self.headers.append(
+                    {k: v for k, v in request.headers.items() if k != "authorization"}
+                )
                 self.timeouts.append((request.extensions.get("timeout") or {}).get("read"))
             if len(self.sent) > self.limit:
-                raise _Stop(f"Your function had sent {self.limit} requests and wanted to send more. A loop around a request needs an end.")
+                raise _Stop(
+                    f"Your function had sent {self.limit} requests and wanted to send more. A loop"
+                    " around a request needs an end."
+                )
             step = self.script.pop(0) if self.script and request.method != "GET" else self._usual
         try:
             entry.answer = step(self, entry)
-        except (KeyError, TypeError, AttributeError, ValueError):           # a body of the wrong shape
+        except (KeyError, TypeError, AttributeError, ValueError):  # a body of the wrong shape
             entry.answer = error(422)(self, entry)
         return entry.answer
 
@@ -224,16 +310,21 @@ class Spy:
             return result
         except _Stop as stop:
             raise NotYet(str(stop)) from None
-        except KeyboardInterrupt:                               # the learner interrupts the kernel
+        except KeyboardInterrupt:  # the learner interrupts the kernel
             raise
-        except BaseException as error:                          # SystemExit and the like: no reason to end the kernel
+        except BaseException as error:  # SystemExit and the like: no reason to end the kernel
             raise Raised(error, readable(error, theirs)) from None
         finally:
             self.printed += output.getvalue()
 
 
 @contextlib.contextmanager
-def spy(*script: Step, limit: int = 40, seconds: float = 5.0, routes: Callable[[Entry], Step | None] | None = None) -> Iterator[Spy]:
+def spy(
+    *script: Step,
+    limit: int = 40,
+    seconds: float = 5.0,
+    routes: Callable[[Entry], Step | None] | None = None,
+) -> Iterator[Spy]:
     """Answer every request to the service in this block. `script` says what happens to the first requests, in order.
 
     limit : how many requests a function may send. seconds : how long it may run.
@@ -259,7 +350,11 @@ def _forget_lookups() -> None:
     """huggingface_hub keeps the Hub's answers for the life of the process; the spy's must not outlive the spy."""
     from huggingface_hub.inference._providers import _common, hf_inference
 
-    for cached in (_common._fetch_inference_provider_mapping, hf_inference._check_supported_task, hf_inference._fetch_recommended_models):
+    for cached in (
+        _common._fetch_inference_provider_mapping,
+        hf_inference._check_supported_task,
+        hf_inference._fetch_recommended_models,
+    ):
         cached.cache_clear()
 
 
@@ -275,16 +370,34 @@ def route(entry: Entry) -> Step:
     if path.endswith("/chat/completions"):
         return reply()
     if path.endswith("/completions"):
-        return answer({"choices": [{"index": 0, "text": words(12), "finish_reason": "stop"}], "model": str(body.get("model"))})
+        return answer(
+            {
+                "choices": [{"index": 0, "text": words(12), "finish_reason": "stop"}],
+                "model": str(body.get("model")),
+            }
+        )
     if path.endswith("/embeddings"):
         texts = body.get("input") if isinstance(body.get("input"), list) else [body.get("input")]
-        return answer({"data": [{"index": i, "embedding": vector(text)} for i, text in enumerate(texts)]})
+        return answer(
+            {"data": [{"index": i, "embedding": vector(text)} for i, text in enumerate(texts)]}
+        )
     if path.endswith("/feature-extraction"):
-        return answer([vector(text) for text in inputs] if isinstance(inputs, list) else [vector(inputs)])
+        return answer(
+            [vector(text) for text in inputs] if isinstance(inputs, list) else [vector(inputs)]
+        )
     if path.endswith("/sentence-similarity"):
         return answer([round(random.random(), 4) for _ in inputs["sentences"]])
     if path.startswith("/fal-ai/"):
-        return answer({"images": [{"url": f"https://v3.fal.media/files/{random.getrandbits(64):x}.png", "content_type": "image/png"}]})
+        return answer(
+            {
+                "images": [
+                    {
+                        "url": f"https://v3.fal.media/files/{random.getrandbits(64):x}.png",
+                        "content_type": "image/png",
+                    }
+                ]
+            }
+        )
     if "/models/" not in path:
         return answer({"error": "Not Found"}, 404)
     model = models.for_id(unquote(path.split("/models/")[1]))
@@ -296,7 +409,10 @@ def route(entry: Entry) -> Step:
     if task == "summarization":
         return answer([{"summary_text": words(12)}])
     if task == "text-to-image":
-        return answer(picture(parameters.get("width", 64), parameters.get("height", 64)), **{"content-type": "image/png"})
+        return answer(
+            picture(parameters.get("width", 64), parameters.get("height", 64)),
+            **{"content-type": "image/png"},
+        )
     if task == "text-generation":
         return answer([{"generated_text": words(12)}])
     return answer([_scores(["POSITIVE", "NEGATIVE"])])
@@ -306,7 +422,14 @@ def _lookup(host: str, path: str) -> tuple:
     if host.endswith("fal.media"):
         return picture(), 200
     if path == "/v1/models":
-        return {"object": "list", "data": [{"id": row.id, "object": "model", "providers": []} for row in models if row.task == "chat-completion"]}, 200
+        return {
+            "object": "list",
+            "data": [
+                {"id": row.id, "object": "model", "providers": []}
+                for row in models
+                if row.task == "chat-completion"
+            ],
+        }, 200
     if path == "/api/tasks":
         return {}, 200
     model = models.for_id(unquote(path.removeprefix("/api/models/")))
@@ -314,17 +437,35 @@ def _lookup(host: str, path: str) -> tuple:
         return {"error": "Not Found"}, 404
     chat = model.task == "chat-completion"
     provider = "cerebras" if model.provider == "auto" else model.provider
-    mapping = {provider: {"status": "live", "providerId": model.id, "task": "conversational" if chat else model.task}}
-    return {"id": model.id, "pipeline_tag": "text-generation" if chat else model.task, "tags": [model.task], "inferenceProviderMapping": mapping}, 200
+    mapping = {
+        provider: {
+            "status": "live",
+            "providerId": model.id,
+            "task": "conversational" if chat else model.task,
+        }
+    }
+    return {
+        "id": model.id,
+        "pipeline_tag": "text-generation" if chat else model.task,
+        "tags": [model.task],
+        "inferenceProviderMapping": mapping,
+    }, 200
 
 
 def _json(value, status: int = 200, headers: dict | None = None) -> Answer:
-    return Answer(status, {"content-type": "application/json"} | (headers or {}), [(0.0, json.dumps(value).encode())])
+    return Answer(
+        status,
+        {"content-type": "application/json"} | (headers or {}),
+        [(0.0, json.dumps(value).encode())],
+    )
 
 
 def _scores(labels: list[str]) -> list[dict]:
     weights = [random.random() + 0.01 for _ in labels]
-    scored = [{"label": label, "score": round(weight / sum(weights), 4)} for label, weight in zip(labels, weights)]
+    scored = [
+        {"label": label, "score": round(weight / sum(weights), 4)}
+        for label, weight in zip(labels, weights)
+    ]
     return sorted(scored, key=lambda item: -item["score"])
 
 
@@ -348,7 +489,15 @@ def _entities(text: str, strategy: str) -> list[dict]:
         if bare[:1].isupper():
             kind = random.choice(["PER", "ORG", "LOC"])
             label = {"entity": f"B-{kind}"} if strategy == "none" else {"entity_group": kind}
-            found.append({**label, "score": round(random.uniform(0.7, 0.999), 4), "word": bare, "start": start, "end": start + len(bare)})
+            found.append(
+                {
+                    **label,
+                    "score": round(random.uniform(0.7, 0.999), 4),
+                    "word": bare,
+                    "start": start,
+                    "end": start + len(bare),
+                }
+            )
         start += len(word)
     return found
 
@@ -358,10 +507,16 @@ def picture(width: int = 64, height: int = 64) -> bytes:
     row = b"\0" + random.randbytes(3) * width
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-            + chunk(b"IDAT", zlib.compress(row * height)) + chunk(b"IEND", b""))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(row * height))
+        + chunk(b"IEND", b"")
+    )
 
 
 # ---- running somebody else's function ------------------------------------------------------------------------------
@@ -370,7 +525,9 @@ def picture(width: int = 64, height: int = 64) -> bytes:
 def readable(error: BaseException, theirs: dict | None) -> str:
     """One line about an error in the learner's code: what was raised, and in which line of the cell."""
     said = mask(str(error)).strip().splitlines()
-    text = f"Your function raised {type(error).__name__}" + (f": {said[0][:300]}" if said else ", without a message")
+    text = f"Your function raised {type(error).__name__}" + (
+        f": {said[0][:300]}" if said else ", without a message"
+    )
     at = None
     trace = error.__traceback__
     while trace is not None:
@@ -406,10 +563,13 @@ def _fake_sleep(service: Spy, theirs: dict | None):
 
     def note(seconds) -> None:
         if not isinstance(seconds, (int, float)) or seconds < 0:
-            real(seconds)                                       # raises what the real one raises
+            real(seconds)  # raises what the real one raises
         service.slept.append(seconds)
         if len(service.slept) > 1000:
-            raise _Stop("Your function had waited 1,000 times and wanted to go on. A loop that waits needs an end.")
+            raise _Stop(
+                "Your function had waited 1,000 times and wanted to go on. A loop that waits needs"
+                " an end."
+            )
 
     def sleep(seconds):
         return real(seconds) if threading.get_ident() in others else note(seconds)
@@ -420,14 +580,20 @@ def _fake_sleep(service: Spy, theirs: dict | None):
         note(seconds)
         return await areal(0, result)
 
-    named = {name: value for name, value in (theirs or {}).items() if value is real or value is areal}   # from time import sleep
+    named = {
+        name: value for name, value in (theirs or {}).items() if value is real or value is areal
+    }  # from time import sleep
     with contextlib.ExitStack() as stack:
         stack.enter_context(patch.object(time, "sleep", sleep))
         stack.enter_context(patch.object(asyncio, "sleep", asleep))
-        if "anyio" in sys.modules:                              # the OpenAI client's async retry waits through it
+        if "anyio" in sys.modules:  # the OpenAI client's async retry waits through it
             stack.enter_context(patch.object(sys.modules["anyio"], "sleep", asleep))
-        if "openai" in sys.modules:         # its async client asks a thread for the platform first: real time, and nothing else here takes any
-            stack.enter_context(patch.object(sys.modules["openai._base_client"], "asyncify", _no_thread))
+        if (
+            "openai" in sys.modules
+        ):  # its async client asks a thread for the platform first: real time, and nothing else here takes any
+            stack.enter_context(
+                patch.object(sys.modules["openai._base_client"], "asyncify", _no_thread)
+            )
         stack.callback(lambda: theirs.update(named) if named else None)
         for name, value in named.items():
             theirs[name] = sleep if value is real else asleep
@@ -445,16 +611,19 @@ def _no_thread(function: Callable) -> Callable:
 def _deadline(theirs: dict | None, seconds: float):
     """End the learner's code after some seconds. Looks at the clock at each of its steps: works without threads or signals."""
     before, end = sys.gettrace(), time.monotonic() + seconds
-    if before is not None or theirs is None:                    # a debugger is at work: leave it alone
+    if before is not None or theirs is None:  # a debugger is at work: leave it alone
         yield
         return
 
     def look(frame, event, argument):
         if frame.f_globals is not theirs:
             return None
-        frame.f_trace_opcodes = True                            # `while True: pass` in one line never reaches a new line
+        frame.f_trace_opcodes = True  # `while True: pass` in one line never reaches a new line
         if time.monotonic() > end:
-            raise _Stop(f"Your function was still running after {seconds:g} seconds. Look for a loop that never ends.")
+            raise _Stop(
+                f"Your function was still running after {seconds:g} seconds. Look for a loop that"
+                " never ends."
+            )
         return look
 
     sys.settrace(look)
@@ -474,7 +643,10 @@ def _run_async(result, theirs: dict | None, seconds: float):
         try:
             return await asyncio.wait_for(whole(), seconds)
         except TimeoutError:
-            raise _Stop(f"Your function was still waiting after {seconds:g} seconds. Look for something that never comes.") from None
+            raise _Stop(
+                f"Your function was still waiting after {seconds:g} seconds. Look for something"
+                " that never comes."
+            ) from None
 
     outcome: list = []
 
@@ -485,7 +657,9 @@ def _run_async(result, theirs: dict | None, seconds: float):
         except BaseException as error:
             outcome.append((None, error))
 
-    async def kept() -> None:       # Pyodide shows the exception of a task in the cell, also if it is caught further up
+    async def kept() -> (
+        None
+    ):  # Pyodide shows the exception of a task in the cell, also if it is caught further up
         try:
             outcome.append((await finish(), None))
         except (Exception, _Stop) as error:

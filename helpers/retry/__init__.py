@@ -26,9 +26,27 @@ from .policy import RetryPolicy, gather_limited
 from .run import Run, Wait
 from .waits import Limit, backoff, parse_ratelimit, parse_retry_after
 
-__all__ = ["NO_MONEY", "RETRYABLE_STATUS", "Limit", "NotSent", "RateGate", "RetryBudget", "RetryPolicy", "Run", "Ticket", "Verdict",
-           "Wait", "backoff", "call_with_retry", "classify", "gather_limited", "hf_client", "openai_client", "parse_ratelimit",
-           "parse_retry_after"]
+__all__ = [
+    "NO_MONEY",
+    "RETRYABLE_STATUS",
+    "Limit",
+    "NotSent",
+    "RateGate",
+    "RetryBudget",
+    "RetryPolicy",
+    "Run",
+    "Ticket",
+    "Verdict",
+    "Wait",
+    "backoff",
+    "call_with_retry",
+    "classify",
+    "gather_limited",
+    "hf_client",
+    "openai_client",
+    "parse_ratelimit",
+    "parse_retry_after",
+]
 
 default_policy = RetryPolicy()
 

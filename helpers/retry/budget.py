@@ -13,8 +13,16 @@ class RetryBudget:
     which nobody wanted one it is full again, so that a notebook left alone starts afresh.
     """
 
-    def __init__(self, capacity: float = 10.0, refill: float = 0.1, rest: float = 300.0, *, clock=now):
-        self.capacity, self.refill, self.rest, self.tokens, self.clock = capacity, refill, rest, capacity, clock
+    def __init__(
+        self, capacity: float = 10.0, refill: float = 0.1, rest: float = 300.0, *, clock=now
+    ):
+        self.capacity, self.refill, self.rest, self.tokens, self.clock = (
+            capacity,
+            refill,
+            rest,
+            capacity,
+            clock,
+        )
         self.asked, self.lock = -math.inf, threading.Lock()
 
     def take(self, cost: float = 1.0) -> bool:

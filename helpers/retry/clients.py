@@ -25,18 +25,27 @@ def openai_client(**settings):
         settings["api_key"] = huggingface_hub.get_token()
         if settings["api_key"] is None:
             raise ValueError("no Hugging Face token found: set HF_TOKEN, or run `hf auth login`")
-    return openai.OpenAI(**{"base_url": "https://router.huggingface.co/v1", "timeout": 60, "max_retries": 0} | settings)
+    return openai.OpenAI(
+        **{"base_url": "https://router.huggingface.co/v1", "timeout": 60, "max_retries": 0}
+        | settings
+    )
 
 
 def listen_to(client) -> None:
     """Let each answer that `client` gets tell the call that asked for it what the RateLimit headers say."""
     http = getattr(client, "_client", client)
-    if not hasattr(http, "event_hooks") and hasattr(client, "exit_stack") and not hasattr(client, "_async_client"):
+    if (
+        not hasattr(http, "event_hooks")
+        and hasattr(client, "exit_stack")
+        and not hasattr(client, "_async_client")
+    ):
         from huggingface_hub import get_session
 
         http = get_session()
     if not hasattr(http, "event_hooks"):
-        raise TypeError(f"cannot watch {type(client).__name__}: give the httpx2 client that it sends with")
+        raise TypeError(
+            f"cannot watch {type(client).__name__}: give the httpx2 client that it sends with"
+        )
     hook = _alisten if hasattr(http, "aclose") else _listen
     if hook not in http.event_hooks["response"]:
         http.event_hooks["response"].append(hook)
@@ -69,6 +78,9 @@ def warn_if_retried_inside(error: Exception) -> None:
 
 
 def _warn(retries: int) -> None:
-    warnings.warn(f"openai retries {retries} times by itself inside this retry, so a failing call sends {retries + 1} times "
-                  "as many requests. Retry in one place: OpenAI(max_retries=0), or client.with_options(max_retries=0).",
-                  stacklevel=4)
+    warnings.warn(
+        f"openai retries {retries} times by itself inside this retry, so a failing call sends"
+        f" {retries + 1} times as many requests. Retry in one place: OpenAI(max_retries=0), or"
+        " client.with_options(max_retries=0).",
+        stacklevel=4,
+    )

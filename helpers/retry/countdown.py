@@ -34,4 +34,6 @@ class Countdown:
 def in_notebook() -> bool:
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     mine = threading.current_thread() is threading.main_thread()
-    return hasattr(shell, "kernel") and mine and time.monotonic is _monotonic  # else time is virtual
+    return (
+        hasattr(shell, "kernel") and mine and time.monotonic is _monotonic
+    )  # else time is virtual

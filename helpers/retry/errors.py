@@ -5,15 +5,37 @@ from typing import NamedTuple
 
 from .waits import Limit, lower, parse_ratelimit, parse_retry_after
 
-RETRYABLE_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})  # and 520 up, which proxies use for their own trouble
-NO_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_credits"})
+RETRYABLE_STATUS = frozenset(
+    {408, 425, 429, 500, 502, 503, 504}
+)  # and 520 up, which proxies use for their own trouble
+NO_MONEY = frozenset(
+    {
+        "insufficient_quota",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+        "insufficient_credits",
+    }
+)
 
 # Exceptions that carry no status, by class name: the same names in httpx, httpx2 and what is built on them.
-LIBRARIES = frozenset({"httpx", "httpx2", "huggingface_hub", "openai", "requests", "ssl", "builtins"})
-NEVER = frozenset({"OfflineModeIsEnabled", "SSLCertVerificationError", "UnsupportedProtocol", "LocalProtocolError"})
-NOT_REACHED = frozenset({"ConnectTimeout", "PoolTimeout"})  # the request never left: nothing was done twice
+LIBRARIES = frozenset(
+    {"httpx", "httpx2", "huggingface_hub", "openai", "requests", "ssl", "builtins"}
+)
+NEVER = frozenset(
+    {
+        "OfflineModeIsEnabled",
+        "SSLCertVerificationError",
+        "UnsupportedProtocol",
+        "LocalProtocolError",
+    }
+)
+NOT_REACHED = frozenset(
+    {"ConnectTimeout", "PoolTimeout"}
+)  # the request never left: nothing was done twice
 TIMED_OUT = frozenset({"TimeoutException", "TimeoutError", "Timeout", "APITimeoutError"})
-NO_CONNECTION = frozenset({"NetworkError", "RemoteProtocolError", "ConnectionError", "APIConnectionError"})
+NO_CONNECTION = frozenset(
+    {"NetworkError", "RemoteProtocolError", "ConnectionError", "APIConnectionError"}
+)
 
 
 class NotSent(TimeoutError):
@@ -44,8 +66,15 @@ def classify(error: BaseException) -> Verdict:
     chain = [error]
     while chain[-1].__cause__ is not None and len(chain) < 10:
         chain.append(chain[-1].__cause__)
-    names = {c.__name__ for e in chain for c in type(e).__mro__ if c.__module__.partition(".")[0] in LIBRARIES}
-    if names & NEVER or isinstance(error, NotSent) or hasattr(error, "retry_story"):  # the last: a policy inside a policy
+    names = {
+        c.__name__
+        for e in chain
+        for c in type(e).__mro__
+        if c.__module__.partition(".")[0] in LIBRARIES
+    }
+    if (
+        names & NEVER or isinstance(error, NotSent) or hasattr(error, "retry_story")
+    ):  # the last: a policy inside a policy
         return Verdict("fatal")
     for e in chain:
         status = getattr(getattr(e, "response", None), "status_code", None)
@@ -63,14 +92,21 @@ def classify(error: BaseException) -> Verdict:
 def classify_response(response, status: int) -> Verdict:
     """The same for a response with an error status."""
     headers = lower(response.headers)
-    if not (status in RETRYABLE_STATUS or status >= 520) or headers.get("x-should-retry", "").lower() == "false":
+    if (
+        not (status in RETRYABLE_STATUS or status >= 520)
+        or headers.get("x-should-retry", "").lower() == "false"
+    ):
         return Verdict("fatal", status)
     body = _json(response)
     problem = body["error"] if isinstance(body.get("error"), dict) else body
-    if status == 429 and not NO_MONEY.isdisjoint({str(problem.get("code")), str(problem.get("type"))}):
+    if status == 429 and not NO_MONEY.isdisjoint(
+        {str(problem.get("code")), str(problem.get("type"))}
+    ):
         return Verdict("fatal", status)  # waiting does not fill an account
     wait, limit = parse_retry_after(headers), parse_ratelimit(headers)
-    if limit and limit.remaining == 0 and limit.reset is not None:  # with requests left, this limit was not the reason
+    if (
+        limit and limit.remaining == 0 and limit.reset is not None
+    ):  # with requests left, this limit was not the reason
         wait = max(limit.reset, wait or 0.0)
     if status == 429:
         return Verdict("throttled", status, wait, limit=limit)

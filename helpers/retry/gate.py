@@ -42,30 +42,39 @@ class RateGate:
 
     def __init__(self, max_concurrency: int = 8, *, clock=now, uniform=random.uniform):
         if max_concurrency < 1:
-            raise ValueError(f"max_concurrency must be at least 1, not {max_concurrency}: with 0 no request could ever start")
+            raise ValueError(
+                f"max_concurrency must be at least 1, not {max_concurrency}: with 0 no request"
+                " could ever start"
+            )
         self.slots, self.clock, self.uniform = max_concurrency, clock, uniform
         self.lock = threading.Lock()
         # The line, and the door.
-        self.line: list[Ticket] = []              # who waits, first come first
+        self.line: list[Ticket] = []  # who waits, first come first
         self.numbers = itertools.count()
-        self.flying = 0                           # requests under way
-        self.opens, self.reason = -math.inf, ""   # closed until then, because of this
-        self.spread = self.next_start = 0.0       # behind a pause they start one after another
+        self.flying = 0  # requests under way
+        self.opens, self.reason = -math.inf, ""  # closed until then, because of this
+        self.spread = self.next_start = 0.0  # behind a pause they start one after another
         # What is known of the server.
-        self.quota = self.window = None           # what a window holds, once known
-        self.by_clock = True                      # windows follow one another; False: each begins with its first request
-        self.rounds_down = False                  # it once said "0 seconds", so "1" may mean 1.9
+        self.quota = self.window = None  # what a window holds, once known
+        self.by_clock = (
+            True  # windows follow one another; False: each begins with its first request
+        )
+        self.rounds_down = False  # it once said "0 seconds", so "1" may mean 1.9
         self.guess = Guess(uniform)
         # This window.
-        self.era = 0                              # its number: an answer to a request of an earlier one says little now
-        self.ends = None                          # when it is over for certain
-        self.left = math.inf                      # requests that may still start in it, by our own count
-        self.stated = math.inf                    # the same as the server counts: the lowest number it gave
-        self.sent = self.unheard = self.passed = 0   # requests started; not yet answered; answered well
-        self.expected = math.inf                  # so many went well the last time; after that many it feels its way
-        self.probing = False                      # nobody knows whether it is open: one request goes first
-        self.told = -math.inf                     # the pause until then was logged
-        self.asked = -math.inf                    # the last moment at which somebody asked
+        self.era = 0  # its number: an answer to a request of an earlier one says little now
+        self.ends = None  # when it is over for certain
+        self.left = math.inf  # requests that may still start in it, by our own count
+        self.stated = math.inf  # the same as the server counts: the lowest number it gave
+        self.sent = self.unheard = self.passed = (
+            0  # requests started; not yet answered; answered well
+        )
+        self.expected = (
+            math.inf
+        )  # so many went well the last time; after that many it feels its way
+        self.probing = False  # nobody knows whether it is open: one request goes first
+        self.told = -math.inf  # the pause until then was logged
+        self.asked = -math.inf  # the last moment at which somebody asked
 
     def reserve(self, ticket: Ticket) -> float:
         """0.0 if this call may send its request now; else seconds until it is worth asking again.
@@ -74,7 +83,9 @@ class RateGate:
         """
         with self.lock:
             now = self.clock()
-            if now < self.asked:  # the clock was set back: a laboratory's time is over, and what was learned in it
+            if (
+                now < self.asked
+            ):  # the clock was set back: a laboratory's time is over, and what was learned in it
                 self.opens = self.told = self.next_start = -math.inf
                 self._new_window(now)
                 self.ends = None
@@ -123,7 +134,9 @@ class RateGate:
                 self._learn(ticket.limit)
                 self.stated = min(self.stated, ticket.limit.remaining)
                 if ticket.limit.reset:
-                    self.ends = min(self.ends or math.inf, now + ticket.limit.reset + self.rounds_down)
+                    self.ends = min(
+                        self.ends or math.inf, now + ticket.limit.reset + self.rounds_down
+                    )
 
     def throttled(self, ticket: Ticket, verdict: Verdict) -> None:
         """The server refused: `verdict` is "throttled" or "loading". Closes the gate for everybody."""
@@ -138,7 +151,9 @@ class RateGate:
                 self.expected -= ticket.era == self.era - 1
                 return
             pause = self.guess.pause(verdict, now, self.opens) if asked is None else asked
-            if not self.passed and self.reason == "quota":  # too early, though by the clock it was time
+            if (
+                not self.passed and self.reason == "quota"
+            ):  # too early, though by the clock it was time
                 self.by_clock = False
             if self.sent > 1 or self.expected == math.inf:
                 self.expected = self.sent - 1
@@ -176,7 +191,10 @@ class RateGate:
     def _close(self, seconds: float, reason: str, expected: float = math.inf) -> None:
         now = self.clock()
         self.spread = min(self.SPREAD, 0.01 * (self.window or seconds)) / 2
-        self.opens, self.reason = max(self.opens, now + seconds + self.uniform(0.0, self.spread)), reason
+        self.opens, self.reason = (
+            max(self.opens, now + seconds + self.uniform(0.0, self.spread)),
+            reason,
+        )
         self._new_window(now + seconds, expected)
         for ticket in list(self.line):  # so that those whose time is up before then hear of it
             self._wake(ticket)
@@ -191,7 +209,9 @@ class RateGate:
         """Count an answer; False if the request was sent before the last pause, and the answer says nothing about now."""
         if ticket.era == self.era and ticket.state == "sent":
             self.unheard -= 1
-            if self.ends is None and self.window:  # a window that begins with a request has begun now at the latest
+            if (
+                self.ends is None and self.window
+            ):  # a window that begins with a request has begun now at the latest
                 self.ends = now + self.window
         ticket.state = "heard"
         return ticket.era == self.era
@@ -215,12 +235,14 @@ class Guess:
     """How long to wait for a server that names no time, or only an estimate."""
 
     LONGEST = 120.0  # seconds between two probes
-    FORGET = 60.0    # seconds after a pause without news, after which old trouble is history
+    FORGET = 60.0  # seconds after a pause without news, after which old trouble is history
 
     def __init__(self, uniform):
         self.uniform = uniform
-        self.since = self.estimate = None  # when the trouble began, and what a loading model said last
-        self.helped = 0.5                  # seconds that a pause needed the last time
+        self.since = self.estimate = (
+            None  # when the trouble began, and what a loading model said last
+        )
+        self.helped = 0.5  # seconds that a pause needed the last time
 
     def pause(self, verdict: Verdict, now: float, opened: float) -> float:
         """Seconds to wait after this refusal; `opened` is when the last pause ended."""
@@ -228,7 +250,10 @@ class Guess:
             self.since, self.estimate = now, None
         waited = now - self.since
         if verdict.estimate:  # wait it out once; one that does not shrink is a constant: look after a quarter, then rarely
-            stuck, self.estimate = self.estimate is not None and verdict.estimate >= self.estimate, verdict.estimate
+            stuck, self.estimate = (
+                self.estimate is not None and verdict.estimate >= self.estimate,
+                verdict.estimate,
+            )
             return max(1.0, verdict.estimate / 4, waited / 10) if stuck else verdict.estimate
         pause = waited if waited > 2 * self.helped else waited / 2 or self.helped
         return min(self.LONGEST, self.uniform(0.5, 1.0) * pause)

@@ -32,16 +32,46 @@ class RetryPolicy:
     clock, sleep, uniform : for tests and simulations. With a `sleep` of your own nothing is shown in notebooks.
     """
 
-    def __init__(self, *, attempts: int = 6, refusals: int = 18, timeout: float | None = 600.0, max_wait: float = 330.0,
-                 base: float = 0.5, cap: float = 20.0, max_concurrency: int = 8, retry_timeouts: bool = True,
-                 wait_for_model: bool = False, gate: RateGate | None = None, budget: RetryBudget | None = None,
-                 on_wait=None, clock=now, sleep=None, uniform=random.uniform):
+    def __init__(
+        self,
+        *,
+        attempts: int = 6,
+        refusals: int = 18,
+        timeout: float | None = 600.0,
+        max_wait: float = 330.0,
+        base: float = 0.5,
+        cap: float = 20.0,
+        max_concurrency: int = 8,
+        retry_timeouts: bool = True,
+        wait_for_model: bool = False,
+        gate: RateGate | None = None,
+        budget: RetryBudget | None = None,
+        on_wait=None,
+        clock=now,
+        sleep=None,
+        uniform=random.uniform,
+    ):
         if attempts < 1:
-            raise ValueError(f"attempts must be at least 1, not {attempts}: it counts requests, and the first one is one too")
+            raise ValueError(
+                f"attempts must be at least 1, not {attempts}: it counts requests, and the first"
+                " one is one too"
+            )
         if timeout is not None and timeout <= 0:
-            raise ValueError(f"timeout must be more than 0 seconds, or None for no limit; not {timeout}")
-        self.attempts, self.refusals, self.timeout, self.max_wait = attempts, refusals, timeout or math.inf, max_wait
-        self.base, self.cap, self.retry_timeouts, self.wait_for_model = base, cap, retry_timeouts, wait_for_model
+            raise ValueError(
+                f"timeout must be more than 0 seconds, or None for no limit; not {timeout}"
+            )
+        self.attempts, self.refusals, self.timeout, self.max_wait = (
+            attempts,
+            refusals,
+            timeout or math.inf,
+            max_wait,
+        )
+        self.base, self.cap, self.retry_timeouts, self.wait_for_model = (
+            base,
+            cap,
+            retry_timeouts,
+            wait_for_model,
+        )
         self.gate = gate or RateGate(max_concurrency, clock=clock, uniform=uniform)
         self.budget = budget or RetryBudget(clock=clock)
         self.on_wait, self.clock, self.sleep, self.uniform = on_wait, clock, sleep, uniform
@@ -123,6 +153,7 @@ class RetryPolicy:
         import inspect  # here, like asyncio below: scripts that do without should not pay for it
 
         if inspect.isasyncgenfunction(func):
+
             async def wrapper(*args, **kwargs):
                 chunks = self.astream(func, *args, **kwargs)
                 try:
@@ -130,15 +161,22 @@ class RetryPolicy:
                         yield chunk
                 finally:
                     await chunks.aclose()
+
         elif inspect.iscoroutinefunction(func):
+
             async def wrapper(*args, **kwargs):
                 return await self.acall(func, *args, **kwargs)
+
         elif inspect.isgeneratorfunction(func):
+
             def wrapper(*args, **kwargs):
                 yield from self.stream(func, *args, **kwargs)
+
         else:
+
             def wrapper(*args, **kwargs):
                 return self.call(func, *args, **kwargs)
+
         return functools.wraps(func)(wrapper)
 
     def watch(self, client):
@@ -209,8 +247,10 @@ async def gather_limited(policy: RetryPolicy, calls) -> list:
     async def work():
         for index, call in todo:
             if not callable(call):
-                raise TypeError(f"call {index} is {type(call).__name__}; give functions, such as "
-                                "lambda: client.chat_completion(…), because a coroutine cannot be started twice")
+                raise TypeError(
+                    f"call {index} is {type(call).__name__}; give functions, such as "
+                    "lambda: client.chat_completion(…), because a coroutine cannot be started twice"
+                )
             results[index] = await policy.acall(call)
 
     tasks = [asyncio.ensure_future(work()) for _ in range(policy.gate.slots)]

@@ -44,9 +44,9 @@ class Limit(NamedTuple):
     """One rate limit as a server states it; None where it does not say."""
 
     remaining: int | None = None  # requests left in this window
-    reset: float | None = None    # seconds until the window ends
-    quota: int | None = None      # requests in a window
-    window: float | None = None   # seconds in a window
+    reset: float | None = None  # seconds until the window ends
+    quota: int | None = None  # requests in a window
+    window: float | None = None  # seconds in a window
 
 
 def parse_ratelimit(headers) -> Limit | None:
@@ -86,7 +86,9 @@ def _date(text: str | None) -> float | None:
     """An HTTP date in seconds since 1970; None if it is not one."""
     if not text:
         return None
-    from email.utils import parsedate_to_datetime  # here, because it takes longer to import than this whole folder
+    from email.utils import (
+        parsedate_to_datetime,
+    )  # here, because it takes longer to import than this whole folder
 
     try:
         return parsedate_to_datetime(text).timestamp()

@@ -24,7 +24,9 @@ def use_every_card(notebook) -> None:
         else:
             open_hints(card, task)
             card.get_by_role("button", name="Check", exact=True).click()
-            expect(card.get_by_role("status")).to_contain_text("Right:" if notebook.path.startswith("solutions/") else "Not yet:")
+            expect(card.get_by_role("status")).to_contain_text(
+                "Right:" if notebook.path.startswith("solutions/") else "Not yet:"
+            )
 
 
 def open_hints(card, task) -> None:

@@ -27,7 +27,9 @@ def lab(tmp_path_factory):
     """A server that shows a copy of the notebooks: running them here changes no file of the course."""
     folder = tmp_path_factory.mktemp("course")
     for name in ("notebooks", "exercises", "solutions"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("progress*.json", ".*"))
+        shutil.copytree(
+            ROOT / name, folder / name, ignore=shutil.ignore_patterns("progress*.json", ".*")
+        )
     with serve(folder, tmp_path_factory.mktemp("server")) as server:
         yield server
 
@@ -61,7 +63,9 @@ def page(chromium, lab):
     page.complaints = Complaints()
     page.complaints.watch(page)
     yield page
-    said = list(page.complaints)            # what JupyterLab says when its kernel is taken away does not count
+    said = list(
+        page.complaints
+    )  # what JupyterLab says when its kernel is taken away does not count
     Notebook(page, "").shut_down()
     context.close()
     assert said == []

@@ -1,8 +1,8 @@
 """A JupyterLab server of our own, and a notebook opened in it.
 
-    with serve(folder) as server:
-        notebook = Notebook.open(page, server, "exercises/01_first_call.ipynb")
-        notebook.run_all()
+with serve(folder) as server:
+    notebook = Notebook.open(page, server, "exercises/01_first_call.ipynb")
+    notebook.run_all()
 """
 
 import json
@@ -17,7 +17,13 @@ from pathlib import Path
 from authoring.execute import clean_environment
 from authoring.site.page import READY
 
-FOLDERS = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")
+FOLDERS = (
+    "JUPYTER_CONFIG_DIR",
+    "JUPYTER_DATA_DIR",
+    "JUPYTER_RUNTIME_DIR",
+    "JUPYTERLAB_SETTINGS_DIR",
+    "JUPYTERLAB_WORKSPACES_DIR",
+)
 SETTINGS = {
     # Every cell is in the page, also the ones far below: axe and the pictures' sizes need them there.
     "notebook-extension/tracker": {"windowingMode": "none", "autoStartDefaultKernel": True},
@@ -28,19 +34,25 @@ SETTINGS = {
     "docmanager-extension/plugin": {"autosave": False},
 }
 OPTIONS = [
-    "--no-browser", "--ServerApp.ip=127.0.0.1", "--ServerApp.log_level=WARN",
-    "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.extension_manager=readonly",
+    "--no-browser",
+    "--ServerApp.ip=127.0.0.1",
+    "--ServerApp.log_level=WARN",
+    "--LabApp.news_url=",
+    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    "--LabApp.extension_manager=readonly",
     "--LabApp.expose_app_in_browser=True",
     # A test run that was killed leaves no server behind for long.
-    "--MappingKernelManager.cull_idle_timeout=600", "--MappingKernelManager.cull_connected=True", "--ServerApp.shutdown_no_activity_timeout=900",
+    "--MappingKernelManager.cull_idle_timeout=600",
+    "--MappingKernelManager.cull_connected=True",
+    "--ServerApp.shutdown_no_activity_timeout=900",
 ]
 
 
 @dataclass
 class Server:
-    url: str        # ends in "/"
+    url: str  # ends in "/"
     token: str
-    folder: Path    # what it shows
+    folder: Path  # what it shows
 
 
 @contextmanager
@@ -53,16 +65,31 @@ def serve(folder: Path, private: Path, seconds: float = 120):
     Raises RuntimeError with the server's log if it ends or does not answer in time.
     """
     for name, settings in SETTINGS.items():
-        _write(private / "JUPYTERLAB_SETTINGS_DIR" / "@jupyterlab" / f"{name}.jupyterlab-settings", settings)
+        _write(
+            private / "JUPYTERLAB_SETTINGS_DIR" / "@jupyterlab" / f"{name}.jupyterlab-settings",
+            settings,
+        )
     environment = clean_environment(private) | {name: str(private / name) for name in FOLDERS}
-    del environment["COURSE_PROGRESS"]                              # beside the notebook, as a learner has it
-    environment["COURSE_PRACTICE_URL"] = "http://127.0.0.1:9"       # nobody answers there, also where `make practice` runs
-    options = [*OPTIONS, f"--ServerApp.root_dir={folder}"] + (["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else [])
+    del environment["COURSE_PROGRESS"]  # beside the notebook, as a learner has it
+    environment["COURSE_PRACTICE_URL"] = (
+        "http://127.0.0.1:9"  # nobody answers there, also where `make practice` runs
+    )
+    options = [*OPTIONS, f"--ServerApp.root_dir={folder}"] + (
+        ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    )
     log = private / "server.log"
     with log.open("w") as file:
-        process = subprocess.Popen([sys.executable, "-m", "jupyterlab", *options], env=environment, cwd=private, stdout=file, stderr=file)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *options],
+            env=environment,
+            cwd=private,
+            stdout=file,
+            stderr=file,
+        )
     try:
-        yield _wait(process, private / "JUPYTER_RUNTIME_DIR", folder, log, time.monotonic() + seconds)
+        yield _wait(
+            process, private / "JUPYTER_RUNTIME_DIR", folder, log, time.monotonic() + seconds
+        )
     finally:
         process.terminate()
         try:
@@ -83,7 +110,7 @@ def _wait(process, runtime: Path, folder: Path, log: Path, deadline: float) -> S
             try:
                 info = json.loads(path.read_text())
                 return Server(info["url"], info["token"], folder)
-            except ValueError:      # half written
+            except ValueError:  # half written
                 pass
         time.sleep(0.1)
     raise RuntimeError(f"JupyterLab does not answer; its log:\n{log.read_text()}")
@@ -102,7 +129,10 @@ SETTLE = """async () => {
         await new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)));
     }
 }"""
-COMMAND = "([name, args]) => window.jupyterapp.commands.execute(name, args).then(done => done === undefined ? null : Boolean(done))"
+COMMAND = (
+    "([name, args]) => window.jupyterapp.commands.execute(name, args).then(done => done ==="
+    " undefined ? null : Boolean(done))"
+)
 
 
 class Notebook:
@@ -115,7 +145,9 @@ class Notebook:
     @classmethod
     def open(cls, page, server: Server, path: str) -> "Notebook":
         """Open `path` in a workspace of its own and wait for its kernel."""
-        page.goto(f"{server.url}lab/workspaces/t{time.time_ns()}/tree/{path}?reset&token={server.token}")
+        page.goto(
+            f"{server.url}lab/workspaces/t{time.time_ns()}/tree/{path}?reset&token={server.token}"
+        )
         notebook = cls(page, path)
         notebook.panel.locator(".jp-Cell").first.wait_for()
         page.wait_for_function(READY, timeout=120_000)
@@ -132,7 +164,10 @@ class Notebook:
 
     def run(self, number: int) -> None:
         """Run one cell."""
-        self.page.evaluate("number => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = number }", number)
+        self.page.evaluate(
+            "number => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = number }",
+            number,
+        )
         self.command("notebook:run-cell")
         self.settle()
 
@@ -165,9 +200,18 @@ class Notebook:
     def photograph(self, folder: Path, name: str) -> None:
         """Every cell that shows a picture, a table or a widget, as it looks now: `<notebook>-<cell>-<name>.png` in `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
-        for area in self.panel.locator(".jp-Cell-outputArea").filter(has=self.page.locator("img, table, .jupyter-widgets")).all():
-            number = int(area.evaluate("area => area.closest('.jp-Cell').dataset.windowedListIndex"))
-            area.screenshot(path=folder / f"{self.path.replace('/', '-').removesuffix('.ipynb')}-{number:03}-{name}.png")
+        for area in (
+            self.panel.locator(".jp-Cell-outputArea")
+            .filter(has=self.page.locator("img, table, .jupyter-widgets"))
+            .all()
+        ):
+            number = int(
+                area.evaluate("area => area.closest('.jp-Cell').dataset.windowedListIndex")
+            )
+            area.screenshot(
+                path=folder
+                / f"{self.path.replace('/', '-').removesuffix('.ipynb')}-{number:03}-{name}.png"
+            )
 
     def shut_down(self) -> None:
         """End the kernel, so that the next notebook does not find it warm."""
@@ -183,7 +227,11 @@ class Notebook:
 
     def cell_with(self, source: str) -> int:
         """The number of the only code cell in which `source` stands."""
-        found = [i for i, cell in enumerate(self.cells()) if cell["cell_type"] == "code" and source in "".join(cell["source"])]
+        found = [
+            i
+            for i, cell in enumerate(self.cells())
+            if cell["cell_type"] == "code" and source in "".join(cell["source"])
+        ]
         assert len(found) == 1, f"{source!r} stands in the cells {found} of {self.path}"
         return found[0]
 
@@ -191,7 +239,10 @@ class Notebook:
 
     def focused(self) -> str:
         """The text on what has the keyboard's focus, or its label."""
-        return self.page.evaluate("() => document.activeElement.ariaLabel || document.activeElement.textContent.trim().slice(0, 80)")
+        return self.page.evaluate(
+            "() => document.activeElement.ariaLabel ||"
+            " document.activeElement.textContent.trim().slice(0, 80)"
+        )
 
     def tab_to(self, found, backwards: bool = False, limit: int = 120) -> None:
         """Press Tab until `found`, a place in the page, has the focus. Raises AssertionError if it never gets it."""
@@ -199,4 +250,6 @@ class Notebook:
             if found.evaluate("element => element === document.activeElement"):
                 return
             self.page.keyboard.press("Shift+Tab" if backwards else "Tab")
-        raise AssertionError(f"{limit} presses of Tab do not lead there; the focus is now on {self.focused()!r}")
+        raise AssertionError(
+            f"{limit} presses of Tab do not lead there; the focus is now on {self.focused()!r}"
+        )

@@ -5,12 +5,17 @@ PANEL = ".jp-NotebookPanel:not(.lm-mod-hidden)"
 OURS = [f"{PANEL} .jp-RenderedMarkdown", f"{PANEL} .jp-Cell-outputArea"]
 # ipywidgets draws a slider's handle without a name, in 7 and in 8, and gives no way to name it. What it says is in the
 # label beside it, and every explorer has a plain-cell way. The colours of code and of tracebacks are JupyterLab's.
-NOT_OURS = [".noUi-handle", "[class^='ansi-']", ".jp-RenderedText span[style]", ".jp-RenderedMarkdown pre"]
+NOT_OURS = [
+    ".noUi-handle",
+    "[class^='ansi-']",
+    ".jp-RenderedText span[style]",
+    ".jp-RenderedMarkdown pre",
+]
 # JupyterLab's own style: links without a line under them, and the scrolling box around a wide table, to which Chromium
 # itself gives the keyboard's focus.
 RULES = {name: {"enabled": False} for name in ("link-in-text-block", "scrollable-region-focusable")}
 # JupyterLab's body has no height and hides what reaches beyond it; axe would take everything for invisible.
-TRIES = 15         # looks at a page in which axe finds no text, a second apart
+TRIES = 15  # looks at a page in which axe finds no text, a second apart
 BODY = "html, body { height: 100% }"
 PICTURES = """area => [...area.querySelectorAll('.jp-OutputArea img')].map(image => ({
     alt: image.alt, drawn: image.complete && image.naturalWidth > 0, right: image.getBoundingClientRect().right,
@@ -56,13 +61,16 @@ def pictures(notebook) -> list[str]:
 
 def clipped(notebook) -> list[str]:
     """Text in our outputs that is cut off at its right, where nothing can be scrolled."""
-    return [f"cell {cell}: cut off: {text!r} ({name})" for cell, name, text in notebook.panel.evaluate(CLIPPED)]
+    return [
+        f"cell {cell}: cut off: {text!r} ({name})"
+        for cell, name, text in notebook.panel.evaluate(CLIPPED)
+    ]
 
 
 def barriers(notebook) -> list[str]:
     """What axe-core calls serious or critical in our text and outputs, as far as they are in the window: see `unrolled`."""
     notebook.page.add_style_tag(content=BODY)
-    for _ in range(TRIES):              # while a theme is being loaded, nothing has its place yet
+    for _ in range(TRIES):  # while a theme is being loaded, nothing has its place yet
         result = _axe(notebook)
         looked = {rule["id"] for kind in ("passes", "violations") for rule in result.response[kind]}
         if "color-contrast" in looked:
@@ -70,18 +78,33 @@ def barriers(notebook) -> list[str]:
         notebook.page.wait_for_timeout(1000)
     else:
         raise AssertionError("axe saw no text at all")
-    grave = [violation for violation in result.response["violations"] if violation["impact"] in ("serious", "critical")]
-    return [f"cell {_cell(notebook, node)}: {violation['id']}: {node['html'][:160]}: {'; '.join(m['message'] for m in node['any'] + node['all'])}"
-            for violation in grave for node in violation["nodes"]]
+    grave = [
+        violation
+        for violation in result.response["violations"]
+        if violation["impact"] in ("serious", "critical")
+    ]
+    return [
+        f"cell {_cell(notebook, node)}: {violation['id']}: {node['html'][:160]}:"
+        f" {'; '.join(m['message'] for m in node['any'] + node['all'])}"
+        for violation in grave
+        for node in violation["nodes"]
+    ]
 
 
 def _axe(notebook):
     from axe_playwright_python.sync_playwright import Axe
 
     shown = [selector for selector in OURS if notebook.page.locator(selector).count()]
-    context = {"include": [[selector] for selector in shown], "exclude": [[selector] for selector in NOT_OURS]}
-    return Axe().run(notebook.page, context=context, options={"resultTypes": ["violations"], "rules": RULES})
+    context = {
+        "include": [[selector] for selector in shown],
+        "exclude": [[selector] for selector in NOT_OURS],
+    }
+    return Axe().run(
+        notebook.page, context=context, options={"resultTypes": ["violations"], "rules": RULES}
+    )
 
 
 def _cell(notebook, node) -> str | None:
-    return notebook.page.locator(node["target"][0]).first.evaluate("element => element.closest('.jp-Cell')?.dataset.windowedListIndex")
+    return notebook.page.locator(node["target"][0]).first.evaluate(
+        "element => element.closest('.jp-Cell')?.dataset.windowedListIndex"
+    )

@@ -25,11 +25,17 @@ def test_a_check_fails_and_passes_and_progress_outlives_a_reload(open_notebook, 
     notebook = open_notebook(EXERCISE)
     notebook.run_all()
     card = notebook.cell(notebook.cell_with("card.task(1,"))
-    verdict, check = card.get_by_role("status"), card.get_by_role("button", name="Check", exact=True)
+    verdict, check = (
+        card.get_by_role("status"),
+        card.get_by_role("button", name="Check", exact=True),
+    )
     expect(verdict).to_contain_text("Not yet: ask is still empty")
     cards.open_hints(card, TASKS[0])
 
-    notebook.write(notebook.cell_with("def ask("), "def ask(client, question):\n    return 'a token is a piece of text'")
+    notebook.write(
+        notebook.cell_with("def ask("),
+        "def ask(client, question):\n    return 'a token is a piece of text'",
+    )
     check.click()
     expect(verdict).to_contain_text("No request was sent")
     notebook.write(notebook.cell_with("def ask("), solution)
@@ -42,7 +48,9 @@ def test_a_check_fails_and_passes_and_progress_outlives_a_reload(open_notebook, 
         assert seen.barriers(notebook) == []
 
     notebook.shut_down()
-    notebook = open_notebook(EXERCISE)      # the file was not saved: the stub stands there again, and a new kernel
+    notebook = open_notebook(
+        EXERCISE
+    )  # the file was not saved: the stub stands there again, and a new kernel
     notebook.run_all()
     card = notebook.cell(notebook.cell_with("card.task(1,"))
     expect(card.get_by_text("(done)")).to_be_visible()
@@ -58,8 +66,10 @@ def test_a_mode_that_cannot_be_had_says_why_and_nothing_breaks(open_notebook):
     first = notebook.cell_with("start(")
     notebook.run(first)
     cell = notebook.cell(first)
-    for mode, why in (("Practice", "Not switched. Practice needs the practice server, and none answers at"),
-                      ("Live", "Not switched. Live needs your own token and none was found.")):
+    for mode, why in (
+        ("Practice", "Not switched. Practice needs the practice server, and none answers at"),
+        ("Live", "Not switched. Live needs your own token and none was found."),
+    ):
         cell.get_by_role("button", name=mode, exact=True).click()
         expect(cell.get_by_role("status")).to_contain_text(why)
         expect(cell.get_by_role("button", name="Replay (now)")).to_be_visible()
@@ -74,7 +84,11 @@ def test_the_keyboard_alone_is_enough(open_notebook, page, solution):
     notebook = open_notebook(EXERCISE)
     press, task = page.keyboard.press, notebook.cell_with("card.task(1,")
     card = notebook.cell(task)
-    verdict, check, hint = card.get_by_role("status"), card.get_by_role("button", name="Check", exact=True), card.get_by_role("button", name="hint")
+    verdict, check, hint = (
+        card.get_by_role("status"),
+        card.get_by_role("button", name="Check", exact=True),
+        card.get_by_role("button", name="hint"),
+    )
 
     # Run the cells one by one. Opening a notebook has made its first one active, running one the next.
     for _ in range(task + 1):

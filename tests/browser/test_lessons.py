@@ -9,9 +9,17 @@ from playwright.sync_api import expect
 from browser import cards, seen
 
 ROOT = Path(__file__).resolve().parents[2]
-EVERY = [path.relative_to(ROOT).as_posix() for folder in ("notebooks", "exercises", "solutions") for path in sorted((ROOT / folder).glob("*.ipynb"))]
+EVERY = [
+    path.relative_to(ROOT).as_posix()
+    for folder in ("notebooks", "exercises", "solutions")
+    for path in sorted((ROOT / folder).glob("*.ipynb"))
+]
 # Between them: figures, tables, a chat box, sliders, menus, a box to type in, and cards that fail and that pass.
-SOME = ["notebooks/02_openai_client.ipynb", "notebooks/05_embeddings.ipynb", "solutions/06_classification_and_ner.ipynb"]
+SOME = [
+    "notebooks/02_openai_client.ipynb",
+    "notebooks/05_embeddings.ipynb",
+    "solutions/06_classification_and_ner.ipynb",
+]
 CHOSEN = EVERY if os.environ.get("BROWSER_NOTEBOOKS") == "all" else SOME
 
 
@@ -56,7 +64,7 @@ def move_every_control(notebook) -> None:
         log = notebook.panel.get_by_role("log")
         before = log.locator("p").count()
         send.click()
-        expect(log.locator("p")).to_have_count(before + 2)          # what was said, and the answer
+        expect(log.locator("p")).to_have_count(before + 2)  # what was said, and the answer
         assert "Problem:" not in log.text_content()
     for result in notebook.panel.locator(".widget-html-content > pre").all():
         text = result.text_content()

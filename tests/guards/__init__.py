@@ -23,7 +23,9 @@ FOLDERS = ("notebooks", "exercises", "solutions")
 
 def notebooks(*folders: str) -> list[Path]:
     """The notebooks of these folders (default: all three), in order, without editors' copies."""
-    found = [path for folder in folders or FOLDERS for path in sorted((ROOT / folder).rglob("*.ipynb"))]
+    found = [
+        path for folder in folders or FOLDERS for path in sorted((ROOT / folder).rglob("*.ipynb"))
+    ]
     return [path for path in found if ".ipynb_checkpoints" not in path.parts]
 
 
@@ -33,11 +35,22 @@ def read(path: Path) -> nbformat.NotebookNode:
 
 def tracked() -> list[Path]:
     """Every file that is in the repository or would be with the next commit, and still exists."""
-    if not (ROOT / ".git").exists():    # downloaded as an archive: nothing but the repository's files, and what was installed
-        return [path for path in sorted(ROOT.rglob("*")) if path.is_file() and not {".venv", "node_modules", "_site", "_pages", "__pycache__"} & set(path.parts)]
+    if not (
+        ROOT / ".git"
+    ).exists():  # downloaded as an archive: nothing but the repository's files, and what was installed
+        return [
+            path
+            for path in sorted(ROOT.rglob("*"))
+            if path.is_file()
+            and not {".venv", "node_modules", "_site", "_pages", "__pycache__"} & set(path.parts)
+        ]
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=60).stdout.decode()
-    return [ROOT / name for name in sorted(set(listed.split("\0"))) if name and (ROOT / name).is_file()]
+    listed = subprocess.run(
+        command, cwd=ROOT, capture_output=True, check=True, timeout=60
+    ).stdout.decode()
+    return [
+        ROOT / name for name in sorted(set(listed.split("\0"))) if name and (ROOT / name).is_file()
+    ]
 
 
 def code_cells(notebook) -> Iterator[tuple[str, nbformat.NotebookNode]]:
@@ -67,7 +80,11 @@ def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
     """(last part of the called name, the call) for every call."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
-            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            name = (
+                node.func.attr
+                if isinstance(node.func, ast.Attribute)
+                else getattr(node.func, "id", "")
+            )
             yield name, node
 
 
@@ -86,4 +103,8 @@ def text_of(output) -> str:
         return output.text
     if output.output_type == "error":
         return "\n".join([output.ename, output.evalue, *output.traceback])
-    return "\n".join(str(value) for kind, value in output.data.items() if not kind.startswith(("image/png", "image/jpeg", "application/vnd")))
+    return "\n".join(
+        str(value)
+        for kind, value in output.data.items()
+        if not kind.startswith(("image/png", "image/jpeg", "application/vnd"))
+    )

@@ -8,15 +8,22 @@ import tomllib
 from guards import ROOT, calls, code_cells, syntax, tags
 
 IMPORTED_AS = {"pillow": "PIL", "huggingface-hub": "huggingface_hub"}
-COME_WITH = {"IPython", "pydantic", "google"}       # with ipykernel, with openai, with Colab
+COME_WITH = {"IPython", "pydantic", "google"}  # with ipykernel, with openai, with Colab
 NAMES = re.compile(r"^[A-Za-z0-9._-]+")
 
 
 def importable() -> set[str]:
     """Top-level modules a notebook may import: the standard library, the declared dependencies, and helpers."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = {NAMES.match(line).group().lower().replace("_", "-") for line in project["dependencies"]}
-    return {IMPORTED_AS.get(name, name.replace("-", "_")) for name in declared} | COME_WITH | {"helpers"} | set(sys.stdlib_module_names)
+    declared = {
+        NAMES.match(line).group().lower().replace("_", "-") for line in project["dependencies"]
+    }
+    return (
+        {IMPORTED_AS.get(name, name.replace("-", "_")) for name in declared}
+        | COME_WITH
+        | {"helpers"}
+        | set(sys.stdlib_module_names)
+    )
 
 
 def imports(notebook, allowed: set[str]) -> list[str]:
@@ -24,10 +31,20 @@ def imports(notebook, allowed: set[str]) -> list[str]:
     problems = []
     for where, tree in _trees(notebook):
         for node in ast.walk(tree):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [
-                node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
-            problems += [f"{where}: imports {name}, which is not a dependency of the course" for name in names
-                         if name.split(".")[0] not in allowed]
+            names = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else (
+                    [node.module or ""]
+                    if isinstance(node, ast.ImportFrom) and not node.level
+                    else []
+                )
+            )
+            problems += [
+                f"{where}: imports {name}, which is not a dependency of the course"
+                for name in names
+                if name.split(".")[0] not in allowed
+            ]
             if isinstance(node, ast.ImportFrom) and node.level:
                 problems.append(f"{where}: a relative import; notebooks are not in a package")
     return problems
@@ -39,19 +56,28 @@ def canonical(notebook) -> list[str]:
     for where, tree in _trees(notebook):
         for name, call in calls(tree):
             passed = {keyword.arg: keyword.value for keyword in call.keywords}
-            problems += [f"{where}: {name}({word}=…): the recordings need none" for word in ("http_client", "transport") if word in passed]
+            problems += [
+                f"{where}: {name}({word}=…): the recordings need none"
+                for word in ("http_client", "transport")
+                if word in passed
+            ]
             if name == "set_client_factory":
                 problems.append(f"{where}: set_client_factory(): the recordings need none")
             address = passed.get("base_url")
-            if isinstance(address, ast.Constant) and re.search(r"127\.0\.0\.1|localhost", str(address.value)):
-                problems.append(f"{where}: base_url={address.value!r}: learners copy this; use the service's address")
+            if isinstance(address, ast.Constant) and re.search(
+                r"127\.0\.0\.1|localhost", str(address.value)
+            ):
+                problems.append(
+                    f"{where}: base_url={address.value!r}: learners copy this; use the service's"
+                    " address"
+                )
     return problems
 
 
 def _trees(notebook):
     for where, cell in code_cells(notebook):
         if {"nbval-skip"} & set(tags(cell)):
-            continue        # an optional cell, run only where its package is
+            continue  # an optional cell, run only where its package is
         try:
             yield where, syntax(cell.source)
         except SyntaxError:

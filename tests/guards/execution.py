@@ -19,9 +19,13 @@ NOT_COMPARABLE = {
 PICTURE = re.compile(r"data:image/png;base64,[A-Za-z0-9+/=]+")
 IN_OUTPUTS = {
     r"ipykernel_\d+|[^\s\"'(]*site-packages": "a path of the machine that ran it",
-    r"(?<![\w.])(/(home|Users|work|root|tmp|var|private)/\w|[A-Z]:\\\\?\w)": "a path of the machine that ran it",
+    r"(?<![\w.])(/(home|Users|work|root|tmp|var|private)/\w|[A-Z]:\\\\?\w)": (
+        "a path of the machine that ran it"
+    ),
     r"\b\w*Warning: ": "a warning; mend its cause",
-    r"CPU times:|Wall time:|\d+(\.\d+)?\s?it/s\b|±.*per loop": "a time that differs on every run; take times from session.log",
+    r"CPU times:|Wall time:|\d+(\.\d+)?\s?it/s\b|±.*per loop": (
+        "a time that differs on every run; take times from session.log"
+    ),
     r"<[^>]*\bat 0x[0-9a-fA-F]{6,}>": "an address in memory",
 }
 
@@ -29,9 +33,16 @@ IN_OUTPUTS = {
 def executed(notebook) -> list[str]:
     """Run from top to bottom in one go: counts 1..n. nbval compares nothing in a cell without a count."""
     counts = [cell.execution_count for _, cell in code_cells(notebook)]
-    problems = [f"{where}: empty code cell; delete it" for where, cell in code_cells(notebook) if not cell.source.strip()]
+    problems = [
+        f"{where}: empty code cell; delete it"
+        for where, cell in code_cells(notebook)
+        if not cell.source.strip()
+    ]
     if counts != list(range(1, len(counts) + 1)):
-        problems.append(f"execution counts are {counts}, not 1 to {len(counts)}: run the whole notebook once, from a fresh kernel")
+        problems.append(
+            f"execution counts are {counts}, not 1 to {len(counts)}: run the whole notebook once,"
+            " from a fresh kernel"
+        )
     return problems
 
 
@@ -45,9 +56,17 @@ def outputs_kept(notebook) -> list[str]:
         if cell.outputs or not cell.source.strip() or cell.source.rstrip().endswith(";"):
             continue
         body = syntax(cell.source).body
-        prints = any(isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and getattr(node.value.func, "id", "") == "print"
-                     for node in body)
-        ends_in_value = body and isinstance(body[-1], ast.Expr) and not isinstance(body[-1].value, (ast.Call, ast.Await))
+        prints = any(
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Call)
+            and getattr(node.value.func, "id", "") == "print"
+            for node in body
+        )
+        ends_in_value = (
+            body
+            and isinstance(body[-1], ast.Expr)
+            and not isinstance(body[-1].value, (ast.Call, ast.Await))
+        )
         if prints or ends_in_value:
             problems.append(f"{where}: shows something when it runs, but has no output here")
     return problems
@@ -63,11 +82,22 @@ def no_hidden_failures(notebook) -> list[str]:
             if "raises-exception" not in tags(cell):
                 problems.append(f"{where}: not Python ({error.msg})")
             continue
-        guarded = {id(node) for branch in ast.walk(tree) if isinstance(branch, ast.If) and "google.colab" in ast.unparse(branch.test)
-                   for node in ast.walk(branch)}
+        guarded = {
+            id(node)
+            for branch in ast.walk(tree)
+            if isinstance(branch, ast.If) and "google.colab" in ast.unparse(branch.test)
+            for node in ast.walk(branch)
+        }
         for name, call in calls(tree):
-            if name in ("run_line_magic", "run_cell_magic") and id(call) not in guarded and call.args[0].value not in MAGICS:
-                problems.append(f"{where}: %{call.args[0].value}: an unknown or failing magic passes the tests; allowed: {', '.join(sorted(MAGICS))}")
+            if (
+                name in ("run_line_magic", "run_cell_magic")
+                and id(call) not in guarded
+                and call.args[0].value not in MAGICS
+            ):
+                problems.append(
+                    f"{where}: %{call.args[0].value}: an unknown or failing magic passes the tests;"
+                    f" allowed: {', '.join(sorted(MAGICS))}"
+                )
             if name in ("system", "getoutput") and "get_ipython" in ast.unparse(call.func):
                 problems.append(f"{where}: a shell line that fails passes the tests; use Python")
     return problems
@@ -90,9 +120,15 @@ def comparisons_kept(notebook) -> list[str]:
     """A cell that is not compared says why, in a line `# not compared: …` (or `# not run: …`)."""
     problems = []
     for where, cell in code_cells(notebook):
-        marked = UNCOMPARED & ({line.strip().lstrip("#").strip() for line in cell.source.splitlines()} | set(tags(cell)))
+        marked = UNCOMPARED & (
+            {line.strip().lstrip("#").strip() for line in cell.source.splitlines()}
+            | set(tags(cell))
+        )
         if marked and not REASON.search(cell.source):
-            problems.append(f"{where}: {', '.join(sorted(marked))} without a line `# not compared: <reason>` (or `# not run: <reason>`)")
+            problems.append(
+                f"{where}: {', '.join(sorted(marked))} without a line `# not compared: <reason>`"
+                " (or `# not run: <reason>`)"
+            )
     return problems
 
 
@@ -101,7 +137,9 @@ def outputs_comparable(notebook) -> list[str]:
     problems = []
     for where, cell in code_cells(notebook):
         for output in cell.outputs:
-            said = PICTURE.sub("PICTURE", text_of(output))     # the patterns are slow over a picture, and find nothing in one
+            said = PICTURE.sub(
+                "PICTURE", text_of(output)
+            )  # the patterns are slow over a picture, and find nothing in one
             for pattern, why in IN_OUTPUTS.items():
                 if found := re.search(pattern, said):
                     problems.append(f"{where}: its output holds {found.group().strip()!r}, {why}")
@@ -113,27 +151,48 @@ def no_uncomparable_widgets(notebook) -> list[str]:
     problems = []
     for where, cell in code_cells(notebook):
         if UNCOMPARED & set(tags(cell)):
-            continue        # comparisons_kept asks for the reason
+            continue  # comparisons_kept asks for the reason
         try:
             tree = syntax(cell.source)
         except SyntaxError:
-            continue        # no_hidden_failures says so
-        problems += [f"{where}: {name}(): {NOT_COMPARABLE[name]}" for name, _ in calls(tree) if name in NOT_COMPARABLE]
+            continue  # no_hidden_failures says so
+        problems += [
+            f"{where}: {name}(): {NOT_COMPARABLE[name]}"
+            for name, _ in calls(tree)
+            if name in NOT_COMPARABLE
+        ]
         for node in ast.walk(tree):
             if isinstance(node, (ast.With, ast.AsyncWith)):
                 for item in node.items:
                     if _is_output(item.context_expr, notebook):
-                        problems.append(f"{where}: printing inside an Output widget is compared as plain prints: set the value of an HTML widget")
-            if isinstance(node, ast.FunctionDef) and any("capture" in ast.unparse(d) and _is_output(getattr(getattr(d, "func", d), "value", None), notebook)
-                                                         for d in node.decorator_list):
-                problems.append(f"{where}: printing inside an Output widget is compared as plain prints: set the value of an HTML widget")
+                        problems.append(
+                            f"{where}: printing inside an Output widget is compared as plain"
+                            " prints: set the value of an HTML widget"
+                        )
+            if isinstance(node, ast.FunctionDef) and any(
+                "capture" in ast.unparse(d)
+                and _is_output(getattr(getattr(d, "func", d), "value", None), notebook)
+                for d in node.decorator_list
+            ):
+                problems.append(
+                    f"{where}: printing inside an Output widget is compared as plain prints: set"
+                    " the value of an HTML widget"
+                )
     return problems
 
 
 def metadata_lean(notebook) -> list[str]:
     """No stored widget state, no times of execution: they change on every run and nobody reads them."""
-    problems = ["metadata.widgets: stored widget state; clear it"] if "widgets" in notebook.metadata else []
-    problems += [f"{where}: metadata.execution: times of execution; clear them" for where, cell in code_cells(notebook) if "execution" in cell.metadata]
+    problems = (
+        ["metadata.widgets: stored widget state; clear it"]
+        if "widgets" in notebook.metadata
+        else []
+    )
+    problems += [
+        f"{where}: metadata.execution: times of execution; clear them"
+        for where, cell in code_cells(notebook)
+        if "execution" in cell.metadata
+    ]
     name = notebook.metadata.get("kernelspec", {}).get("name")
     return problems if name == "python3" else [*problems, f"kernelspec is {name!r}, not 'python3'"]
 
@@ -148,4 +207,13 @@ def _is_output(expression: ast.AST | None, notebook) -> bool:
     return any(re.search(made, cell.source, re.MULTILINE) for _, cell in code_cells(notebook))
 
 
-GUARDS = (executed, outputs_kept, no_hidden_failures, errors_meant, comparisons_kept, outputs_comparable, no_uncomparable_widgets, metadata_lean)
+GUARDS = (
+    executed,
+    outputs_kept,
+    no_hidden_failures,
+    errors_meant,
+    comparisons_kept,
+    outputs_comparable,
+    no_uncomparable_widgets,
+    metadata_lean,
+)

@@ -13,44 +13,78 @@ SHORTEST_ALT = 20
 
 def headings(notebook) -> list[str]:
     """One title, first; below it no level is skipped, so that a screen reader's outline is whole."""
-    found = [(where, *heading) for where, cell in markdown_cells(notebook) for heading in headings_of(cell.source)]
+    found = [
+        (where, *heading)
+        for where, cell in markdown_cells(notebook)
+        for heading in headings_of(cell.source)
+    ]
     if not found or found[0][1] != 1 or notebook.cells[0].cell_type != "markdown":
         return ["does not begin with its title (# …)"]
-    problems = [f"{where}: a second title: {said!r}" for where, level, said in found[1:] if level == 1]
+    problems = [
+        f"{where}: a second title: {said!r}" for where, level, said in found[1:] if level == 1
+    ]
     for (_, before, _), (where, level, said) in zip(found, found[1:]):
         if level > before + 1:
-            problems.append(f"{where}: {said!r} is a heading of level {level} under one of level {before}")
+            problems.append(
+                f"{where}: {said!r} is a heading of level {level} under one of level {before}"
+            )
     return problems
 
 
 def headings_of(markdown: str) -> list[tuple[int, str]]:
     """(level, text) of each heading."""
     flat = tokens(markdown)
-    return [(int(token.tag[1]), flat[i + 1].content) for i, token in enumerate(flat) if token.type == "heading_open"]
+    return [
+        (int(token.tag[1]), flat[i + 1].content)
+        for i, token in enumerate(flat)
+        if token.type == "heading_open"
+    ]
 
 
 def alt_texts(notebook) -> list[str]:
     """Every picture, in prose and in outputs, says in words what it shows."""
     problems = []
     for where, cell in markdown_cells(notebook):
-        pictures = [token.content for token in tokens(cell.source) if token.type == "image"] + _alts_in_html(cell.source)
+        pictures = [
+            token.content for token in tokens(cell.source) if token.type == "image"
+        ] + _alts_in_html(cell.source)
         problems += [f"{where}: {complaint}" for alt in pictures if (complaint := _poor_alt(alt))]
     for where, cell in code_cells(notebook):
         for output in cell.outputs:
             data, metadata = output.get("data", {}), output.get("metadata", {})
             in_html = _alts_in_html(data.get("text/html", "")) + [
-                token.content for token in tokens(data.get("text/markdown", "")) if token.type == "image"]
-            problems += [f"{where}: {complaint}" for alt in in_html if (complaint := _poor_alt(alt))]
+                token.content
+                for token in tokens(data.get("text/markdown", ""))
+                if token.type == "image"
+            ]
+            problems += [
+                f"{where}: {complaint}" for alt in in_html if (complaint := _poor_alt(alt))
+            ]
             for kind in PICTURES:
-                if kind in data and not in_html and (complaint := _poor_alt(metadata.get(kind, {}).get("alt") or metadata.get("alt"))):
+                if (
+                    kind in data
+                    and not in_html
+                    and (
+                        complaint := _poor_alt(
+                            metadata.get(kind, {}).get("alt") or metadata.get("alt")
+                        )
+                    )
+                ):
                     problems.append(f"{where}: {complaint}")
     return problems
 
 
 def links(notebook, path: Path) -> list[str]:
     """Links inside the course lead somewhere; links outside are whole addresses."""
-    return [f"{where}: {problem}" for where, cell in markdown_cells(notebook)
-            for problem in links_in(cell.source, path, {said for _, c in markdown_cells(notebook) for _, said in headings_of(c.source)})]
+    return [
+        f"{where}: {problem}"
+        for where, cell in markdown_cells(notebook)
+        for problem in links_in(
+            cell.source,
+            path,
+            {said for _, c in markdown_cells(notebook) for _, said in headings_of(c.source)},
+        )
+    ]
 
 
 def links_in(markdown: str, path: Path, sections: set[str] | None = None) -> list[str]:
@@ -61,13 +95,19 @@ def links_in(markdown: str, path: Path, sections: set[str] | None = None) -> lis
     sections = {said for _, said in headings_of(markdown)} if sections is None else sections
     problems = []
     for token in tokens(markdown):
-        target = token.attrs.get("href") or token.attrs.get("src") if token.type in ("link_open", "image") else None
+        target = (
+            token.attrs.get("href") or token.attrs.get("src")
+            if token.type in ("link_open", "image")
+            else None
+        )
         if target is None:
             continue
         parts = urlsplit(target)
         if parts.scheme in ("http", "https"):
             host = parts.hostname or ""
-            if not re.fullmatch(r"([a-z0-9-]+\.)+[a-z]{2,}|127\.0\.0\.1|localhost", host) or " " in unquote(target):
+            if not re.fullmatch(
+                r"([a-z0-9-]+\.)+[a-z]{2,}|127\.0\.0\.1|localhost", host
+            ) or " " in unquote(target):
                 problems.append(f"not a whole address: {target}")
             elif parts.scheme == "http" and host not in ("127.0.0.1", "localhost"):
                 problems.append(f"use https: {target}")
@@ -89,16 +129,24 @@ def lesson_parts(notebook, path: Path) -> list[str]:
     closing = "\n".join(cell.source for cell in notebook.cells[-3:] if cell.cell_type == "markdown")
     first_code = [cell for _, cell in code_cells(notebook)][:3]
     wanted = {
-        "what the reader will be able to do, at the top": re.search(r"you will be able to|you can\b", opening, re.I),
+        "what the reader will be able to do, at the top": re.search(
+            r"you will be able to|you can\b", opening, re.I
+        ),
         "its minutes, at the top": re.search(r"\d+\s+minutes", opening, re.I),
-        "its number of calls, at the top": re.search(r"\d+\s+(\w+\s+)?calls|no calls", opening, re.I),
+        "its number of calls, at the top": re.search(
+            r"\d+\s+(\w+\s+)?calls|no calls", opening, re.I
+        ),
         "what it costs, at the top": re.search(r"\bcosts?\b|\bfree\b|credits", opening, re.I),
         f'start("{path.stem}") among its first cells': any(
             name == "start" and call.args and getattr(call.args[0], "value", None) == path.stem
-            for cell in first_code for name, call in calls(syntax(cell.source))),
+            for cell in first_code
+            for name, call in calls(syntax(cell.source))
+        ),
         "at least one guess before a cell (**Predict.**)": re.search(r"\*\*predict", prose, re.I),
         'the box "older code you will meet"': re.search(r"older code you will meet", prose, re.I),
-        'the box "in production"': re.search(r"\*\*in production|^#+ in production", prose, re.I | re.MULTILINE),
+        'the box "in production"': re.search(
+            r"\*\*in production|^#+ in production", prose, re.I | re.MULTILINE
+        ),
         "a recap": re.search(r"^#+ .*recap", prose, re.I | re.MULTILINE),
         f"at its end, the way to exercises/{path.name}": f"../exercises/{path.name}" in closing,
     }
@@ -122,13 +170,18 @@ def calls_agree(stated: int | None, recorded: int, shown: str = "") -> list[str]
         problems.append(f"states {stated} calls at its top, but its recording holds {recorded}")
     banner = re.search(r"(\d+) calls in this lesson", shown)
     if banner and int(banner.group(1)) != recorded:
-        problems.append(f"its banner shows {banner.group(1)} calls, but its recording holds {recorded}: run it again")
+        problems.append(
+            f"its banner shows {banner.group(1)} calls, but its recording holds {recorded}: run it"
+            " again"
+        )
     return problems
 
 
 def shown_at_start(notebook) -> str:
     """All that the first three code cells show."""
-    return "\n".join(text_of(output) for _, cell in list(code_cells(notebook))[:3] for output in cell.outputs)
+    return "\n".join(
+        text_of(output) for _, cell in list(code_cells(notebook))[:3] for output in cell.outputs
+    )
 
 
 class _Images(HTMLParser):
@@ -152,7 +205,9 @@ def _alts_in_html(source: str) -> list[str | None]:
 def _poor_alt(alt: str | None) -> str:
     if not alt or not alt.strip():
         return "a picture without alt text"
-    if len(alt.strip()) < SHORTEST_ALT or re.fullmatch(r"(an? |the )?(image|figure|plot|chart|diagram|graph)\b.{0,25}", alt.strip(), re.I):
+    if len(alt.strip()) < SHORTEST_ALT or re.fullmatch(
+        r"(an? |the )?(image|figure|plot|chart|diagram|graph)\b.{0,25}", alt.strip(), re.I
+    ):
         return f"alt text that states no finding: {alt.strip()!r}"
     return ""
 

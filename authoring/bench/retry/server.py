@@ -27,7 +27,9 @@ class Broken(Response):
     """An answer that ends before it is whole: the client sees a connection that was closed."""
 
     async def __call__(self, scope, receive, send):
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"99")]})
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"99")]}
+        )
 
 
 class Events(Response):
@@ -37,14 +39,32 @@ class Events(Response):
         self.extra, self.breaks_after = headers, breaks_after
 
     async def __call__(self, scope, receive, send):
-        headers = [(k.lower().encode(), v.encode()) for k, v in self.extra.items()] + [(b"content-type", b"text/event-stream")]
+        headers = [(k.lower().encode(), v.encode()) for k, v in self.extra.items()] + [
+            (b"content-type", b"text/event-stream")
+        ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         for number, word in enumerate(WORDS):
             if number == self.breaks_after:
                 return
-            choice = {"index": 0, "delta": {"role": "assistant", "content": word}, "finish_reason": None}
-            data = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
-            await send({"type": "http.response.body", "body": f"data: {json.dumps(data)}\n\n".encode(), "more_body": True})
+            choice = {
+                "index": 0,
+                "delta": {"role": "assistant", "content": word},
+                "finish_reason": None,
+            }
+            data = {
+                "id": "c",
+                "object": "chat.completion.chunk",
+                "created": 1,
+                "model": "m",
+                "choices": [choice],
+            }
+            await send(
+                {
+                    "type": "http.response.body",
+                    "body": f"data: {json.dumps(data)}\n\n".encode(),
+                    "more_body": True,
+                }
+            )
         await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
 
 
@@ -57,8 +77,10 @@ class Trouble:
     def __init__(self, services: dict):
         self.services, self.start = services, {}
         self.seen: dict[str, list[tuple[float, int]]] = {name: [] for name in services}
-        routes = [Route("/{name}/v1/chat/completions", self.chat, methods=["POST"]),
-                  Route("/{name}/seen", lambda r: JSONResponse(self.seen[r.path_params["name"]]))]
+        routes = [
+            Route("/{name}/v1/chat/completions", self.chat, methods=["POST"]),
+            Route("/{name}/seen", lambda r: JSONResponse(self.seen[r.path_params["name"]])),
+        ]
         self.app = Starlette(routes=routes)
 
     async def chat(self, request: Request) -> Response:
@@ -93,9 +115,18 @@ def serve(services: dict):
 
 
 def make_server(app) -> uvicorn.Server:
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # broken answers are meant to be broken
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=75,
-                            timeout_graceful_shutdown=1, backlog=512)
+    logging.getLogger("uvicorn.error").setLevel(
+        logging.CRITICAL
+    )  # broken answers are meant to be broken
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=1,
+        backlog=512,
+    )
     return uvicorn.Server(config)
 
 

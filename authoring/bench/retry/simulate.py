@@ -32,12 +32,12 @@ class Result:
 
     answered: int = 0
     failed: list[Exception] = field(default_factory=list)
-    sent: list[tuple[float, int]] = field(default_factory=list)      # (moment, status) of each request
-    seconds: list[float] = field(default_factory=list)               # of each answered call
-    ended: list[float] = field(default_factory=list)                 # of each failed call: seconds since its start
-    early: list[str] = field(default_factory=list)                   # requests sent sooner than the server had asked
+    sent: list[tuple[float, int]] = field(default_factory=list)  # (moment, status) of each request
+    seconds: list[float] = field(default_factory=list)  # of each answered call
+    ended: list[float] = field(default_factory=list)  # of each failed call: seconds since its start
+    early: list[str] = field(default_factory=list)  # requests sent sooner than the server had asked
     wall: float = 0.0
-    under_way: int = 0                                               # most requests at one time
+    under_way: int = 0  # most requests at one time
 
 
 class Simulation:
@@ -46,7 +46,9 @@ class Simulation:
     network : seconds that a request and an answer are under way, each drawn from U(0, 2 * network).
     """
 
-    def __init__(self, rules: Rules, policy, *, calls: int, workers: int, watch=False, network=0.002, seed=0):
+    def __init__(
+        self, rules: Rules, policy, *, calls: int, workers: int, watch=False, network=0.002, seed=0
+    ):
         self.now, self.events, self.order = 0.0, [], itertools.count()
         self.random = random.Random(seed)
         self.service, self.watch, self.network = Service(rules), watch, network
@@ -62,7 +64,9 @@ class Simulation:
     def run(self, limit: int = 2_000_000) -> Result:
         for _ in range(limit):
             if not self.events:
-                assert not self.policy.gate.line and not self.policy.gate.flying, "somebody still waits at the gate"
+                assert not self.policy.gate.line and not self.policy.gate.flying, (
+                    "somebody still waits at the gate"
+                )
                 return self.result
             self.now, _, what, args = heapq.heappop(self.events)
             what(*args)
@@ -96,7 +100,9 @@ class Call:
             return self.over(error)
         if seconds == 0:
             if sim.now < sim.asked_until - 1e-9:
-                sim.result.early.append(f"sent at {sim.now:.3f}, the server had said {sim.asked_until:.3f}")
+                sim.result.early.append(
+                    f"sent at {sim.now:.3f}, the server had said {sim.asked_until:.3f}"
+                )
             sim.flying += 1
             sim.result.under_way = max(sim.result.under_way, sim.flying)
             sim.at(sim.now + sim.random.uniform(0, 2 * sim.network), self.arrive)
@@ -108,7 +114,11 @@ class Call:
     def arrive(self):
         reply = self.sim.service.arrive(self.sim.now)
         self.sim.result.sent.append((self.sim.now, reply.status))
-        self.sim.at(self.sim.now + reply.seconds + self.sim.random.uniform(0, 2 * self.sim.network), self.answer, reply)
+        self.sim.at(
+            self.sim.now + reply.seconds + self.sim.random.uniform(0, 2 * self.sim.network),
+            self.answer,
+            reply,
+        )
 
     def answer(self, reply):
         sim = self.sim

@@ -37,7 +37,9 @@ def retryable(error) -> bool:
     response = getattr(error, "response", None)
     if response is not None:
         return response.status_code in RETRYABLE
-    return isinstance(error, (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError))
+    return isinstance(
+        error, (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError)
+    )
 
 
 def said(error) -> float | None:
@@ -75,7 +77,9 @@ def http_backoff(url):
     from huggingface_hub.utils import hf_raise_for_status, http_backoff
 
     def call():
-        response = http_backoff("POST", f"{url}/chat/completions", json={"messages": MESSAGES}, timeout=60)
+        response = http_backoff(
+            "POST", f"{url}/chat/completions", json={"messages": MESSAGES}, timeout=60
+        )
         hf_raise_for_status(response)
         return response.json()
 
@@ -92,8 +96,12 @@ def tenacity(url, header=False):
         seconds = said(state.outcome.exception()) if header else None
         return jitter(state) if seconds is None else seconds
 
-    return tenacity.retry(retry=tenacity.retry_if_exception(retryable), wait=wait, stop=tenacity.stop_after_attempt(6),
-                          reraise=True)(hub(url))
+    return tenacity.retry(
+        retry=tenacity.retry_if_exception(retryable),
+        wait=wait,
+        stop=tenacity.stop_after_attempt(6),
+        reraise=True,
+    )(hub(url))
 
 
 def stamina(url, hook=False):
@@ -114,8 +122,14 @@ def stamina(url, hook=False):
 def backoff(url):
     import backoff
 
-    return backoff.on_exception(backoff.expo, Exception, max_tries=6, max_value=60, giveup=lambda e: not retryable(e),
-                                logger=None)(hub(url))
+    return backoff.on_exception(
+        backoff.expo,
+        Exception,
+        max_tries=6,
+        max_value=60,
+        giveup=lambda e: not retryable(e),
+        logger=None,
+    )(hub(url))
 
 
 def ours(url, client="hub", watch=False):
@@ -137,6 +151,7 @@ def ours(url, client="hub", watch=False):
 
 def all_at_once(url, wrap, retries=0):
     """asyncio.gather over all calls, each wrapped."""
+
     async def run(calls):
         async with openai_client(url, retries, asynchronous=True) as client:
             ask = wrap(lambda: client.chat.completions.create(model="m", messages=MESSAGES))
@@ -151,6 +166,7 @@ def limited(url):
 
     async def run(calls):
         async with openai_client(url, asynchronous=True) as client:
+
             async def call():
                 started = time.monotonic()
                 await client.chat.completions.create(model="m", messages=MESSAGES)
@@ -183,8 +199,12 @@ def async_tenacity(ask):
     async def call():
         return await ask()
 
-    return tenacity.retry(retry=tenacity.retry_if_exception(openai_retryable), wait=tenacity.wait_random_exponential(min=1, max=60),
-                          stop=tenacity.stop_after_attempt(6), reraise=True)(call)
+    return tenacity.retry(
+        retry=tenacity.retry_if_exception(openai_retryable),
+        wait=tenacity.wait_random_exponential(min=1, max=60),
+        stop=tenacity.stop_after_attempt(6),
+        reraise=True,
+    )(call)
 
 
 def async_stamina(ask):
@@ -199,7 +219,9 @@ def async_stamina(ask):
 def openai_retryable(error) -> bool:
     import openai
 
-    return isinstance(error, (openai.RateLimitError, openai.InternalServerError, openai.APIConnectionError))
+    return isinstance(
+        error, (openai.RateLimitError, openai.InternalServerError, openai.APIConnectionError)
+    )
 
 
 SYNC = {

@@ -14,9 +14,15 @@ from authoring.bench.retry.strategies import ASYNC, SYNC
 
 def main(strategy: str, url: str, calls: int, workers: int, asynchronous: bool) -> None:
     logging.disable(logging.CRITICAL)
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # its look-up would be part of the first call: 5 s where no network answers
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = (
+        "1"  # its look-up would be part of the first call: 5 s where no network answers
+    )
     call = (ASYNC if asynchronous else SYNC)[strategy](url)
-    for module in ("huggingface_hub.inference._client", "openai.resources.chat", "openai._exceptions"):
+    for module in (
+        "huggingface_hub.inference._client",
+        "openai.resources.chat",
+        "openai._exceptions",
+    ):
         importlib.import_module(module)  # otherwise the first call would load them
     print("ready", flush=True)
     sys.stdin.readline()
@@ -44,7 +50,16 @@ def main(strategy: str, url: str, calls: int, workers: int, asynchronous: bool) 
             thread.start()
         for thread in threads:
             thread.join()
-    print(json.dumps({"outcomes": outcomes, "wall": time.monotonic() - started, "cpu": time.process_time() - cpu}), flush=True)
+    print(
+        json.dumps(
+            {
+                "outcomes": outcomes,
+                "wall": time.monotonic() - started,
+                "cpu": time.process_time() - cpu,
+            }
+        ),
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -10,9 +10,16 @@ import random
 from dataclasses import dataclass, field
 from email.utils import formatdate
 
-CHAT = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m",
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "ok"}}],
-        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}
+CHAT = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "choices": [
+        {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "ok"}}
+    ],
+    "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+}
 
 
 EPOCH = 1_800_000_000  # the date at second 0 of a service's clock
@@ -70,7 +77,7 @@ class Service:
     def __init__(self, rules: Rules):
         self.rules = rules
         self.random = random.Random(rules.seed)
-        self.window, self.used = None, 0          # number or end of the current window
+        self.window, self.used = None, 0  # number or end of the current window
         self.tokens, self.filled = float(rules.quota or 0), 0.0
         self.first = None
 
@@ -81,7 +88,11 @@ class Service:
             return Reply(503, r.refusal, body={"error": "Service Unavailable"})
         if now < self.first + r.cold:
             body = {"error": "Model m is currently loading"}
-            return Reply(503, r.refusal, body=body if r.estimate is None else body | {"estimated_time": r.estimate})
+            return Reply(
+                503,
+                r.refusal,
+                body=body if r.estimate is None else body | {"estimated_time": r.estimate},
+            )
         if r.errors and self.random.random() < r.errors:
             return Reply(self.random.choice((502, 503, 0)), r.refusal, body={"error": "trouble"})
         admitted = r.quota is None or self._admit(now)
@@ -149,7 +160,10 @@ class Service:
             asked = math.ceil(exact * 1000) / 1000
         if refused and r.say == "date":
             date, until = EPOCH + math.floor(now), EPOCH + math.ceil(now + exact)
-            headers |= {"Date": formatdate(date, usegmt=True), "Retry-After": formatdate(until, usegmt=True)}
+            headers |= {
+                "Date": formatdate(date, usegmt=True),
+                "Retry-After": formatdate(until, usegmt=True),
+            }
             asked = until - EPOCH - now
         return headers, asked if refused else None
 
