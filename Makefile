@@ -30,7 +30,7 @@ test: $(TEST_SET)
 
 # Installs nothing: it looks at what is there.
 doctor:
-	@$(if $(wildcard $(PY)),$(PY),$(PYTHON)) -m helpers.doctor $(ARGS)
+	@$(if $(wildcard $(PY)),$(PY),$(PYTHON)) doctor.py $(ARGS)
 
 record: $(TEST_SET)
 	$(PY) -m authoring.record $(ARGS)

@@ -21,7 +21,7 @@ import httpx2
 from tqdm import tqdm
 
 from authoring.execute import execute
-from helpers.replay import FOLDER, Recording, read
+from helpers.replay.recording import FOLDER, Recording, read
 from helpers.session import rough_cost
 
 ROOT = Path(__file__).resolve().parent.parent

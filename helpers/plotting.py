@@ -28,7 +28,7 @@ def new_figure(width: float = 7.0, height: float = 3.0, columns: int = 1):
     if (
         sys.platform == "emscripten"
     ):  # a browser tab, where Matplotlib is fetched with the first figure
-        from helpers.fetched import fetch
+        from helpers.browser.packages import fetch
 
         fetch("matplotlib")
     try:

@@ -20,12 +20,13 @@ from contextlib import contextmanager
 
 import httpx2
 
-from helpers import fetched, wire
-from helpers.cost import rough_cost, say_cost  # noqa: F401 (rough_cost is asked for here)
+from helpers import wire
+from helpers.browser import packages as fetched
 from helpers.log import Entry, Log, mask, masked
-from helpers.recorder import KEEP, Recorder
-from helpers.replay import Recording, miss
-from helpers.storage import FOLDER, refuse_secrets
+from helpers.replay.cost import rough_cost, say_cost  # noqa: F401 (rough_cost is asked for here)
+from helpers.replay.recorder import KEEP, Recorder
+from helpers.replay.recording import Recording, miss
+from helpers.replay.storage import FOLDER, refuse_secrets
 
 MODES = ("replay", "practice", "live")
 PRACTICE_URL = "http://127.0.0.1:8750"
@@ -297,7 +298,7 @@ class Session:
         for problem in self.recording.problems:
             print("Damaged recording:", problem)
         if "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
-            from helpers.switch import show_switch
+            from helpers.widgets import show_switch
 
             show_switch(self)
 

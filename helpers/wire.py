@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 import httpx2
 
-from helpers import fetched
+from helpers.browser import packages as fetched
 
 HOSTS = frozenset(
     {

@@ -8,11 +8,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from chromium_fixtures import chromium  # noqa: F401
 from filelock import FileLock
 
 from authoring.site import page
 from authoring.site.__main__ import build, server
-from chromium_fixtures import chromium  # noqa: F401
 
 # Recorded answers come at once. Said to the kernel itself: it would be one cell more otherwise.
 QUICK = """() => window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel.requestExecute(

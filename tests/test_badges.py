@@ -6,8 +6,9 @@ import shutil
 
 import nbformat
 import pytest
-from authoring import badges
 from guards import ROOT, notebooks, read
+
+from authoring import badges
 
 OTHER = "https://github.com/Some-Body/a.course"
 ADDRESS = badges.address()

@@ -5,6 +5,7 @@ from datetime import date
 
 import httpx2
 import pytest
+
 from authoring import canary
 from authoring.canary import GONE, SERVED, UNKNOWN, check, exit_code, main, table
 from helpers import wire

@@ -3,8 +3,8 @@
 import ipywidgets
 import pytest
 
-from helpers import chat
-from helpers.chat import ChatBox, chat_box
+from helpers import widgets as chat
+from helpers.widgets import ChatBox, chat_box
 
 
 class Echo:

@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 import pytest
 
-from helpers.clock import EPOCH, ScaledClock, VirtualClock
+from helpers.faults.clock import EPOCH, ScaledClock, VirtualClock
 
 PATCHED = [
     (time, "sleep"),
@@ -139,7 +139,7 @@ def test_a_thread_is_seen_waiting_only_once_its_alarm_is_set():
 def test_a_place_seen_long_ago_says_nothing_about_the_time_between(monkeypatch, gap, waits):
     import sys
 
-    from helpers import clock as module
+    from helpers.faults import clock as module
 
     clock, now, frame = VirtualClock(), [0.0], sys._getframe()
     monkeypatch.setitem(module._real, "monotonic", lambda: now[0])
@@ -155,7 +155,7 @@ def test_looking_at_threads_collects_no_garbage_meanwhile(monkeypatch):
     import gc
     import sys
 
-    from helpers import clock
+    from helpers.faults import clock
 
     seen, real = [], sys._current_frames
     monkeypatch.setattr(sys, "_current_frames", lambda: seen.append(gc.isenabled()) or real())
@@ -227,7 +227,7 @@ def test_waits_with_a_limit_pass_in_virtual_time():
 
 
 def test_a_lock_held_asleep_holds_up_only_who_wants_it(monkeypatch):
-    monkeypatch.setattr("helpers.clock.PATIENCE", 0.02)
+    monkeypatch.setattr("helpers.faults.clock.PATIENCE", 0.02)
     with VirtualClock() as clock, ThreadPoolExecutor(3) as pool:
         lock = threading.Lock()
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from guards import ROOT, code_cells, notebooks, read, tracked
+
 from authoring import badges
 from authoring.execute import clean_environment
-from guards import ROOT, code_cells, notebooks, read, tracked
 
 VERSIONS = ROOT / "tests" / "colab.txt"
 FEW = (
@@ -308,9 +309,7 @@ def test_a_missing_secret_is_said_in_a_sentence_and_replay_goes_on(colab):
 
 
 def test_the_doctor_is_content(colab):
-    said = run(
-        colab.python, "-m", "helpers.doctor", env=colab.env, cwd=colab.content, check=False
-    ).stdout
+    said = run(colab.python, "-m", "doctor", env=colab.env, cwd=colab.content, check=False).stdout
     assert "pyproject.toml asks for" in said and "none; Replay and Practice need none" in said, said
 
 

@@ -11,8 +11,10 @@ import threading
 
 import httpx2
 import pytest
-from helpers import doctor, wire
-from helpers.doctor import Check
+
+import doctor
+from doctor import Check
+from helpers import wire
 
 PY = ".venv/bin/python"
 TOKEN = "hf_" + "aB3" * 11
@@ -249,8 +251,9 @@ def test_listener_tells_our_server_from_another(server):
 
 
 def test_find_token_says_where_it_lies_and_ignores_the_placeholder(monkeypatch, tmp_path):
-    from helpers.session import PLACEHOLDER
     from huggingface_hub import constants
+
+    from helpers.session import PLACEHOLDER
 
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
     monkeypatch.delenv("HF_TOKEN", raising=False)
@@ -348,7 +351,7 @@ def test_report_is_plain_and_its_exit_code_counts(monkeypatch, capsys):
 def test_the_token_is_never_shown():
     environment = os.environ | {"HF_TOKEN": TOKEN, "NO_COLOR": "1"}
     done = subprocess.run(
-        [sys.executable, "-m", "helpers.doctor"],
+        [sys.executable, "-m", "doctor"],
         cwd=doctor.COURSE,
         env=environment,
         capture_output=True,
@@ -373,7 +376,7 @@ def test_it_speaks_when_packages_are_missing(tmp_path):
         "-S",
         "-c",
         (
-            f"import sys; sys.path.insert(0, {str(doctor.COURSE)!r}); from helpers import doctor;"
+            f"import sys; sys.path.insert(0, {str(doctor.COURSE)!r}); import doctor;"
             " sys.exit(doctor.main([]))"
         ),
     ]

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from guards import ROOT
+
 from helpers import endpoints, models
 from helpers.endpoints import Day, NotAgreed, Table, Workload, confirm, documented_price, facts
 from helpers.models import Model

@@ -6,10 +6,11 @@ import sys
 
 import pytest
 
-from helpers import exercises, wire
-from helpers.card import QuizView, TaskView
-from helpers.checks import Choice, NotYet, Question, Quiz, Task, Verdict, expect
+from helpers import wire
 from helpers.exercises import Card, Progress, open_exercise
+from helpers.exercises import card as exercises
+from helpers.exercises.kit import Choice, NotYet, Question, Quiz, Task, Verdict, expect
+from helpers.exercises.view import QuizView, TaskView
 
 
 def check_double(double) -> str:

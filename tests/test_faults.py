@@ -22,8 +22,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import parse_ratelimit_headers
 
-from helpers import replay, session, wire
-from helpers.clock import EPOCH
+from helpers import session, wire
 from helpers.faults import (
     FAULTS,
     ColdStart,
@@ -34,7 +33,9 @@ from helpers.faults import (
     Trouble,
     outage,
 )
+from helpers.faults.clock import EPOCH
 from helpers.log import Log
+from helpers.replay import recording as replay
 
 ROUTER = "https://router.huggingface.co/v1"
 MESSAGES = [{"role": "user", "content": "Say hello."}]

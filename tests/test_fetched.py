@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from helpers import fetched
+from helpers.browser import packages as fetched
 
 
 @pytest.fixture
@@ -122,6 +122,6 @@ def test_huggingface_hub_asks_for_numpy_where_it_said_not_installed(monkeypatch)
 
 
 def test_elsewhere_it_is_not_installed():
-    assert importlib.util.find_spec("helpers.fetched") and not any(
+    assert importlib.util.find_spec("helpers.browser.packages") and not any(
         isinstance(finder, fetched._Last) for finder in sys.meta_path
     )

@@ -6,7 +6,6 @@ import shutil
 import nbformat
 import nbformat.v4 as nb4
 import pytest
-from authoring import derive
 from guards import (
     FOLDERS,
     LESSONS,
@@ -20,8 +19,10 @@ from guards import (
     secrets,
     tracked,
 )
+
+from authoring import derive
 from helpers.models import models
-from helpers.replay import FOLDER, Recording, SecretFound, write
+from helpers.replay.recording import FOLDER, Recording, SecretFound, write
 
 KNOWN = {model.id for model in models}
 ALL = notebooks()

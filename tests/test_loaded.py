@@ -4,7 +4,8 @@ import importlib.metadata
 import types
 
 import pytest
-from helpers import loaded
+
+import helpers as loaded
 
 NOW = {
     name: types.SimpleNamespace(__version__=importlib.metadata.version(name))

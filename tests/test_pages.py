@@ -8,10 +8,10 @@ from urllib.parse import unquote
 import nbformat
 import pytest
 from chromium_fixtures import CHROMIUM, MISSING, chromium  # noqa: F401
-
-from authoring import npm, pages, slides
 from guards import LESSONS, notebooks, read
 from guards.reading import headings_of
+
+from authoring import npm, pages, slides
 
 NBCONVERTS_FILLER = "No description has been provided"
 

@@ -16,9 +16,18 @@ import standin
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.recorder import KEEP, Recorder
-from helpers.replay import Recording, SecretFound, canonical, check, key, miss, read, write
-from helpers.storage import pretty
+from helpers.replay.recorder import KEEP, Recorder
+from helpers.replay.recording import (
+    Recording,
+    SecretFound,
+    canonical,
+    check,
+    key,
+    miss,
+    read,
+    write,
+)
+from helpers.replay.storage import pretty
 from helpers.wire import Answer
 
 ROUTER = "https://router.huggingface.co/v1/chat/completions"
@@ -749,8 +758,8 @@ def test_a_token_put_into_a_file_by_hand_is_reported(path):
 DIES = """
 import json, os, sys, signal
 from pathlib import Path
-from helpers.recorder import Recorder
-from helpers import storage
+from helpers.replay.recorder import Recorder
+from helpers.replay import storage
 from helpers.wire import Answer
 recorder = Recorder(Path(sys.argv[1]))
 for n in range(1000):

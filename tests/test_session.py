@@ -22,8 +22,8 @@ from huggingface_hub.utils import _http as hub_http
 
 from helpers import models, wire
 from helpers import session as sessions
-from helpers.recorder import Recorder
-from helpers.replay import SecretFound, read
+from helpers.replay.recorder import Recorder
+from helpers.replay.recording import SecretFound, read
 from helpers.session import PLACEHOLDER, PRACTICE_TOKEN, start
 from helpers.wire import Answer
 
@@ -945,7 +945,7 @@ def test_damage_is_told_under_the_banner(recorded, capsys):
 
 
 def test_the_switch(recorded, practice, monkeypatch):
-    from helpers import switch
+    from helpers import widgets as switch
 
     shown = []
     monkeypatch.setattr(

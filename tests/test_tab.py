@@ -1,4 +1,4 @@
-"""Threads, virtual time and asyncio in a browser tab (helpers/tab.py): in Chromium, on the built site, against what CPython does here."""
+"""Threads, virtual time and asyncio in a browser tab (helpers/browser/threads.py): in Chromium, on the built site, against what CPython does here."""
 
 import asyncio
 import inspect
@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import test_clock
-from authoring.site.__main__ import server
 from site_fixtures import Tab
+
+from authoring.site.__main__ import server
 
 pytest_plugins = ["site_fixtures"]
 
@@ -21,7 +22,7 @@ NOTEBOOK = "notebooks/03_rate_limits_and_retries.ipynb"
 SAME = textwrap.dedent("""
     import asyncio, json, queue, random, threading, time
     from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-    from helpers.clock import EPOCH, VirtualClock
+    from helpers.faults.clock import EPOCH, VirtualClock
 
     def rounded(what):
         if isinstance(what, float):
@@ -213,7 +214,7 @@ def test_a_moved_slider_may_use_threads(run):
         import asyncio, time
         from concurrent.futures import ThreadPoolExecutor
         import comm, ipywidgets
-        from helpers.clock import VirtualClock
+        from helpers.faults.clock import VirtualClock
 
         slider, said = ipywidgets.IntSlider(), []
 
@@ -284,7 +285,7 @@ def test_a_browser_without_promise_integration_is_told_and_goes_on(chromium, old
         """
         import time
         from concurrent.futures import ThreadPoolExecutor
-        from helpers.clock import VirtualClock
+        from helpers.faults.clock import VirtualClock
 
         with VirtualClock() as clock:
             time.sleep(3600)

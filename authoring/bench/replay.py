@@ -93,7 +93,8 @@ def floor(folder: Path, count: int):
 
 @contextlib.contextmanager
 def ours(folder: Path, count: int):
-    from helpers import session, storage
+    from helpers import session
+    from helpers.replay import storage
 
     storage.write(
         folder / "bench.json",

@@ -15,8 +15,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from helpers.log import mask
-from helpers.recorder import KEEP
-from helpers.replay import key
+from helpers.replay.recorder import KEEP
+from helpers.replay.recording import key
 from helpers.retry import RetryPolicy
 from helpers.wire import is_service
 

@@ -22,7 +22,6 @@ import helpers.exercises
 import helpers.faults
 import helpers.plotting
 import helpers.retry
-import helpers.switch
 import helpers.widgets  # noqa: F401
 from helpers.session import Session
 

@@ -6,7 +6,7 @@ import random
 import threading
 
 from .budget import RetryBudget
-from .clients import listen_to, warn_of_two_layers, warn_if_retried_inside
+from .clients import listen_to, warn_if_retried_inside, warn_of_two_layers
 from .countdown import Countdown
 from .gate import RateGate, now
 from .run import Run

@@ -5,7 +5,7 @@ import re
 
 from playwright.sync_api import expect
 
-from helpers.checks import Quiz
+from helpers.exercises.kit import Quiz
 
 ALL_SHOWN = "All hints are shown"
 
@@ -16,7 +16,7 @@ def use_every_card(notebook) -> None:
     In exercises/ the checks say "Not yet", in solutions/ "Right".
     """
     number = re.search(r"/(\d\d)_", notebook.path).group(1)
-    tasks = importlib.import_module(f"helpers.checks.lesson_{number}").TASKS
+    tasks = importlib.import_module(f"helpers.exercises.lessons.lesson_{number}").TASKS
     for i, task in enumerate(tasks, 1):
         card = notebook.cell(notebook.cell_with(f"card.task({i}"))
         if isinstance(task, Quiz):

@@ -9,9 +9,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from chromium_fixtures import BUSY, CHROMIUM, MISSING, chromium  # noqa: F401
 
 from browser.lab import Notebook, serve
-from chromium_fixtures import BUSY, CHROMIUM, MISSING, chromium  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from browser import cards, seen
-from helpers.checks.lesson_01 import TASKS
+from helpers.exercises.lessons.lesson_01 import TASKS
 
 ROOT = Path(__file__).resolve().parents[2]
 EXERCISE = "exercises/01_first_call.ipynb"

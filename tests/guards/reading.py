@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from guards import code_cells, markdown_cells, syntax, calls, text_of, tokens
+from guards import calls, code_cells, markdown_cells, syntax, text_of, tokens
 
 PICTURES = ("image/png", "image/jpeg", "image/svg+xml")
 SHORTEST_ALT = 20

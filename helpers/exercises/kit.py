@@ -1,0 +1,374 @@
+"""What the checks of all lessons are made of. One module a lesson (`lesson_01`, …) holds its list `TASKS`.
+
+A task that checks code:
+
+    def check_ask(ask) -> str:                              # gets the learner's function
+        with spy() as service:                              # stands in for the service
+            text = service.call(ask, InferenceClient(), "Why?")
+        expect(len(service.sent) == 1, "You sent …")        # the first thing that is wrong ends the check
+        return "one request, and the text of its answer."   # what was right
+
+    Task("ask(client, question)", "Ask a model", check_ask, hints=["…", "…", "…"])
+
+A quiz: `Quiz("…", [Question("…", [Choice("…", "why it is right", right=True), Choice("…", "why it is not")])])`.
+"""
+
+import ast
+import functools
+import inspect
+import textwrap
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from helpers.exercises.spy import (
+    GIVEN,
+    NotYet,
+    Raised,
+    Spy,
+    answer,
+    broken,
+    error,
+    reply,
+    spy,
+    words,
+)
+from helpers.models import models
+
+__all__ = [
+    "GIVEN",
+    "Choice",
+    "NotYet",
+    "Question",
+    "Quiz",
+    "Raised",
+    "Spy",
+    "Task",
+    "Verdict",
+    "answer",
+    "broken",
+    "call_whole",
+    "error",
+    "expect",
+    "expect_chat_request",
+    "expect_given_client",
+    "expect_refusal_through",
+    "expect_text",
+    "reply",
+    "spy",
+    "words",
+]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the learner is told. `ok`: is the task done; `message`: what was right, or what this very mistake is about."""
+
+    ok: bool
+    message: str
+
+    def __str__(self) -> str:
+        return f"{'Right' if self.ok else 'Not yet'}: {self.message}"
+
+
+def expect(condition: object, message: str) -> None:
+    """End the check with `message` unless the condition holds."""
+    if not condition:
+        raise NotYet(message)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task that is solved with a function.
+
+    call : how the function is called, e.g. "ask(client, question)"; its name is where Check looks for it.
+    check : takes the learner's function, returns what was right, raises NotYet with what is missing.
+    hints : from a nudge to nearly the code.
+    """
+
+    call: str
+    title: str
+    check: Callable[[Callable], str]
+    hints: list[str]
+
+    @property
+    def name(self) -> str:
+        """The name of the function."""
+        return self.call.split("(")[0]
+
+    def judge(self, function: object) -> Verdict:
+        """The verdict on a function. Whatever the function does, this returns (unless the kernel is interrupted)."""
+        if not callable(function):
+            return Verdict(
+                False,
+                f"`{self.name}` is {describe(function)}, not a function. Pass the function itself,"
+                " without calling it.",
+            )
+        try:
+            self._expect_signature(function)
+            _expect_no_bare_except(function)
+            return Verdict(True, self.check(function))
+        except Raised as raised:
+            if isinstance(raised.error, NotImplementedError):
+                return Verdict(
+                    False,
+                    f"`{self.name}` is still empty. Put your code in place of the line `raise"
+                    " NotImplementedError(…)`, run the cell and check again.",
+                )
+            return Verdict(False, str(raised))
+        except NotYet as missing:
+            return Verdict(False, str(missing))
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            return Verdict(
+                False,
+                f"This check itself broke ({type(error).__name__}: {error}; {where.name}, line"
+                f" {where.lineno}). That is a fault of the course, not yours; please report it.",
+            )
+
+    def _expect_signature(self, function: Callable) -> None:
+        parameters = [name.strip() for name in self.call.split("(")[1].rstrip(")").split(",")]
+        try:
+            signature = inspect.signature(function)
+        except ValueError:  # some built-in functions have none
+            return
+        try:
+            signature.bind(*parameters)
+        except TypeError:
+            raise NotYet(
+                f"The check calls `{self.call}`, but your function takes `{signature}`."
+            ) from None
+
+
+@dataclass(frozen=True)
+class Choice:
+    text: str
+    why: str
+    right: bool = False
+
+
+@dataclass(frozen=True)
+class Question:
+    text: str
+    choices: list[Choice]
+
+    def judge(self, letter: str) -> Verdict:
+        """The verdict on a choice, "a" being the first. Raises ValueError for a letter that is not offered."""
+        letters = "abcdefgh"[: len(self.choices)]
+        if not isinstance(letter, str) or len(letter) != 1 or letter.lower() not in letters:
+            raise ValueError(f"choose one of {', '.join(letters)}, not {letter!r}")
+        choice = self.choices[letters.index(letter.lower())]
+        return Verdict(choice.right, choice.why)
+
+
+@dataclass(frozen=True)
+class Quiz:
+    """A task that is solved by choosing the right answer to every question."""
+
+    title: str
+    questions: list[Question]
+
+
+# ---- what several checks look at -----------------------------------------------------------------------------------
+
+
+def describe(value: object) -> str:
+    """What a value is, in words: "nothing (None)", "a text", "a list"."""
+    names = {
+        "str": "a text",
+        "list": "a list",
+        "dict": "a dictionary",
+        "tuple": "a tuple",
+        "int": "a number",
+        "float": "a number",
+        "bool": "True or False",
+        "NoneType": "nothing (None)",
+    }
+    kind = type(value).__name__
+    return names.get(kind, f"an object of type {kind}")
+
+
+def expect_chat_request(
+    service: Spy, question: str, model: str, max_tokens: int | None = None, row: int = -1
+) -> None:
+    """The request in that row is a chat completion which puts `question` to `model` in a user message."""
+    expect(
+        service.sent.entries,
+        "No request was sent: your function made its answer up without asking a model. Call"
+        " `client.chat_completion(…)`.",
+    )
+    sent = service.sent[row]
+    expect(
+        sent.path.endswith("/chat/completions"),
+        f"The request went to `{sent.path}`, which is not chat. Use `client.chat_completion(…)`.",
+    )
+    body = sent.json if isinstance(sent.json, dict) else {}
+    messages = body.get("messages")
+    expect(
+        not isinstance(messages, str),
+        "You sent `messages` as a plain text. The client lets that through, the service refuses it:"
+        ' it wants a list of messages, `[{"role": "user", "content": question}]`.',
+    )
+    expect(
+        isinstance(messages, list)
+        and messages
+        and all(isinstance(message, dict) for message in messages),
+        'The request has no list of messages. It looks like this: `[{"role": "user", "content":'
+        " question}]`.",
+    )
+    holders = [message for message in messages if question in str(message.get("content"))]
+    expect(
+        holders,
+        "The question is not in the request. The model sees nothing but `messages`: put `question`"
+        " into a message's `content`.",
+    )
+    expect(
+        any(message.get("role") == "user" for message in holders),
+        f"The question was sent in the role `{holders[0].get('role')}`. What a person asks has the"
+        " role `user`; `system` is for how to answer, `assistant` for what the model said before.",
+    )
+    expect(
+        not service.leaked,
+        "Your token is in the body of the request, where the model reads it and others may log it. "
+        "The client sends it in a header by itself: take it out.",
+    )
+    asked, name = (
+        str(body.get("model")),
+        next((row.name for row in models if row.id == model), "chat"),
+    )
+    expect(
+        asked.split(":")[0] == model,
+        f"You asked `{asked}`. Take the model's id from the registry, `models.{name}`: it is kept"
+        " up to date there.",
+    )
+    if max_tokens is not None:
+        expect(
+            body.get("max_tokens") is not None,
+            "The request has no `max_tokens`: the model may write as long as it likes, and you pay"
+            f" for every token. Pass `max_tokens={max_tokens}`.",
+        )
+        expect(
+            body.get("max_tokens") == max_tokens,
+            f"`max_tokens` was {body.get('max_tokens')!r}; this task asks for {max_tokens}.",
+        )
+
+
+def expect_given_client(service: Spy) -> None:
+    """Every request came through the client that the function was given, which the check built with the headers GIVEN."""
+    expect(
+        not service.strangers,
+        "Your function built a client of its own and sent the request through that. Use the"
+        " `client` that it is given: whoever calls it has chosen its token, its time limit and its"
+        " provider.",
+    )
+
+
+def expect_text(value: object, text: str, service: Spy) -> None:
+    """`value` is the text of the model's answer, not something around it."""
+    if value is None:
+        expect(
+            text not in service.printed,
+            "Your function prints the answer and returns nothing. Whoever calls it gets None: use"
+            " `return` instead of `print`.",
+        )
+        raise NotYet("Your function returns nothing (None). Did you forget `return`?")
+    kind = type(value).__name__
+    expect(
+        kind not in ("ChatCompletionOutput", "ChatCompletion"),
+        "You returned the whole response object. The text is inside it:"
+        " `response.choices[0].message.content`.",
+    )
+    expect(
+        kind not in ("ChatCompletionOutputComplete", "Choice"),
+        "You returned the choice. One step further in is the message, and in it the text:"
+        " `.message.content`.",
+    )
+    expect(
+        kind not in ("ChatCompletionOutputMessage", "ChatCompletionMessage"),
+        "You returned the message object: role and text together. The text alone is its"
+        " `.content`.",
+    )
+    expect(
+        kind not in ("Stream", "generator"),
+        "You returned a stream, which still has to be read. This task wants the whole text at once:"
+        " leave out `stream=True`.",
+    )
+    expect(
+        isinstance(value, str),
+        f"You returned {describe(value)}; the task asks for the text of the answer, a `str`.",
+    )
+    expect(
+        "ChatCompletionOutput" not in value,
+        "You turned the response object into a text with `str(…)` or an f-string. Take the text out"
+        " of it: `response.choices[0].message.content`.",
+    )
+    if value != text:
+        expect(
+            value.strip() != text.strip(),
+            "You changed the white space around the answer. Return it as it came.",
+        )
+        expect(
+            text not in value,
+            "The answer is in what you returned, but with something added. Return the model's text"
+            " alone.",
+        )
+        raise NotYet(
+            "What you returned is not what the model answered this time. Return"
+            " `response.choices[0].message.content` of this very call."
+        )
+
+
+def expect_refusal_through(function: Callable, *arguments) -> None:
+    """A refusal of the service (503) comes out of the function as the error it is."""
+    with spy(error(503)) as service:
+        try:
+            value = service.call(function, *arguments)
+        except Raised as raised:
+            status = getattr(getattr(raised.error, "response", None), "status_code", None)
+            expect(
+                status == 503,
+                "The service refused the request with 503, and your function raised"
+                f" {type(raised.error).__name__} instead. Let the error through as it is.",
+            )
+        else:
+            raise NotYet(
+                "The service refused the request with 503, and your function returned"
+                f" {describe(value)} as if it had an answer. Let the error through: whoever calls"
+                " it decides what to do (lesson 03)."
+            )
+
+
+def call_whole(service: Spy, function: Callable, *arguments):
+    """service.call(), for a task that wants its value at once: a generator is a mistake, where service.call() would make a list of it."""
+    boxed = functools.wraps(function)(lambda *given: [function(*given)])
+    value = service.call(boxed, *arguments)[0]
+    if inspect.iscoroutine(value):
+        value.close()
+        raise NotYet(
+            "Your function is an `async def`: calling it gives a coroutine, and nothing is sent"
+            " before somebody awaits it. This task asks for a plain `def`."
+        )
+    expect(
+        not inspect.isgenerator(value),
+        "You returned a generator, of which nothing has been computed yet. Collect the values, and"
+        " return them together.",
+    )
+    return value
+
+
+def _expect_no_bare_except(function: Callable) -> None:
+    try:
+        code = inspect.unwrap(function).__code__
+        tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
+    except (AttributeError, OSError, TypeError, SyntaxError, ValueError):
+        return  # no source to look at
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler) and (
+            node.type is None or getattr(node.type, "id", "") == "BaseException"
+        ):
+            line = node.lineno + code.co_firstlineno - 1
+            raise NotYet(
+                f"Line {line} of the cell catches everything, even the interrupt of the kernel, so"
+                " a loop around it may never end. Name the error you can handle, for example"
+                " `except HfHubHTTPError as error:`."
+            )

@@ -1,0 +1,197 @@
+"""How recordings are made (`make record`): keep what comes back, refuse what is secret, write all of it or nothing.
+
+What is written: the request's method, URL and JSON body; the answer's status, a list of harmless headers, its body in
+the pieces in which it came, and who gave it. Never written: request headers, other response headers, anything that
+looks like an access token.
+"""
+
+import base64
+import hashlib
+import json
+import re
+import threading
+from datetime import datetime, timezone
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from helpers.log import sse_events
+from helpers.replay.recording import key, record_key
+from helpers.replay.storage import read, refuse_secrets, write, write_whole
+from helpers.wire import Answer
+
+# Response headers worth keeping: the lessons read them.
+KEEP = (
+    "content-type",
+    "location",
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "retry-after-ms",
+    "x-should-retry",
+    "x-error-code",
+    "x-error-message",
+    "x-request-id",
+    "x-compute-type",
+    "x-compute-time",
+    "x-inference-provider",
+    "x-answered-by",
+    "x-answered-weights",
+    "x-answered-runtime",
+)
+
+
+class Recorder:
+    """Collects what comes back while a notebook runs, and writes it to `<path>.new` after every answer.
+
+    An answer that says the same as the one recorded before is kept as it was, with its old date and timing,
+    so recording again changes nothing where nothing changed. The caller moves the new file into place when the
+    whole notebook has run; until then the earlier recording is untouched.
+    """
+
+    def __init__(self, path: Path):
+        self.path, self.new = Path(path), Path(path).with_suffix(".json.new")
+        self._old = {record_key(record): record for record in read(self.path)[0]}
+        self._records: dict[tuple, dict] = {}
+        self._turns: dict[tuple, list[int]] = {}
+        self._lock = threading.Lock()
+
+    def add(
+        self, number: int, method: str, url: str, content: bytes, answer: Answer, answered_by: dict
+    ) -> None:
+        """Keep one answer to the `number`-th request of the session. Raises SecretFound rather than keep a token."""
+        refuse_secrets(
+            f"The request to {urlsplit(url).hostname}", url, content.decode("utf-8", "replace")
+        )
+        kept = self._keep(answer, answered_by)
+        asked = key(method, url, content)
+        with self._lock:
+            record = self._records.setdefault(
+                asked, {"request": _request(method, url, content), "answers": []}
+            )
+            if method == "GET" and urlsplit(url).hostname == "huggingface.co" and record["answers"]:
+                return  # the Hub's look-ups come in any number
+            turns = self._turns.setdefault(asked, [])
+            place = sum(
+                1 for turn in turns if turn < number
+            )  # concurrent answers, in the order of asking
+            turns.insert(place, number)
+            record["answers"].insert(place, kept)
+            write(self.new, self._in_order())
+
+    def _keep(self, answer: Answer, answered_by: dict) -> dict:
+        body = b"".join(chunk for _, chunk in answer.chunks)
+        headers = {name: answer.headers[name] for name in KEEP if name in answer.headers}
+        said = "".join(
+            _said(event) for _, event in sse_events(answer.chunks)
+        )  # a token may come in several pieces
+        refuse_secrets("The answer", body.decode("utf-8", "replace"), said, *headers.values())
+        seconds = answer.chunks[-1][0] if answer.chunks else answer.headers_at
+        kept = {
+            "status": answer.status,
+            "seconds": round(seconds, 3),
+            "headers_at": round(answer.headers_at, 3),
+            "headers": headers,
+            "answered_by": answered_by | {"date": datetime.now(timezone.utc).date().isoformat()},
+        }
+        if "event-stream" in headers.get("content-type", ""):
+            kept["stream"] = [[round(seconds, 3), _text(chunk)] for seconds, chunk in answer.chunks]
+            return kept
+        try:
+            text = body.decode()
+        except UnicodeDecodeError:
+            return kept | {"file": self._keep_file(body, headers.get("content-type", ""))}
+        try:
+            return kept | {"json": json.loads(text)}
+        except ValueError:
+            return kept | {"text": text}
+
+    def _keep_file(self, body: bytes, kind: str) -> str:
+        """Put a picture beside the recording, named after its content, so that one name never means two pictures."""
+        suffix = re.match(r"(?:image|audio|video)/(\w+)", kind)
+        path = (
+            self.path.with_suffix("")
+            / f"{hashlib.sha256(body).hexdigest()[:16]}.{suffix[1] if suffix else 'bin'}"
+        )
+        if not path.exists() or path.read_bytes() != body:
+            write_whole(path, body)
+        return path.name
+
+    def _in_order(self) -> list[dict]:
+        """Known requests in their old order, new ones after; answers that say the same as before stay as they were."""
+        wanted = [k for k in self._old if k in self._records] + [
+            k for k in self._records if k not in self._old
+        ]
+        records = []
+        for asked in wanted:
+            new, old = self._records[asked], self._old.get(asked, {"answers": []})
+            answers = [
+                before if says_the_same(before, answer) else answer
+                for answer, before in zip(new["answers"], old["answers"])
+            ]
+            records.append(
+                {
+                    "request": new["request"],
+                    **old,
+                    "answers": answers + new["answers"][len(answers) :],
+                }
+            )
+        return records
+
+
+def says_the_same(old: dict, new: dict) -> bool:
+    """True if two answers differ in nothing but times, dates and the ids that the service makes up for each answer."""
+    return _meaning(old) == _meaning(new)
+
+
+def _meaning(kept: dict) -> str:
+    said = {name: kept[name] for name in ("status", "text", "file") if name in kept}
+    said["json"] = _timeless(kept.get("json"))
+    said["stream"] = _timeless(_events(kept))
+    said["by"] = {name: value for name, value in kept["answered_by"].items() if name != "date"}
+    said["headers"] = {
+        n: v
+        for n, v in kept["headers"].items()
+        if n not in ("x-request-id", "x-compute-time", "ratelimit")
+    }
+    return json.dumps(said, sort_keys=True)
+
+
+def _events(kept: dict) -> list[dict]:
+    pieces = [
+        (0.0, text.encode() if isinstance(text, str) else base64.b64decode(text["base64"]))
+        for _, text in kept.get("stream", [])
+    ]
+    return [data for _, data in sse_events(pieces)]
+
+
+def _timeless(value, made_up: bool = False):
+    """A JSON value without moments, and without the ids of chat answers and their tool calls."""
+    if isinstance(value, list):
+        return [_timeless(item, made_up) for item in value]
+    if isinstance(value, dict):
+        made_up = made_up or "choices" in value
+        moments = {"created", "createdAt", "updatedAt"} | ({"id"} if made_up else set())
+        return {
+            name: _timeless(item, made_up) for name, item in value.items() if name not in moments
+        }
+    return value
+
+
+def _request(method: str, url: str, content: bytes) -> dict:
+    request = {"method": method, "url": url}
+    try:
+        return request | {"json": json.loads(content)} if content else request
+    except ValueError:
+        return request | {"sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _said(event: dict) -> str:
+    choices = event.get("choices") if isinstance(event, dict) else None
+    return "".join((choice.get("delta") or {}).get("content") or "" for choice in choices or [])
+
+
+def _text(chunk: bytes) -> str | dict:
+    try:
+        return chunk.decode()
+    except UnicodeDecodeError:  # a character cut in two by the network
+        return {"base64": base64.b64encode(chunk).decode()}
