@@ -17,9 +17,11 @@ import ast
 import functools
 import inspect
 import textwrap
+import tomllib
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from helpers.exercises.spy import (
     GIVEN,
@@ -54,6 +56,7 @@ __all__ = [
     "expect_given_client",
     "expect_refusal_through",
     "expect_text",
+    "read_tasks",
     "reply",
     "spy",
     "words",
@@ -167,6 +170,23 @@ class Quiz:
 
     title: str
     questions: list[Question]
+
+
+def read_tasks(module: str, *checks: Callable) -> list[Task | Quiz]:
+    """An exercise's tasks: what stands in the TOML file beside `module` (its `__file__`), each [[task]] with its check.
+
+    The checks stand in the file's order; the quiz comes last.
+    """
+    text = tomllib.loads(Path(module).with_suffix(".toml").read_text(encoding="utf-8"))
+    tasks = [
+        Task(task["call"], task["title"], check, task["hints"])
+        for task, check in zip(text["task"], checks, strict=True)
+    ]
+    questions = [
+        Question(question["text"], [Choice(**choice) for choice in question["choice"]])
+        for question in text["quiz"]["question"]
+    ]
+    return [*tasks, Quiz(text["quiz"]["title"], questions)]
 
 
 # ---- what several checks look at -----------------------------------------------------------------------------------

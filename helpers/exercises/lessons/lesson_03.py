@@ -13,12 +13,8 @@ import httpx2
 
 from helpers.exercises.kit import (
     GIVEN,
-    Choice,
     NotYet,
-    Question,
-    Quiz,
     Raised,
-    Task,
     broken,
     describe,
     error,
@@ -26,6 +22,7 @@ from helpers.exercises.kit import (
     expect_chat_request,
     expect_given_client,
     expect_text,
+    read_tasks,
     reply,
     spy,
     words,
@@ -975,250 +972,12 @@ def check_stream_text(stream_text) -> str:
 
 # ---- 6 ------------------------------------------------------------------------------------------------------------
 
-QUIZ = Quiz(
-    "What happens when…",
-    [
-        Question(
-            "The service answers every request with 503. How many requests does"
-            " InferenceClient().chat_completion(…) send?",
-            [
-                Choice("One", "it has no retries at all; the first 503 is raised.", right=True),
-                Choice(
-                    "Three",
-                    "That is what OpenAI() sends: one, and two retries. InferenceClient sends one.",
-                ),
-                Choice(
-                    "Six",
-                    "Downloads from the Hub are tried so often by the same library. Inference calls"
-                    " are not.",
-                ),
-                Choice(
-                    "It goes on until it is answered",
-                    "It would not end in an outage. Nothing in the library does that for"
-                    " inference.",
-                ),
-            ],
-        ),
-        Question(
-            "A 429 says Retry-After: 232. What does OpenAI(max_retries=10) do?",
-            [
-                Choice(
-                    "It waits 232 seconds",
-                    "It does so up to 120 seconds. What asks for more is not retried at all.",
-                ),
-                Choice(
-                    "It waits 120 seconds, then tries again",
-                    "It does not shorten the wait either, which would only come too early.",
-                ),
-                Choice(
-                    "It raises RateLimitError at once",
-                    "a wait of more than 120 seconds is refused, whatever max_retries says.",
-                    right=True,
-                ),
-                Choice(
-                    "It tries ten times within a minute",
-                    "That is what it does when nobody says how long. Here the server said.",
-                ),
-            ],
-        ),
-        Question(
-            "Twenty clients fail at the same moment. Each doubles its pause, without chance. When"
-            " do they come back?",
-            [
-                Choice(
-                    "Spread over a minute",
-                    "The pauses grow, but they grow alike: all twenty have the same ones.",
-                ),
-                Choice(
-                    "Together, every time",
-                    "the same pauses lead to the same moments. Only chance takes them apart.",
-                    right=True,
-                ),
-                Choice(
-                    "In the order in which they failed",
-                    "They failed together, so there is no order to come back in.",
-                ),
-                Choice(
-                    "Never, because the pauses grow too long",
-                    "After five failures the sum is half a minute.",
-                ),
-            ],
-        ),
-        Question(
-            "A chat completion timed out, and you send it again. What can happen?",
-            [
-                Choice(
-                    "Nothing: the first one never reached the model",
-                    "A timeout says that no answer came back in time. What happened before that, it"
-                    " does not say.",
-                ),
-                Choice(
-                    "The service notices and sends the first answer again",
-                    "There is no key by which it could notice; the second request is a new one.",
-                ),
-                Choice(
-                    "The second request is refused as a copy",
-                    "Two equal requests are two requests. Nobody compares them.",
-                ),
-                Choice(
-                    "Both are written and billed, with different words",
-                    "the first answer may only have been late. Repeating is not free of"
-                    " consequences.",
-                    right=True,
-                ),
-            ],
-        ),
-        Question(
-            "A quota of 60 requests a minute, calls that take 3 seconds. How many workers keep the"
-            " quota busy?",
-            [
-                Choice(
-                    "60, one for each request",
-                    "Then 57 of them wait most of the time. A worker that is done can make the next"
-                    " call.",
-                ),
-                Choice(
-                    "20, because 60 / 3 = 20",
-                    "Twenty is how many calls one worker makes in a minute. To make 60 it takes"
-                    " three of them.",
-                ),
-                Choice(
-                    "3, because one request a second stays 3 seconds each",
-                    "requests a second times seconds a request are under way on average: Little's"
-                    " law.",
-                    right=True,
-                ),
-                Choice(
-                    "As many as possible; more is faster",
-                    "Beyond the quota nobody is faster. The rest stands in front of the gate.",
-                ),
-            ],
-        ),
-        Question(
-            "Six tries around a client that retries twice by itself: how many requests can one call"
-            " send?",
-            [
-                Choice(
-                    "6",
-                    "Each of the six tries is three requests, because the client retries inside.",
-                ),
-                Choice("8", "The layers do not add up, they multiply."),
-                Choice(
-                    "18", "six times three. Retry in one place, and set the other to 0.", right=True
-                ),
-                Choice(
-                    "It depends on the budget of the client",
-                    "The client has no budget, only a number of retries. A budget is what stops the"
-                    " multiplication.",
-                ),
-            ],
-        ),
-    ],
+
+TASKS = read_tasks(
+    __file__,
+    check_should_retry,
+    check_seconds_to_wait,
+    check_ask_again,
+    check_ask_within,
+    check_stream_text,
 )
-
-
-TASKS = [
-    Task(
-        "should_retry(error)",
-        "Again, or never?",
-        check_should_retry,
-        hints=[
-            (
-                "Two kinds of errors come in: those with a response (`HfHubHTTPError`), which have"
-                " a status, and those without, which have only a class."
-            ),
-            (
-                "Without a response: `InferenceTimeoutError` and `httpx2.TransportError` (above all"
-                " connection errors) are worth another try. With one: 408, 425, 429, 500, 502, 503,"
-                " 504 and everything from 520 up. A 429 whose body has the code"
-                " `insufficient_quota` is not."
-            ),
-            (
-                '`problem = error.response.json().get("error")` is a text or a dictionary;'
-                ' `isinstance(problem, dict) and problem.get("code") == "insufficient_quota"`.'
-                " Everything that no line has said yes to gets `return False` at the end."
-            ),
-        ],
-    ),
-    Task(
-        "seconds_to_wait(headers, failures)",
-        "How long?",
-        check_seconds_to_wait,
-        hints=[
-            (
-                "First what the server says, in two possible headers. Only if neither says anything"
-                " it is your turn, and then chance decides."
-            ),
-            (
-                '`headers.get("retry-after")` is a text or None. `parse_ratelimit(headers)` gives'
-                " None or a limit with `.remaining` and `.reset`; it counts if `.remaining == 0`."
-                " If both say something, take the longer one."
-            ),
-            (
-                "Collect what was said in a list, `asked`; `if asked: return max(asked)`. The last"
-                " line is `return random.uniform(0, min(20, 0.5 * 2 ** (failures - 1)))`."
-            ),
-        ],
-    ),
-    Task(
-        "ask_again(client, question)",
-        "The loop",
-        check_ask_again,
-        hints=[
-            (
-                "`for failures in range(1, 5)`: try, and in `except` decide. Wait at the end of the"
-                " round, where only those arrive that go on."
-            ),
-            (
-                "`except Exception as error:` and then `if failures == 4 or not"
-                " should_retry(error): raise`. Errors without a response have no headers:"
-                ' `getattr(error, "response", None)`.'
-            ),
-            (
-                'After the `raise`: `response = getattr(error, "response", None)`, `headers ='
-                " response.headers if response is not None else {}`,"
-                " `time.sleep(seconds_to_wait(headers, failures))`."
-            ),
-        ],
-    ),
-    Task(
-        "ask_within(client, question, patience)",
-        "Patience",
-        check_ask_within,
-        hints=[
-            (
-                "The loop of task 3 without a number of tries. Instead it keeps a sum of what it"
-                " has waited."
-            ),
-            (
-                "Compute the wait first. If what you have waited plus this wait is more than"
-                " `patience`, raise; else wait and add it to the sum."
-            ),
-            (
-                "`waited, failures = 0, 0` before `while True:`. In `except`: `failures += 1`,"
-                " `seconds = …`, `if not should_retry(error) or waited + seconds > patience:"
-                " raise`, then `time.sleep(seconds)` and `waited += seconds`."
-            ),
-        ],
-    ),
-    Task(
-        "stream_text(client, question)",
-        "A stream that breaks",
-        check_stream_text,
-        hints=[
-            "Remember whether anything was handed over. It is one more reason to raise.",
-            (
-                "A generator with the loop around everything: `for chunk in"
-                " client.chat_completion(…, stream=True)` inside the `try`, and a `return` after"
-                " it, when the stream was whole. Some chunks have no `choices` or no text: skip"
-                " them."
-            ),
-            (
-                "`handed_over = False` before the loop, `handed_over = True` before `yield`, and in"
-                " `except Exception as error:` `if handed_over or failures == 3 or not"
-                " should_retry(error): raise`."
-            ),
-        ],
-    ),
-    QUIZ,
-]

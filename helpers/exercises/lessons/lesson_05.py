@@ -7,19 +7,16 @@ from huggingface_hub import InferenceClient
 
 from helpers.exercises.kit import (
     GIVEN,
-    Choice,
     NotYet,
-    Question,
-    Quiz,
     Raised,
     Spy,
-    Task,
     answer,
     call_whole,
     describe,
     expect,
     expect_given_client,
     expect_refusal_through,
+    read_tasks,
     spy,
 )
 from helpers.exercises.spy import vector
@@ -513,200 +510,5 @@ def check_embed_new(embed_new) -> str:
 
 # ---- the quiz ------------------------------------------------------------------------------------------------------
 
-QUIZ = Quiz(
-    "Vectors in practice",
-    [
-        Question(
-            "A customer's message and an entry of your FAQ have a cosine similarity of 0.55. What"
-            " do you know?",
-            [
-                Choice(
-                    "The entry answers the message: 0.55 is more than half.",
-                    "There is no half: the scale of a cosine differs from model to model. In the"
-                    " lesson, wrong pairs reached more than that.",
-                ),
-                Choice(
-                    "The entry does not answer it: a good match has 0.8 or more.",
-                    "That may hold for another model. In the lesson hardly any right pair got that"
-                    " far.",
-                ),
-                Choice(
-                    "Little, before you compare it with the other entries and with pairs you have"
-                    " labelled.",
-                    "The order of the candidates says something, and a threshold measured on your"
-                    " own pairs does; one number alone does not.",
-                    right=True,
-                ),
-                Choice(
-                    "They share 55 % of their words.",
-                    "An embedding compares meanings, not words; two texts without a common word can"
-                    " be very close.",
-                ),
-            ],
-        ),
-        Question(
-            "You embed a text alone and again in a batch of 16. The two vectors differ in the third"
-            " digit. What do you do?",
-            [
-                Choice(
-                    "Nothing, and compare with a tolerance wherever vectors are compared.",
-                    "What a text is batched with, number formats and machines touch the last"
-                    " digits. `np.allclose`, not `==`.",
-                    right=True,
-                ),
-                Choice(
-                    "Always send texts one by one, so that the numbers are exact.",
-                    "They would be repeatable at best, on one machine, and you would pay for it"
-                    " with many more requests.",
-                ),
-                Choice(
-                    "Report that the model is broken.",
-                    "Such differences are normal, with 8-bit models they are just easier to see.",
-                ),
-                Choice(
-                    "Average the two.", "That is another vector again, and no truer than either."
-                ),
-            ],
-        ),
-        Question(
-            "A text of 2,000 tokens goes to a model that reads 512, with `truncate=True`. What"
-            " comes back?",
-            [
-                Choice(
-                    "An error, because the text is too long.",
-                    "That is what you get *without* `truncate=True`.",
-                ),
-                Choice(
-                    "Four vectors, one for each 512 tokens.",
-                    "Nobody cuts your text into pieces; that is your part.",
-                ),
-                Choice(
-                    "One vector for the whole text.",
-                    "One vector, but it knows nothing of the last three quarters.",
-                ),
-                Choice(
-                    "One vector for the beginning, and no word about the rest.",
-                    "And the rest can never be found. Cut long texts into chunks yourself.",
-                    right=True,
-                ),
-            ],
-        ),
-        Question(
-            "You change to a newer model. Its vectors have as many numbers as the old ones. What"
-            " about the 100,000 stored vectors?",
-            [
-                Choice(
-                    "They stay; only new texts are embedded with the new model.",
-                    "Then one search compares vectors from two different spaces. There is no error,"
-                    " and the order means nothing.",
-                ),
-                Choice(
-                    "They all have to be made again.",
-                    "Each model has its own directions. That is why the model's id is stored beside"
-                    " the vectors.",
-                    right=True,
-                ),
-                Choice(
-                    "They have to be divided by their length again.",
-                    "The length is not the problem: the directions mean other things.",
-                ),
-                Choice(
-                    "Only the threshold has to be chosen again.",
-                    "That too, but first everything has to be embedded again.",
-                ),
-            ],
-        ),
-        Question(
-            "For one text you get an array of shape (1, 9, 768). What happened?",
-            [
-                Choice(
-                    "The text was cut into nine chunks.",
-                    "No server does that by itself: cutting a text is your part.",
-                ),
-                Choice(
-                    "The model returned one row for each token.",
-                    "It was not made for whole texts. Take a model that was, or average over the"
-                    " tokens as a makeshift.",
-                    right=True,
-                ),
-                Choice(
-                    "Nine providers answered.",
-                    "One request has one answer, from the one provider that was chosen.",
-                ),
-                Choice(
-                    "The batch held nine texts.",
-                    "The first axis is the batch, and it is 1; the nine are tokens.",
-                ),
-            ],
-        ),
-    ],
-)
 
-TASKS = [
-    Task(
-        "embed_texts(client, texts)",
-        "Vectors you can trust",
-        check_embed_texts,
-        hints=[
-            (
-                "One call takes the whole list. What comes back is an array; what do you not know"
-                " about its rows?"
-            ),
-            (
-                "`np.linalg.norm(vectors, axis=1, keepdims=True)` gives the length of each row, as"
-                " a column, ready to divide by."
-            ),
-            (
-                "`vectors = client.feature_extraction(texts, model=models.embedding)`, then"
-                " `lengths = np.linalg.norm(vectors, axis=1, keepdims=True)`, and return the one"
-                " divided by the other."
-            ),
-        ],
-    ),
-    Task(
-        "search(client, question, texts, vectors, k)",
-        "The k nearest",
-        check_search,
-        hints=[
-            "The vectors of the texts are given. Only one text has no vector yet.",
-            (
-                "Some providers answer one text with (n,), others with (1, n). A list of one always"
-                " gives (1, n): take row 0."
-            ),
-            (
-                "`scores = vectors @ asked`, then `np.argsort(-scores)[:k]` are the places of the k"
-                " best, the best first."
-            ),
-        ],
-    ),
-    Task(
-        "embed_in_batches(client, texts, size)",
-        "A few at a time",
-        check_batches,
-        hints=[
-            (
-                "Step through the list in steps of `size`; a slice may reach beyond the end, then"
-                " it is just shorter."
-            ),
-            "`for i in range(0, len(texts), size): part = texts[i:i + size]`",
-            "Collect the arrays of all batches in a list, and return `np.vstack(arrays)`.",
-        ],
-    ),
-    Task(
-        "embed_new(client, texts, known)",
-        "Pay once",
-        check_embed_new,
-        hints=[
-            (
-                "First find out what is missing, each text once. Then ask for that, if there is"
-                " any. Build the answer last."
-            ),
-            "`missing = [text for text in dict.fromkeys(texts) if text not in known]`",
-            (
-                "`known.update(zip(missing, rows))` stores the new rows; then return"
-                " `np.array([known[text] for text in texts])`."
-            ),
-        ],
-    ),
-    QUIZ,
-]
+TASKS = read_tasks(__file__, check_embed_texts, check_search, check_batches, check_embed_new)

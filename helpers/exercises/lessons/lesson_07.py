@@ -14,13 +14,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from helpers.exercises.kit import (
     GIVEN,
-    Choice,
     NotYet,
-    Question,
-    Quiz,
     Raised,
     Spy,
-    Task,
     answer,
     call_whole,
     describe,
@@ -28,6 +24,7 @@ from helpers.exercises.kit import (
     expect,
     expect_given_client,
     expect_refusal_through,
+    read_tasks,
     spy,
     words,
 )
@@ -520,205 +517,5 @@ def check_grid(grid) -> str:
 
 # ---- the quiz ------------------------------------------------------------------------------------------------------
 
-QUIZ = Quiz(
-    "Reading a picture's request",
-    [
-        Question(
-            "You pass `num_inference_steps=50` to another provider, and the picture looks as"
-            " before. Where do you look first?",
-            [
-                Choice(
-                    "At the picture with a magnifier",
-                    "Impressions come last. First find out whether the number left your machine at"
-                    " all.",
-                ),
-                Choice(
-                    "At the request in the log",
-                    "some clients drop or rename what a provider does not have, without a word."
-                    " `session.log.calls()[-1].json` shows what was sent.",
-                    right=True,
-                ),
-                Choice(
-                    "At the model's training data",
-                    "That may explain a style. Whether a parameter arrived, it cannot tell.",
-                ),
-                Choice(
-                    "At the status: it would be 422 if the number were ignored",
-                    "An ignored parameter is no error for anybody: the status is 200.",
-                ),
-            ],
-        ),
-        Question(
-            "A request is refused with 422. What does your program do?",
-            [
-                Choice(
-                    "It waits and tries again, as after a 429",
-                    "Nothing changes by waiting. The same request is refused again.",
-                ),
-                Choice(
-                    "It tells the user that the prompt was improper",
-                    "It may have been a number out of range. Look before you accuse anybody.",
-                ),
-                Choice(
-                    "It takes another seed",
-                    "Neither a wrong number nor a refused prompt is cured by another seed.",
-                ),
-                Choice(
-                    "It reads the body: which field, and of which type is the error",
-                    "422 stands for wrong numbers and for refused content alike; the body tells"
-                    " them apart.",
-                    right=True,
-                ),
-            ],
-        ),
-        Question(
-            "`InferenceClient(timeout=30)`, and the provider answers with a link. How long can"
-            " `text_to_image` take at most?",
-            [
-                Choice(
-                    "There is no upper limit",
-                    "the 30 seconds are for each wait of the POST; the GET for the picture goes out"
-                    " without any limit. Put one around the whole.",
-                    right=True,
-                ),
-                Choice(
-                    "30 seconds",
-                    "That would be a limit for the whole call. It is one for each wait of the first"
-                    " request.",
-                ),
-                Choice(
-                    "60 seconds: two requests of 30",
-                    "That would hold if the second request had the client's limit. It has none.",
-                ),
-                Choice(
-                    "30 seconds, then the client tries again",
-                    "The client does not repeat a request by itself.",
-                ),
-            ],
-        ),
-        Question(
-            "You find a PNG of last year with its recipe: prompt, model, seed and size. You run it"
-            " again and get another picture. Why?",
-            [
-                Choice(
-                    "Seeds expire after some months",
-                    "A seed is a number; it neither ages nor belongs to an account.",
-                ),
-                Choice(
-                    "PNG files lose pixels with time",
-                    "PNG keeps every pixel. What it can lose, in other programs, are its texts.",
-                ),
-                Choice(
-                    "The model's version or the provider's machines have changed",
-                    "a seed promises the same picture for the same everything. Keep pictures, not"
-                    " recipes alone.",
-                    right=True,
-                ),
-                Choice(
-                    "The prompt has to be sent twice",
-                    "One request makes one picture; a second one is paid and changes nothing.",
-                ),
-            ],
-        ),
-        Question(
-            "You publish a generated picture. What tells people reliably that it is generated?",
-            [
-                Choice(
-                    "The texts in the PNG file",
-                    "The next program that saves it drops them, and few people look there anyway.",
-                ),
-                Choice(
-                    "A caption beside it",
-                    "people read it, and it does not depend on any program. Marks for machines come"
-                    " on top.",
-                    right=True,
-                ),
-                Choice(
-                    "The seed in the file's name",
-                    "It tells those who know what a seed is, until somebody renames the file.",
-                ),
-                Choice(
-                    "Nothing is needed if the licence allows the use",
-                    "May I use it, and must I say so, are two questions with two answers.",
-                ),
-            ],
-        ),
-    ],
-)
 
-TASKS = [
-    Task(
-        "draw(client, prompt, seed)",
-        "A picture that can be made again",
-        check_draw,
-        hints=[
-            (
-                "One call does it. Which of its parameters make the picture's size, and which makes"
-                " it repeatable?"
-            ),
-            (
-                "`client.text_to_image(prompt, model=models.image, …)` with `width`, `height` and"
-                " `seed`."
-            ),
-            (
-                "`return client.text_to_image(prompt, model=models.image, width=256, height=256,"
-                " seed=seed)`"
-            ),
-        ],
-    ),
-    Task(
-        "sweep(client, prompt, seed, steps)",
-        "One parameter, one experiment",
-        check_sweep,
-        hints=[
-            "A loop over `steps`. Everything that is not the number of steps stays as it is.",
-            (
-                "The parameter is called `num_inference_steps`, and a dictionary keeps each picture"
-                " under its number."
-            ),
-            (
-                "`return {count: client.text_to_image(prompt, model=models.image, width=256,"
-                " height=256, seed=seed, num_inference_steps=count) for count in steps}`"
-            ),
-        ],
-    ),
-    Task(
-        "redraw(client, path)",
-        "From the file alone",
-        check_redraw,
-        hints=[
-            (
-                "`Image.open(path)` has a dictionary `text` for a PNG, with the texts in it. What"
-                ' is under "recipe" is JSON.'
-            ),
-            (
-                "The recipe's names are the names of `text_to_image`'s parameters, so `**recipe`"
-                " passes them all. Look for a missing recipe before you send anything."
-            ),
-            (
-                '`text = image.text.get("recipe")`; if it is None, `raise ValueError(f"{path} has'
-                ' no recipe")`; else `client.text_to_image(**json.loads(text))`.'
-            ),
-        ],
-    ),
-    Task(
-        "grid(client, prompts, seeds, budget)",
-        "Count before you draw",
-        check_grid,
-        hints=[
-            (
-                "How many pictures are in the grid, and what does one of them cost? Both can be"
-                " known before the first request."
-            ),
-            (
-                '`models["image"].cost(megapixels=256 * 256 / 1024**2)` is the price of one'
-                " picture; it rounds up by itself."
-            ),
-            (
-                "`if count * price > budget: raise ValueError(…)`, and after that `{(prompt, seed):"
-                " draw(client, prompt, seed) for prompt in prompts for seed in seeds}`"
-            ),
-        ],
-    ),
-    QUIZ,
-]
+TASKS = read_tasks(__file__, check_draw, check_sweep, check_redraw, check_grid)

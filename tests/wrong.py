@@ -1,0 +1,66 @@
+"""Wrong answers as edits of the committed solution: `old -> new`, so they can't drift from it.
+
+    DRAW = wrong("draw", [("seed=seed", "seed=42", "The seed in the request is 42"), …])
+
+An edit that doesn't fit the solution exactly once is an error; what is no edit is written out as the function's body.
+"""
+
+import json
+import textwrap
+from pathlib import Path
+
+
+def sources(path: Path) -> dict[str, str]:
+    """{name of a function: its source} from the cells of a solution; and "" for the rest, its imports."""
+    cells = [
+        "".join(cell["source"])
+        for cell in json.loads(path.read_text())["cells"]
+        if cell["cell_type"] == "code"
+    ]
+    solved = [cell for cell in cells if "### BEGIN SOLUTION" in cell]
+    found = {
+        cell.split("(")[0].removeprefix("async ").split("def ")[1]: cell
+        for cell in map(_from_def, solved)
+    }
+    return found | {
+        "": "\n".join(
+            line
+            for cell in cells
+            for line in cell.splitlines()
+            if line.startswith(("import ", "from "))
+        )
+    }
+
+
+def _from_def(cell: str) -> str:
+    lines = cell.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(("def ", "async def ")))
+    return "\n".join(line for line in lines[start:] if "### " not in line)
+
+
+def function(source: str, name: str, others: dict[str, str], names: dict):
+    """The function that the source defines, among the solution's other functions."""
+    space = dict(names)
+    exec(others[""], space)
+    for other, text in others.items():
+        exec(text, space)
+    exec(source, space)
+    return space[name]
+
+
+def wrong(name: str, cases: list[tuple], others: dict[str, str], **names) -> list[tuple]:
+    """[(function, said), …]; a case is (old, new, …, said), or (body, said)."""
+    made = []
+    for *edits, said in cases:
+        source = others[name]
+        if len(edits) == 1:
+            head = source[: source.index("):") + 2]
+            source = head + "\n" + textwrap.indent(textwrap.dedent(edits[0]).strip("\n"), "    ")
+            edits = []
+        for old, new in zip(edits[::2], edits[1::2]):
+            assert source.count(old) == 1, (
+                f"{name}: {old!r} stands {source.count(old)} times in the solution"
+            )
+            source = source.replace(old, new)
+        made.append((function(source, name, others, names), said))
+    return made
