@@ -20,13 +20,24 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 JOBS ?= 2
 ARGS ?=
 
-.PHONY: lab test colab record exercises badges practice class hub bench pages slides site lock doctor clean
+.PHONY: lab check test colab record exercises lint badges practice class hub bench pages slides site lock doctor clean
 
 lab: $(LAB_SET)
 	$(VENV)/bin/jupyter lab --LabApp.default_url=/lab/tree/notebooks/01_first_call.ipynb $(AS_ROOT) $(LAB_ARGS)
 
-test: $(TEST_SET)
+# Everything. What needs npm is skipped where there is none, and says so.
+test: $(TEST_SET) lint $(if $(shell command -v npm),authoring/node_modules)
 	$(PY) -m pytest -n $(JOBS) --dist loadscope $(ARGS)
+
+# The quick round: lint, floors, notebooks and what needs no browser, no server and no second environment.
+check: $(TEST_SET) lint
+	$(PY) -m pytest -n $(JOBS) --dist loadscope -m "not slow" $(ARGS)
+
+# Format, lint, and who may import whom (pyproject.toml).
+lint: $(TEST_SET)
+	$(VENV)/bin/ruff format --check -q
+	$(VENV)/bin/ruff check -q
+	$(VENV)/bin/lint-imports --no-logo > $(VENV)/lint-imports.txt || { cat $(VENV)/lint-imports.txt; exit 1; }
 
 # Installs nothing: it looks at what is there.
 doctor:
@@ -57,8 +68,8 @@ class: $(TEST_SET)
 hub: $(HUB_SET) workshop/node_modules
 	$(VENV)/bin/jupyterhub -f workshop/jupyterhub_config.py $(ARGS)
 
-workshop/node_modules: workshop/package-lock.json
-	cd workshop && npm ci
+%/node_modules: %/package-lock.json
+	cd $* && npm ci --silent
 	@touch $@
 
 bench: $(TEST_SET)
@@ -67,11 +78,11 @@ bench: $(TEST_SET)
 pages: $(TEST_SET)
 	$(PY) -m authoring.pages
 
-slides: $(TEST_SET)
+slides: $(TEST_SET) authoring/node_modules
 	$(PY) -m authoring.slides
 
 # The course in a browser tab, as static files in _site/. Look at it: make site ARGS=serve
-site: $(TEST_SET)
+site: $(TEST_SET) authoring/node_modules
 	$(PY) -m authoring.site $(ARGS)
 
 # Keeps the pins it can; `make lock ARGS=--upgrade` takes the newest of everything.

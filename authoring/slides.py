@@ -9,7 +9,7 @@ What becomes a slide is decided here and nowhere else; the notebooks hold nothin
 - what would not fit goes to the next slide, and what does not fit on a slide of its own scrolls;
 - after a question with **Predict** the code is shown, and its outputs with the next key press.
 
-Each deck is one file that needs no network: reveal.js is in it, from npm as pinned in locks/npm.txt.
+Each deck is one file that needs no network: reveal.js is in it, from npm as pinned in package-lock.json.
 """
 
 import copy
@@ -139,7 +139,7 @@ def of_lessons(notebook: nbformat.NotebookNode, names: set[str]) -> nbformat.Not
 
 def build(root: Path = ROOT, out: Path = OUT / "slides") -> dict[Path, int]:
     """Write a deck for every lesson; {file: number of slides}. Raises npm.NpmFailed where reveal.js can't be had."""
-    dist = npm.fetch("reveal.js") / "dist"
+    dist = npm.package("reveal.js") / "dist"
     script, sheet = (
         (dist / name).read_text(encoding="utf-8") for name in ("reveal.js", "reveal.css")
     )

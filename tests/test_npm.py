@@ -1,103 +1,51 @@
-"""npm packages come as pinned or not at all."""
+"""npm's packages come as pinned or not at all; `npm ci` itself compares the hashes."""
 
-import base64
-import hashlib
-import io
-import subprocess
-import tarfile
+import json
+import re
+from pathlib import Path
 
 import pytest
 
 from authoring import npm
 
 
-def archive_with(name: str, said: str) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        entry = tarfile.TarInfo(name)
-        entry.size = len(said)
-        archive.addfile(entry, io.BytesIO(said.encode()))
-    return buffer.getvalue()
-
-
-PACKAGE = archive_with("package/index.js", "hello")
-INTEGRITY = "sha512-" + base64.b64encode(hashlib.sha512(PACKAGE).digest()).decode()
+def lock_of(folder: Path) -> dict:
+    return json.loads((folder / "package-lock.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture
-def registry(monkeypatch, tmp_path):
-    """npm as if it answered: registry(bytes) is what it delivers, None that it fails. Gives the lock it is pinned in."""
-    asked = []
-
-    def serve(delivered, integrity=INTEGRITY):
-        def run(command, cwd, **_):
-            asked.append(command[-1])
-            if delivered is not None:
-                (tmp_path.__class__(cwd) / "a-package-1.2.3.tgz").write_bytes(delivered)
-            return subprocess.CompletedProcess(
-                command, 0 if delivered is not None else 1, "", "no such host"
-            )
-
-        monkeypatch.setattr(npm.subprocess, "run", run)
-        monkeypatch.setattr(npm.shutil, "which", lambda name: f"/usr/bin/{name}")
-        lock = tmp_path / "npm.txt"
-        lock.write_text(f"# a comment\na-package==1.2.3 --integrity={integrity}\n")
-        return lock
-
-    serve.asked = asked
-    return serve
+def here(tmp_path, monkeypatch):
+    """A folder in the place of authoring/, with a lock that pins one package."""
+    packages = {"node_modules/a-package": {"version": "1.2.3"}}
+    (tmp_path / "package-lock.json").write_text(json.dumps({"packages": packages}))
+    (tmp_path / "node_modules/a-package").mkdir(parents=True)
+    monkeypatch.setattr(npm, "HERE", tmp_path)
+    return tmp_path
 
 
-def test_a_package_is_unpacked_once(registry, tmp_path):
-    lock = registry(PACKAGE)
-    for _ in range(2):
-        folder = npm.fetch("a-package", tmp_path / "kept", lock)
-        assert (folder / "index.js").read_text() == "hello"
-    assert registry.asked == ["a-package@1.2.3"]
-    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["a-package-1.2.3"]
+def test_a_package_is_found_in_its_pinned_version(here):
+    about = here / "node_modules/a-package/package.json"
+    about.write_text('{"version": "1.2.3"}')
+    assert npm.package("a-package") == about.parent
 
 
-def test_another_hash_is_refused_and_nothing_is_kept(registry, tmp_path):
-    lock = registry(archive_with("package/index.js", "hellO"))
+@pytest.mark.parametrize(("about", "found"), [(None, "nothing"), ('{"version": "1.2.2"}', "1.2.2")])
+def test_another_version_or_none_is_refused_with_what_to_do(here, about, found):
+    if about is not None:
+        (here / "node_modules/a-package/package.json").write_text(about)
     with pytest.raises(
-        npm.NpmFailed, match="not the package that was pinned.*Nothing of it was used"
+        npm.NpmFailed, match=f"1.2.3 comes from npm, and {found} is here.*make authoring/node_mod"
     ):
-        npm.fetch("a-package", tmp_path / "kept", lock)
-    assert not list((tmp_path / "kept").iterdir())
+        npm.package("a-package")
 
 
-def test_an_archive_that_reaches_outside_is_refused(registry, tmp_path):
-    evil = archive_with("../outside.js", "hello")
-    lock = registry(evil, "sha512-" + base64.b64encode(hashlib.sha512(evil).digest()).decode())
-    with pytest.raises(tarfile.OutsideDestinationError):
-        npm.fetch("a-package", tmp_path / "kept", lock)
-    assert not list(tmp_path.rglob("outside.js"))
-
-
-def test_what_went_wrong_is_said(registry, tmp_path, monkeypatch):
-    with pytest.raises(npm.NpmFailed, match="could not deliver a-package 1.2.3: no such host"):
-        npm.fetch("a-package", tmp_path / "kept", registry(None))
-    with pytest.raises(npm.NpmFailed, match="other is not in locks/npm.txt, which has a-package"):
-        npm.fetch("other", tmp_path / "kept", tmp_path / "npm.txt")
-    monkeypatch.setattr(npm.shutil, "which", lambda name: None)
-    with pytest.raises(npm.NpmFailed, match="npm is missing.*apt-get install npm"):
-        npm.fetch("a-package", tmp_path / "kept", tmp_path / "npm.txt")
-
-    def too_long(command, timeout, **_):
-        raise subprocess.TimeoutExpired(command, timeout)
-
-    monkeypatch.setattr(npm.shutil, "which", lambda name: name)
-    monkeypatch.setattr(npm.subprocess, "run", too_long)
-    with pytest.raises(npm.NpmFailed, match="within 300 seconds"):
-        npm.fetch("a-package", tmp_path / "kept", tmp_path / "npm.txt")
-
-
-def test_the_lock_has_pins_with_hashes_and_no_addresses():
-    text = npm.PINS.read_text(encoding="utf-8")
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    assert len(npm.pins()) == len(lines) > 0
-    assert all(
-        len(base64.b64decode(integrity.removeprefix("sha512-"))) == 64
-        for _, integrity in npm.pins().values()
-    )
-    assert "://" not in text
+@pytest.mark.parametrize("folder", ["authoring", "workshop"])
+def test_the_locks_have_exact_versions_with_hashes_and_no_addresses(root, folder):
+    wanted = json.loads((root / folder / "package.json").read_text())["dependencies"]
+    packages = lock_of(root / folder)["packages"]
+    assert wanted == packages[""]["dependencies"]
+    assert all(re.fullmatch(r"[\d.]+", version) for version in wanted.values())
+    assert len(packages) > len(wanted)
+    for name, one in packages.items():
+        assert not name or (one["integrity"].startswith("sha512-") and "resolved" not in one)
+    assert "omit-lockfile-registry-resolved=true" in (root / folder / ".npmrc").read_text()

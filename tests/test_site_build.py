@@ -108,7 +108,7 @@ def test_the_tab_has_the_versions_that_are_tested(root, lock):
 
 
 def test_pins_have_hashes_and_no_addresses(root):
-    for name in ("site.txt", "npm.txt"):
+    for name in ("site.txt",):
         text = (root / "locks" / name).read_text(encoding="utf-8")
         assert "://" not in text
     blocks = re.split(
@@ -229,9 +229,10 @@ def test_a_wheel_can_be_trimmed(tmp_path, monkeypatch):
 
 
 def test_another_pyodide_than_the_kernels_is_refused(monkeypatch):
-    monkeypatch.setattr(npm, "pins", lambda *_: {"pyodide": ("1.0", "sha512-…")})
+    monkeypatch.setattr(npm, "pinned", lambda _: "1.0")
     with pytest.raises(
-        SiteFailed, match=r"the kernel was made for pyodide [\d.]+ and locks/npm.txt pins 1.0"
+        SiteFailed,
+        match=r"the kernel was made for pyodide [\d.]+ and authoring/package.json pins 1.0",
     ):
         site_command.pyodide()
 

@@ -65,13 +65,13 @@ def pyodide_version() -> str:
 def pyodide() -> tuple[Path, dict, str]:
     """Pyodide's folder as npm has it, its lock's "info", and its version. Raises SiteFailed if the pin is another version."""
     version = pyodide_version()
-    pinned = npm.pins().get("pyodide", ("nothing", ""))[0]
+    pinned = npm.pinned("pyodide")
     if pinned != version:
         raise SiteFailed(
-            f"the kernel was made for pyodide {version} and locks/npm.txt pins {pinned}; pin"
-            f" {version} there"
+            f"the kernel was made for pyodide {version} and authoring/package.json pins {pinned};"
+            f" pin {version} there"
         )
-    folder = npm.fetch("pyodide")
+    folder = npm.package("pyodide")
     return (
         folder,
         json.loads((folder / "pyodide-lock.json").read_text(encoding="utf-8"))["info"],
