@@ -1,11 +1,13 @@
 """`make badges`: the course's public address, written into everything that names it.
 
     python -m authoring.badges                                          after adding a notebook
-    python -m authoring.badges --address https://github.com/you/course  after publishing, or in a fork
+    python -m authoring.badges --address https://github.com/you/course  after publishing, or in a
+    fork
 
-The address stands in pyproject.toml, under [project.urls] Repository. From it come, in every notebook, the cell `badges`
-(where else it can be opened) and the cell `setup` (which installs the course on Colab), and one line of README.md.
-Links rather than pictures: a picture would be fetched from another site each time a notebook is opened.
+The address stands in pyproject.toml, under [project.urls] Repository. From it come, in every
+notebook, the cell `badges` (where else it can be opened) and the cell `setup` (which installs the
+course on Colab), and one line of README.md. Links rather than pictures: a picture would be fetched
+from another site each time a notebook is opened.
 """
 
 import argparse
@@ -27,7 +29,8 @@ ADDRESS = re.compile(r"https://github\.com/([A-Za-z0-9-]+)/([A-Za-z0-9._-]+)")
 IN_PYPROJECT = re.compile(r'^Repository = "([^"]*)"$', re.MULTILINE)
 IN_README = re.compile(r"^\*\*Nothing to install\.\*\* .*$", re.MULTILINE)
 
-# `find_spec`: once installed, the cell has nothing to do. `import helpers`: it says if the session must be restarted.
+# `find_spec`: once installed, the cell has nothing to do. `import helpers`: it says if the session
+# must be restarted.
 SETUP = """\
 # On Colab this installs the course. Anywhere else it does nothing.
 import importlib.util, subprocess, sys
@@ -36,7 +39,9 @@ if "google.colab" in sys.modules and importlib.util.find_spec("helpers") is None
     pip = [sys.executable, "-m", "pip", "install", "-q", "git+{address}@{branch}"]
     done = subprocess.run(pip, capture_output=True, text=True, timeout=600)
     if done.returncode:
-        raise RuntimeError("The course was not installed. Run this cell again. pip says: " + done.stderr[-600:])
+        raise RuntimeError(
+            "The course was not installed. Run this cell again. pip says: " + done.stderr[-600:]
+        )
     import helpers"""
 
 
@@ -48,7 +53,8 @@ def address(root: Path = ROOT) -> str:
 
 
 def parts(address: str) -> tuple[str, str]:
-    """(owner, repository) of an address. Raises ValueError for one that Colab and Binder could not open."""
+    """(owner, repository) of an address. Raises ValueError for one that Colab and Binder could not
+    open."""
     found = ADDRESS.fullmatch(address.removesuffix("/").removesuffix(".git"))
     if not found:
         raise ValueError(
@@ -59,7 +65,8 @@ def parts(address: str) -> tuple[str, str]:
 
 
 def links(address: str, path: str) -> str:
-    """Markdown links that open one notebook elsewhere; `path` as in "notebooks/01_first_call.ipynb"."""
+    """Markdown links that open one notebook elsewhere; `path` as in
+    "notebooks/01_first_call.ipynb"."""
     owner, repository = parts(address)
     return " · ".join(
         [
@@ -103,7 +110,8 @@ def readme(text: str, address: str) -> str:
 
 
 def update(notebook: nbformat.NotebookNode, address: str, path: str) -> bool:
-    """Put both cells where they belong, with this address. True if a cell was new, so that the notebook has to run."""
+    """Put both cells where they belong, with this address. True if a cell was new, so that the
+    notebook has to run."""
     there = {cell.get("id"): cell for cell in notebook.cells}
     new = "setup" not in there
     if "badges" not in there:

@@ -1,10 +1,11 @@
 """Is every model of helpers/models.toml still served? Asks the real service; needs HF_TOKEN.
 
-    python -m authoring.canary                 one look-up a model, and one tiny call where that costs next to nothing
+    python -m authoring.canary                 one look-up a model; a tiny call where that is cheap
     python -m authoring.canary --no-calls      look-ups only
-    python -m authoring.canary --report FILE   also write the table as Markdown (the weekly workflow makes an issue of it)
+    python -m authoring.canary --report FILE   also write the table as Markdown, for an issue
 
-Exit code: 0 all served, 1 at least one is gone, 2 none is known to be gone, but some could not be checked.
+Exit code: 0 all served, 1 at least one is gone, 2 none is known to be gone, but some could not be
+checked.
 """
 
 import argparse
@@ -20,7 +21,8 @@ SERVED, GONE, UNKNOWN = "served", "gone", "not checked"
 SECONDS = 60
 # What the Hub's provider mapping calls a task, where it differs.
 ON_THE_HUB = {"chat-completion": "conversational"}
-# One call each, as small as the task allows. Pictures are not called: they cost cents, not fractions of one.
+# One call each, as small as the task allows. Pictures are not called: they cost cents, not
+# fractions of one.
 TINY = {
     "chat-completion": lambda client, model: client.chat_completion(
         [{"role": "user", "content": "Say ok."}], model=model, max_tokens=1
@@ -60,7 +62,8 @@ class Finding:
 
 
 def check(model: Model, call: bool = True) -> Finding:
-    """Look one model up on the Hub, and call it once if `call` is true and its task is cheap. Never raises for an answer of the service."""
+    """Look one model up on the Hub, and call it once if `call` is true and its task is cheap. Never
+    raises for an answer of the service."""
     from huggingface_hub import HfApi, InferenceClient
     from huggingface_hub.errors import RepositoryNotFoundError
 

@@ -2,7 +2,7 @@
 
     python -m authoring.derive              all of them
     python -m authoring.derive 01 04        these
-    python -m authoring.derive --check      change nothing; end with 1 if deriving would change a source
+    python -m authoring.derive --check      change nothing; end with 1 if a source would change
 
 In a solution, what the learner is to write stands between two lines:
 
@@ -10,9 +10,9 @@ In a solution, what the learner is to write stands between two lines:
     …
     ### END SOLUTION
 
-In the exercise there is `raise NotImplementedError("your code here")` in its place, or what follows the colon in
-`### BEGIN SOLUTION: answer = ...`. A cell tagged `solution-only` is left out. Everything else is the same, so exercise
-and solution cannot disagree.
+In the exercise there is `raise NotImplementedError("your code here")` in its place, or what follows
+the colon in `### BEGIN SOLUTION: answer = ...`. A cell tagged `solution-only` is left out.
+Everything else is the same, so exercise and solution cannot disagree.
 """
 
 import argparse
@@ -38,11 +38,12 @@ class BadMarkers(ValueError):
 
 
 def derive_source(source: str, where: str) -> tuple[str, int]:
-    """One cell's source with its solutions taken out, and how many there were. Raises BadMarkers."""
+    """One cell's source with its solutions taken out, and how many there were. Raises
+    BadMarkers."""
     lines, count, inside = [], 0, None
     for number, line in enumerate(source.split("\n"), 1):
         begin, end = BEGIN.match(line), END.match(line)
-        if begin and inside or end and not inside:
+        if (begin and inside) or (end and not inside):
             raise BadMarkers(
                 f"{where}, line {number}:"
                 f" {'BEGIN inside a solution' if begin else 'END without BEGIN'}"
@@ -65,7 +66,8 @@ def derive_source(source: str, where: str) -> tuple[str, int]:
 
 
 def derive(solution: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode:
-    """The exercise of a solution, not yet run. Raises BadMarkers if the markers do not pair up or there are none."""
+    """The exercise of a solution, not yet run. Raises BadMarkers if the markers do not pair up or
+    there are none."""
     exercise, found = copy.deepcopy(solution), 0
     exercise.cells = [
         cell for cell in exercise.cells if "solution-only" not in cell.metadata.get("tags", [])

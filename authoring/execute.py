@@ -1,10 +1,11 @@
-"""Run a notebook from top to bottom, away from everything personal, and keep its outputs fit for comparing.
+"""Run a notebook from top to bottom, away from everything personal, and keep its outputs fit for
+comparing.
 
     python -m authoring.execute notebooks/01_first_call.ipynb exercises/01_first_call.ipynb
 
-The kernel is the Python that runs this, the folder is the notebook's own, and the environment has no token, no course
-settings, no progress and no Hub cache but what is passed in. What would differ on every run (timing, widget ids, paths
-in tracebacks) is not kept.
+The kernel is the Python that runs this, the folder is the notebook's own, and the environment has
+no token, no course settings, no progress and no Hub cache but what is passed in. What would differ
+on every run (timing, widget ids, paths in tracebacks) is not kept.
 """
 
 import argparse
@@ -67,9 +68,11 @@ def execute(
     timeout: float = 120,
     notebook: nbformat.NotebookNode | None = None,
 ) -> nbformat.NotebookNode:
-    """Run the notebook at `path` and return it with its new outputs; with `write`, also store it there.
+    """Run the notebook at `path` and return it with its new outputs; with `write`, also store it
+    there.
 
-    environment : added to the clean environment, e.g. {"COURSE_MODE": "practice"}. Without it the notebook runs in replay, at once.
+    environment : added to the clean environment, e.g. {"COURSE_MODE": "practice"}. Without it the
+        notebook runs in replay, at once.
     timeout : seconds for one cell.
     notebook : run this instead of what stands at `path` (whose folder is still the working folder).
 
@@ -110,7 +113,8 @@ def execute(
 
 
 def clean_environment(private: Path) -> dict[str, str]:
-    """The environment of a learner who has just arrived: nobody's token, cache or settings; everything private in a folder."""
+    """The environment of a learner who has just arrived: nobody's token, cache or settings;
+    everything private in a folder."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -129,13 +133,15 @@ def clean_environment(private: Path) -> dict[str, str]:
 
 
 def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Without what differs from run to run or from machine to machine; the outputs that readers see stay."""
+    """Without what differs from run to run or from machine to machine; the outputs that readers see
+    stay."""
     notebook.metadata.pop("widgets", None)
     notebook.metadata.update(METADATA)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         for output in cell.get("outputs", []):
-            # Widget ids are random and mean nothing to the next kernel: what stays is the same content as text.
+            # Widget ids are random and mean nothing to the next kernel: what stays is the same
+            # content as text.
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
             if output.output_type == "error":  # a traceback shows this machine's folders
                 output.traceback = [f"{output.ename}: {output.evalue}"]

@@ -16,7 +16,8 @@ SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z`*<])")
 
 
 def terms(folder: Path) -> dict[str, tuple[str, str, str]]:
-    """{term in lower case: (term, defining sentence, notebook's name)}. Raises ValueError for a term defined twice."""
+    """{term in lower case: (term, defining sentence, notebook's name)}. Raises ValueError for a
+    term defined twice."""
     found = {}
     for path in sorted(folder.glob("*.ipynb")):
         for cell in nbformat.read(path, as_version=4).cells:

@@ -1,4 +1,5 @@
-"""What the site and the slides take from npm: pinned in package-lock.json beside this file, fetched by `npm ci`."""
+"""What the site and the slides take from npm: pinned in package-lock.json beside this file, fetched
+by `npm ci`."""
 
 import json
 from pathlib import Path
@@ -11,7 +12,8 @@ class NpmFailed(RuntimeError):
 
 
 def package(name: str) -> Path:
-    """The folder of an npm package. Raises NpmFailed if nobody has run `npm ci` since it was pinned."""
+    """The folder of an npm package. Raises NpmFailed if nobody has run `npm ci` since it was
+    pinned."""
     folder = HERE / "node_modules" / name
     try:
         found = json.loads((folder / "package.json").read_text(encoding="utf-8"))["version"]
@@ -26,6 +28,7 @@ def package(name: str) -> Path:
 
 
 def pinned(name: str) -> str:
-    """The version of an npm package that package-lock.json names. Raises KeyError for one that it does not."""
+    """The version of an npm package that package-lock.json names. Raises KeyError for one that it
+    does not."""
     lock = json.loads((HERE / "package-lock.json").read_text(encoding="utf-8"))
     return lock["packages"][f"node_modules/{name}"]["version"]

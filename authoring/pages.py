@@ -1,9 +1,11 @@
-"""`make pages`: every notebook as a page to read, without Jupyter and without a network, in _pages/.
+"""`make pages`: every notebook as a page to read, without Jupyter and without a network, in
+_pages/.
 
     python -m authoring.pages
 
-_pages/ has the folders of the course. _pages/index.html is README's opening and its table of lessons. A page is one
-file: style and figures are in it, and it asks nothing of any address. Light or dark, as the reader's system says.
+_pages/ has the folders of the course. _pages/index.html is README's opening and its table of
+lessons. A page is one file: style and figures are in it, and it asks nothing of any address. Light
+or dark, as the reader's system says.
 """
 
 import functools
@@ -42,7 +44,8 @@ def style() -> str:
 
 
 def readable(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """A copy for reading: without the cells for running it, without pictures from elsewhere, and with links to pages."""
+    """A copy for reading: without the cells for running it, without pictures from elsewhere, and
+    with links to pages."""
     notebook = nbformat.from_dict(notebook)
     notebook.cells = [cell for cell in notebook.cells if cell.get("id") not in FOR_RUNNING]
     for cell in notebook.cells:
@@ -73,7 +76,8 @@ def convert(
     html, _ = exporter_of(exporter, template).from_notebook_node(
         notebook, resources={"page": {"css": style()} | page}
     )
-    # Wide tables scroll by themselves, not the whole page. An empty link is a stop for the keyboard and says nothing.
+    # Wide tables scroll by themselves, not the whole page. An empty link is a stop for the keyboard
+    # and says nothing.
     html = re.sub(r'<a class="anchor-link"[^>]*></a>', "", html)
     return re.sub(r"<table\b.*?</table>", r'<div class="scroll">\g<0></div>', html, flags=re.DOTALL)
 
@@ -92,7 +96,8 @@ def exporter_of(kind: type[HTMLExporter], template: str) -> HTMLExporter:
 
 
 def title(notebook: nbformat.NotebookNode, folder: str = "") -> str:
-    """What its first heading says. A solution has the heading of its exercise, and needs a title of its own."""
+    """What its first heading says. A solution has the heading of its exercise, and needs a title of
+    its own."""
     said = re.search(r"^# (.+)$", notebook.cells[0].source, re.MULTILINE)[1]
     return said.replace("Exercise", "Solution") if folder == "solutions" else said
 
@@ -146,7 +151,8 @@ def linked_files(path: Path, notebook: nbformat.NotebookNode) -> list[Path]:
 
 
 def build(root: Path = ROOT, out: Path = OUT) -> list[Path]:
-    """Write all pages below `out` and return them. Files without a page that a notebook links to are copied beside."""
+    """Write all pages below `out` and return them. Files without a page that a notebook links to
+    are copied beside."""
     glossary = markdown((root / "GLOSSARY.md").read_text(encoding="utf-8"))
     made = [
         write(out / "index.html", index(root), []),

@@ -1,11 +1,12 @@
-"""`make record`: run the notebooks against an upstream, keep what comes back, then run them again in replay.
+"""`make record`: run the notebooks against an upstream, keep what comes back, then run them again
+in replay.
 
     python -m authoring.record                      every lesson, against the practice server
     python -m authoring.record 01 04                these lessons
-    python -m authoring.record --upstream live 01   against the real service: needs HF_TOKEN, asks before it spends
+    python -m authoring.record --upstream live 01   the real service: needs HF_TOKEN, asks first
 
-A notebook that fails leaves its earlier recording as it was. An answer that says the same as the recorded one is not
-replaced, so nothing changes in the files where nothing changed in the answers.
+A notebook that fails leaves its earlier recording as it was. An answer that says the same as the
+recorded one is not replaced, so nothing changes in the files where nothing changed in the answers.
 """
 
 import argparse
@@ -29,7 +30,8 @@ LONGEST = 900  # seconds for one notebook
 
 
 def notebooks(wanted: list[str]) -> list[Path]:
-    """The lessons whose number or name begins with one of `wanted`, in order; all of them if it is empty."""
+    """The lessons whose number or name begins with one of `wanted`, in order; all of them if it is
+    empty."""
     found = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     chosen = [
         path for path in found if not wanted or any(path.name.startswith(name) for name in wanted)
@@ -80,9 +82,11 @@ def practice_server(weights: str):
 
 
 def record_one(path: Path, environment: dict[str, str]) -> dict[str, int]:
-    """Record one notebook, move its recording into place, and run it again in replay so that its outputs are replay outputs.
+    """Record one notebook, move its recording into place, and run it again in replay so that its
+    outputs are replay outputs.
 
-    Returns how many answers are {"new", "changed", "kept", "gone"}. Raises what the notebook raised; then nothing has changed.
+    Returns how many answers are {"new", "changed", "kept", "gone"}. Raises what the notebook
+    raised; then nothing has changed.
     """
     target = FOLDER / f"{path.stem}.json"
     new = target.with_suffix(".json.new")

@@ -9,7 +9,8 @@ What becomes a slide is decided here and nowhere else; the notebooks hold nothin
 - what would not fit goes to the next slide, and what does not fit on a slide of its own scrolls;
 - after a question with **Predict** the code is shown, and its outputs with the next key press.
 
-Each deck is one file that needs no network: reveal.js is in it, from npm as pinned in package-lock.json.
+Each deck is one file that needs no network: reveal.js is in it, from npm as pinned in
+package-lock.json.
 """
 
 import copy
@@ -32,7 +33,8 @@ MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 
 def pieces(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
-    """The cells, cut where a slide may end: Markdown between its blocks, code that is too tall between source and outputs."""
+    """The cells, cut where a slide may end: Markdown between its blocks, code that is too tall
+    between source and outputs."""
     found, predicted = [], False
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
@@ -67,7 +69,8 @@ def part(
 
 
 def slides(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The notebook cut into pieces, each with what nbconvert reads: "slide" begins a column, "subslide" a slide below, "-" goes on."""
+    """The notebook cut into pieces, each with what nbconvert reads: "slide" begins a column,
+    "subslide" a slide below, "-" goes on."""
     cells, used, before = [], 0, None
     for cell in pieces(notebook):
         heading = re.match(r"(#{1,6}) ", cell.source) if cell.cell_type == "markdown" else None
@@ -88,7 +91,8 @@ def slides(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def height(cell: nbformat.NotebookNode) -> int:
-    """About how many pixels a cell takes on a slide; tests/test_slides.py measures how far that holds."""
+    """About how many pixels a cell takes on a slide; tests/test_slides.py measures how far that
+    holds."""
     if cell.cell_type == "markdown":
         return sum(_text(line) for line in cell.source.split("\n")) + 12
     tall = 28 + 25 * _lines(cell.source, 108) if cell.source else 0
@@ -138,7 +142,8 @@ def of_lessons(notebook: nbformat.NotebookNode, names: set[str]) -> nbformat.Not
 
 
 def build(root: Path = ROOT, out: Path = OUT / "slides") -> dict[Path, int]:
-    """Write a deck for every lesson; {file: number of slides}. Raises npm.NpmFailed where reveal.js can't be had."""
+    """Write a deck for every lesson; {file: number of slides}. Raises npm.NpmFailed where reveal.js
+    can't be had."""
     dist = npm.package("reveal.js") / "dist"
     script, sheet = (
         (dist / name).read_text(encoding="utf-8") for name in ("reveal.js", "reveal.css")

@@ -1,9 +1,10 @@
-"""Serverless or an endpoint of your own? The arithmetic, the dated facts behind it, and a question before money is spent.
+"""Serverless or an endpoint of your own? The arithmetic, the dated facts behind it, and a question
+before money is spent.
 
     work = Workload(requests=100_000, prompt=500, written=200, seconds=5)
     print(work.advise(models["chat"], hour=0.8))      the choice and its reasons
-    day = Day([540, 545, 900], timeout=15)            a day of an endpoint that scales to zero, in minutes
-    confirm(session, "nvidia-l4 x1", 0.8)             in live mode, refuses unless somebody has agreed to the price
+    day = Day([540, 545, 900], timeout=15)     a day of an endpoint that scales to zero, in minutes
+    confirm(session, "nvidia-l4 x1", 0.8)      live: refuses unless somebody agreed to the price
 
 What the documentation says about endpoints stands in endpoints.toml. Lesson 08 uses all of it.
 """
@@ -22,11 +23,12 @@ MINUTES_A_DAY = 24 * 60
 
 
 def documented_price(vendor: str, instance_type: str, instance_size: str) -> float | None:
-    """US dollars per replica and hour, as the documentation gave them on `facts["prices"]["date"]`; None for what it did not list."""
+    """US dollars per replica and hour, as the documentation gave them on `facts["prices"]["date"]`;
+    None for what it did not list."""
     return facts["prices"].get(vendor, {}).get(instance_type, {}).get(instance_size)
 
 
-# ---- the choice --------------------------------------------------------------------------------------------------
+# ---- the choice --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Workload:
 
     requests : a day. prompt, written : tokens per request. seconds : how long one request takes.
     idle_hours : hours of the day without any request, in which an endpoint may scale to zero.
-    at_once : how many requests one replica works on at the same time; the engine's batching decides, so measure it.
+    at_once : how many requests one replica works on at the same time; the engine's batching
+        decides, so measure it.
     """
 
     requests: float
@@ -63,7 +66,8 @@ class Workload:
 
     @property
     def busy(self) -> float:
-        """Requests under way at an average moment of the awake hours: arrivals per second times seconds each (Little's law)."""
+        """Requests under way at an average moment of the awake hours: arrivals per second times
+        seconds each (Little's law)."""
         return self.requests * self.seconds / (self.awake_hours * 3600)
 
     @property
@@ -85,11 +89,13 @@ class Workload:
         return self.requests * self.request_cost(model)
 
     def endpoint(self, hour: float) -> float:
-        """US dollars a day for an endpoint, at `hour` US dollars per replica and hour. Asleep, it costs nothing."""
+        """US dollars a day for an endpoint, at `hour` US dollars per replica and hour. Asleep, it
+        costs nothing."""
         return self.replicas * self.awake_hours * hour
 
     def break_even(self, model: Model, hour: float) -> float | None:
-        """Requests a day from which a replica of one's own costs less, or None: it would be full before."""
+        """Requests a day from which a replica of one's own costs less, or None: it would be full
+        before."""
         cost = self.request_cost(model)
         at = self.awake_hours * hour / cost if cost else math.inf
         return at if at <= self.capacity else None
@@ -99,7 +105,8 @@ class Workload:
     ) -> "Advice":
         """Serverless or an endpoint, with the reasons in the order in which they count.
 
-        served : some provider serves the model. own_hardware : a contract or a law forbids sharing machines, or fixes the region.
+        served : some provider serves the model. own_hardware : a contract or a law forbids sharing
+            machines, or fixes the region.
         """
         serverless, endpoint, at = (
             self.serverless(model),
@@ -157,17 +164,19 @@ class Advice:
         )
 
 
-# ---- a day with scale to zero ------------------------------------------------------------------------------------
+# ---- a day with scale to zero ------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Day:
     """A day of an endpoint with one replica that scales to zero, in minutes since midnight.
 
-    requests : when somebody asks. timeout : minutes without a request after which it sleeps; None: it never does.
+    requests : when somebody asks. timeout : minutes without a request after which it sleeps; None:
+        it never does.
     start : minutes that a replica needs to come up.
 
-    spans : [(from, to, "starting" | "awake"), …]; between them it sleeps. waited : how many requests met no replica.
+    spans : [(from, to, "starting" | "awake"), …]; between them it sleeps. waited : how many
+        requests met no replica.
     """
 
     requests: Sequence[float]
@@ -211,7 +220,7 @@ class Day:
         return self.paid_minutes / 60 * hour
 
 
-# ---- before anything is paid -------------------------------------------------------------------------------------
+# ---- before anything is paid -------------------------------------------------------------------
 
 
 class NotAgreed(RuntimeError):
@@ -226,9 +235,11 @@ def dollars(amount: float) -> str:
 
 
 def confirm(session, what: str, hour: float, agreed: float | None = None) -> None:
-    """Ask before something is created that costs money: in live mode, raise unless `agreed` is its price.
+    """Ask before something is created that costs money: in live mode, raise unless `agreed` is its
+    price.
 
-    what : what is about to be created. hour : US dollars an hour. agreed : the price that the learner has written down.
+    what : what is about to be created. hour : US dollars an hour. agreed : the price that the
+        learner has written down.
 
     Replay and Practice spend nothing and go on by themselves. Raises NotAgreed in live mode.
     """
@@ -249,7 +260,7 @@ def confirm(session, what: str, hour: float, agreed: float | None = None) -> Non
         print(f"Live: {what}, {dollars(hour)} an hour, paid by you.")
 
 
-# ---- tables ------------------------------------------------------------------------------------------------------
+# ---- tables ------------------------------------------------------------------------------------
 
 
 class Table:
@@ -276,9 +287,9 @@ class Table:
     def _repr_html_(self) -> str:
         def cells(tag: str, row: list[str]) -> str:
             wrap = ["normal" if len(cell) > 12 else "nowrap" for cell in row]
+            style = "text-align:left;vertical-align:top;white-space:"
             return "".join(
-                f"<{tag}"
-                f" style='text-align:left;vertical-align:top;white-space:{how}'>{html.escape(cell)}</{tag.split()[0]}>"
+                f"<{tag} style='{style}{how}'>{html.escape(cell)}</{tag.split()[0]}>"
                 for cell, how in zip(row, wrap)
             )
 
@@ -290,7 +301,8 @@ class Table:
 
 
 def compared(model: Model, hardware) -> Table:
-    """The two ways side by side, each line with the day it was documented. hardware : an InferenceEndpointHardware."""
+    """The two ways side by side, each line with the day it was documented. hardware : an
+    InferenceEndpointHardware."""
     # No dollar signs: notebooks take what stands between two of them for mathematics.
     price = ", ".join(
         f"{name} {value:g}"

@@ -1,7 +1,9 @@
-"""The registry of models: which id the lessons use for which task, and when that was last seen to be true.
+"""The registry of models: which id the lessons use for which task, and when that was last seen to
+be true.
 
-Model ids, prices and limits change several times a month, so no lesson writes one down. `models.chat` is the id
-(a plain string, ready for `model=`); `models["chat"]` is the whole row with its date and source.
+Model ids, prices and limits change several times a month, so no lesson writes one down.
+`models.chat` is the id (a plain string, ready for `model=`); `models["chat"]` is the whole row with
+its date and source.
 """
 
 import math
@@ -17,8 +19,9 @@ FILE = Path(__file__).with_name("models.toml")
 class Model:
     """One row of models.toml.
 
-    `verified` is the day on which `against` (a documentation page, a live run) showed the model at work.
-    `price` is a dictionary with its own `unit`, `date` and `source`, empty where no price is known.
+    `verified` is the day on which `against` (a documentation page, a live run) showed the model at
+    work. `price` is a dictionary with its own `unit`, `date` and `source`, empty where no price is
+    known.
     """
 
     name: str
@@ -36,8 +39,9 @@ class Model:
         seconds: float = 0.0,
         megapixels: float = 0.0,
     ) -> float:
-        """US dollars for one call, from this row's price: tokens for chat, seconds of compute for hf-inference,
-        megapixels for a picture, where a megapixel that was begun counts as a whole one.
+        """US dollars for one call, from this row's price: tokens for chat, seconds of compute for
+        hf-inference, megapixels for a picture, where a megapixel that was begun counts as a whole
+        one.
 
         Raises ValueError where the registry knows no price for the model.
         """
@@ -86,12 +90,14 @@ class Registry:
         return [*super().__dir__(), *self._rows]
 
     def for_id(self, model_id: str) -> Model | None:
-        """The row of a model id, with or without a `:provider` suffix; None if the course does not know it."""
+        """The row of a model id, with or without a `:provider` suffix; None if the course does not
+        know it."""
         plain = model_id.split(":")[0]
         return next((row for row in self if row.id == plain), None)
 
     def still_served(self, name: str) -> dict[str, str]:
-        """Ask the Hub which providers serve the model now: {provider: status}, empty when nobody does.
+        """Ask the Hub which providers serve the model now: {provider: status}, empty when nobody
+        does.
 
         One GET of `/api/models/{id}?expand=inferenceProviderMapping`; costs nothing.
         """
@@ -104,7 +110,8 @@ class Registry:
 
 
 def _row(name: str, row: dict, file: Path) -> Model:
-    """One table of the file as a Model; ValueError for one that lacks something or has something unknown."""
+    """One table of the file as a Model; ValueError for one that lacks something or has something
+    unknown."""
     if not isinstance(row, dict):
         raise ValueError(f"{file.name}: {name} is not a table; write [{name}]")
     known = {field.name: field for field in fields(Model) if field.name != "name"}

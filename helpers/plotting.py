@@ -1,10 +1,12 @@
-"""Figures that everybody can read: one palette safe for colour-blind people, and alt text that states the finding.
+"""Figures that everybody can read: one palette safe for colour-blind people, and alt text that
+states the finding.
 
     figure = bars(["one", "two"], [3, 5], ylabel="calls")
-    show(figure, alt="Two takes 5 calls, one only 3.", data={"strategy": ["one", "two"], "calls": [3, 5]})
+    show(figure, alt="Two takes 5 calls, one only 3.", data={"strategy": ["one", "two"], "calls":
+    [3, 5]})
 
-Matplotlib is imported only when the first figure is drawn. Where it cannot be had, show() gives the numbers as a table
-and the alt text instead, and the notebook goes on.
+Matplotlib is imported only when the first figure is drawn. Where it cannot be had, show() gives the
+numbers as a table and the alt text instead, and the notebook goes on.
 """
 
 import base64
@@ -24,7 +26,8 @@ EMPTY_ALT = re.compile(
 
 
 def new_figure(width: float = 7.0, height: float = 3.0, columns: int = 1):
-    """(figure, axes) in the course's style, sizes in inches; axes is a list where `columns` > 1. (None, None) without Matplotlib."""
+    """(figure, axes) in the course's style, sizes in inches; axes is a list where `columns` > 1.
+    (None, None) without Matplotlib."""
     if (
         sys.platform == "emscripten"
     ):  # a browser tab, where Matplotlib is fetched with the first figure
@@ -51,9 +54,11 @@ def new_figure(width: float = 7.0, height: float = 3.0, columns: int = 1):
 
 
 def describe(figure, alt: str):
-    """Give a figure its alt text and return it; `explore` shows such figures. Without Matplotlib, return the text itself.
+    """Give a figure its alt text and return it; `explore` shows such figures. Without Matplotlib,
+    return the text itself.
 
-    alt : the finding in a sentence, for people who do not see the picture: "Waits double until 8 s", not "A line plot".
+    alt : the finding in a sentence, for people who do not see the picture: "Waits double until 8
+        s", not "A line plot".
 
     Raises ValueError if `alt` is empty or only names the kind of picture.
     """
@@ -72,8 +77,8 @@ def show(figure, alt: str | None = None, data: Mapping[str, Sequence] | None = N
     """Display a figure with its alt text.
 
     figure : what a function of this module (or new_figure) returned.
-    alt : the finding in a sentence, for people who do not see the picture: "Waits double until 8 s", not "A line plot".
-        Not needed for a figure that has one already, from `describe`.
+    alt : the finding in a sentence, for people who do not see the picture: "Waits double until 8
+        s", not "A line plot". Not needed for a figure that has one already, from `describe`.
     data : {column: values}, the numbers behind it; shown as a table where Matplotlib cannot be had.
 
     Raises ValueError if `alt` is empty or only names the kind of picture.
@@ -109,7 +114,8 @@ def show(figure, alt: str | None = None, data: Mapping[str, Sequence] | None = N
 
 
 def as_png(figure) -> str:
-    """The figure as PNG in base64, without the date and version that would change it from run to run."""
+    """The figure as PNG in base64, without the date and version that would change it from run to
+    run."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     return base64.b64encode(buffer.getvalue()).decode()
@@ -153,7 +159,8 @@ def lines(
     mark: Mapping[str, float] | None = None,
     log: bool = False,
 ):
-    """Lines over a shared x, named above them; `mark` draws named vertical lines, such as a break-even.
+    """Lines over a shared x, named above them; `mark` draws named vertical lines, such as a
+    break-even.
 
     log : both axes are logarithmic, for values from small to huge; all must be greater than 0.
     """
@@ -190,7 +197,8 @@ def heatmap(
     low: float | None = None,
     high: float | None = None,
 ):
-    """A matrix (rows x columns) with every value written in its cell; `low` and `high` fix the ends of the colour scale."""
+    """A matrix (rows x columns) with every value written in its cell; `low` and `high` fix the ends
+    of the colour scale."""
     columns = labels if columns is None else columns
     figure, axes = new_figure(width=2.5 + 0.8 * len(columns), height=1.2 + 0.55 * len(labels))
     if figure is None:
@@ -207,8 +215,7 @@ def heatmap(
                 (
                     f"{value:.2f}"
                     if isinstance(value, float)
-                    or hasattr(value, "dtype")
-                    and value.dtype.kind == "f"
+                    or (hasattr(value, "dtype") and value.dtype.kind == "f")
                     else str(value)
                 ),
                 ha="center",
@@ -227,7 +234,8 @@ def scatter(
     xlabel: str = "",
     ylabel: str = "",
 ):
-    """One point for each pair of x and y, with its label beside it; points of one group share a colour and a shape."""
+    """One point for each pair of x and y, with its label beside it; points of one group share a
+    colour and a shape."""
     figure, axes = new_figure(height=4.2)
     if figure is None:
         return None
@@ -245,7 +253,8 @@ def scatter(
         )
     wide, tall = max(x) - min(x), max(y) - min(y)
     for i, label in enumerate(labels):
-        # The lower one of two close points has its label below, or the two would be written over each other.
+        # The lower one of two close points has its label below, or the two would be written over
+        # each other.
         crowded = any(
             j != i and abs(x[j] - x[i]) < 0.2 * wide and 0 <= y[j] - y[i] < 0.05 * tall
             for j in range(len(x))
@@ -272,7 +281,8 @@ def timeline(
     xlabel: str = "seconds since the request was sent",
     groups: Sequence[str] = (),
 ):
-    """One row a name, one tick for each moment (in seconds): when the pieces of a stream arrived. Rows of one group share a colour."""
+    """One row a name, one tick for each moment (in seconds): when the pieces of a stream arrived.
+    Rows of one group share a colour."""
     figure, axes = new_figure(height=1.2 + 0.5 * len(moments))
     if figure is None:
         return None
@@ -292,7 +302,8 @@ def timeline(
 
 
 def waits(spans: Mapping[str, Sequence[tuple[float, float, str]]], xlabel: str = "seconds"):
-    """One row a name, one block for each (start, end, kind) in seconds: what each strategy did when, coloured by kind."""
+    """One row a name, one block for each (start, end, kind) in seconds: what each strategy did
+    when, coloured by kind."""
     figure, axes = new_figure(height=1.4 + 0.4 * len(spans))
     if figure is None:
         return None

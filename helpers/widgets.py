@@ -1,4 +1,5 @@
-"""What can be moved, typed into and pressed: explorers, a chat box, the switch. Each has a plain-cell way beside it.
+"""What can be moved, typed into and pressed: explorers, a chat box, the switch. Each has a
+plain-cell way beside it.
 
 Every one says the same in plain text where widgets cannot be shown.
 """
@@ -27,11 +28,13 @@ def show_widget(widget, text: str) -> None:
 
 
 def explore(function: Callable, /, **controls: Iterable) -> None:
-    """Show `function(**values)` under one slider (or menu, or text box) for each control, and again whenever one is moved.
+    """Show `function(**values)` under one slider (or menu, or text box) for each control, and again
+    whenever one is moved.
 
-    function : gets the controls' values as keywords; returns text, or a Matplotlib figure with an `alt` attribute.
-    controls : for each keyword the values to choose from, in order: numbers make a slider, texts a menu.
-        A single text instead makes a box to type in, which is read on Enter.
+    function : gets the controls' values as keywords; returns text, or a Matplotlib figure with an
+        `alt` attribute.
+    controls : for each keyword the values to choose from, in order: numbers make a slider, texts a
+        menu. A single text instead makes a box to type in, which is read on Enter.
 
     A mistake in `function` is shown in its place and nothing is lost.
     """
@@ -115,7 +118,8 @@ SPEAKERS = {"system": "Instructions", "user": "You", "assistant": "Model", "tool
 class ChatBox:
     """A chat without its widgets.
 
-    conversation : anything with `say(text)`, which asks the model, and `messages`, the list of {"role", "content"} so far.
+    conversation : anything with `say(text)`, which asks the model, and `messages`, the list of
+        {"role", "content"} so far.
     suggestions : what stands in the line to type in, one after the other.
 
     `draft` is what stands there now; `problem` is what went wrong last, "" if nothing did.
@@ -127,7 +131,8 @@ class ChatBox:
         self.draft = next(self._suggestions, "")
 
     def send(self, text: str) -> None:
-        """Say `text` to the model. If that fails, the text stays where it was typed and `problem` says why."""
+        """Say `text` to the model. If that fails, the text stays where it was typed and `problem`
+        says why."""
         if not text.strip():
             return
         try:
@@ -150,7 +155,8 @@ class ChatBox:
         return "\n".join(said + ([f"Problem: {self.problem}"] if self.problem else []))
 
     def as_html(self) -> str:
-        """The same for the screen, read out by screen readers as it grows. Nothing that was said is taken for HTML."""
+        """The same for the screen, read out by screen readers as it grows. Nothing that was said is
+        taken for HTML."""
         rows = [
             f"<p style='margin: 4px 0; line-height: 1.5; white-space: pre-wrap'><b>{who}:</b>"
             f" {html.escape(text)}</p>"
@@ -168,7 +174,8 @@ class ChatBox:
 
 
 def chat_box(conversation, *suggestions: str) -> None:
-    """Show a chat box for a conversation. Enter or Send says what was typed; see ChatBox for the arguments."""
+    """Show a chat box for a conversation. Enter or Send says what was typed; see ChatBox for the
+    arguments."""
     import ipywidgets as widgets
 
     box = ChatBox(conversation, suggestions)
@@ -190,7 +197,8 @@ def chat_box(conversation, *suggestions: str) -> None:
             send.disabled, send.description = False, "Send"
 
     send.on_click(say)
-    # What Text.on_submit() listens to; that name is deprecated in ipywidgets 8, and its replacement also fires when the line loses focus.
+    # What Text.on_submit() listens to; that name is deprecated in ipywidgets 8, and its replacement
+    # also fires when the line loses focus.
     line.on_msg(
         lambda _widget, content, _buffers: say() if content.get("event") == "submit" else None
     )
@@ -222,7 +230,8 @@ def show_switch(session) -> None:
     except ImportError:
         return
 
-    # Buttons, not ToggleButtons: those are drawn anew at each choice, and whoever came by keyboard stands nowhere.
+    # Buttons, not ToggleButtons: those are drawn anew at each choice, and whoever came by keyboard
+    # stands nowhere.
     buttons = {
         mode: widgets.Button(tooltip=meaning, layout=widgets.Layout(width="auto"))
         for mode, meaning in MEANING.items()

@@ -11,7 +11,8 @@ BUSY = 60_000  # ms that anything may take: the rest of the suite is at work on 
 def chromium():
     """A headless browser. Skips where there is none.
 
-    Closed with a file's last test: while Playwright is at work, no test in this process can start an event loop.
+    Closed with a file's last test: while Playwright is at work, no test in this process can start
+    an event loop.
     """
     if CHROMIUM is None:
         pytest.skip(MISSING)

@@ -20,7 +20,8 @@ def root() -> Path:
 
 @pytest.fixture(autouse=True)
 def no_session_is_left():
-    """A session that a test began ends with it: its placeholder token and its handler are no other test's business."""
+    """A session that a test began ends with it: its placeholder token and its handler are no other
+    test's business."""
     yield
     session = sys.modules.get("helpers.session")
     if session is not None and session._session is not None:
@@ -30,7 +31,8 @@ def no_session_is_left():
 
 @pytest.fixture(scope="session", autouse=True)
 def certificates_are_read_once():
-    """Every client reads the system's certificates, which takes longer than all else it does; the openai client does so each time it is made."""
+    """Every client reads the system's certificates, which takes longer than all else it does; the
+    openai client does so each time it is made."""
     import httpcore2
 
     read = functools.cache(lambda where, **options: read_anew(**options))

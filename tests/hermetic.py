@@ -1,7 +1,9 @@
-"""Tests and notebooks under test run in the surroundings the notebooks were recorded in: no token, no waiting, nothing personal.
+"""Tests and notebooks under test run in the surroundings the notebooks were recorded in: no token,
+no waiting, nothing personal.
 
-A pytest plugin rather than a conftest.py, because `pytest notebooks/01_first_call.ipynb` must have it too, and early,
-because kernels and pytest-xdist's workers inherit the environment of the process that starts them.
+A pytest plugin rather than a conftest.py, because `pytest notebooks/01_first_call.ipynb` must have
+it too, and early, because kernels and pytest-xdist's workers inherit the environment of the process
+that starts them.
 """
 
 import os
@@ -13,16 +15,26 @@ import pytest
 _file = None  # the one whose tests are running
 KEEP = ("COURSE_WEIGHTS",)  # where the practice models lie: a place, not a setting
 
-# What takes long begins first, or one worker would end with it while the others have nothing to do. The notebooks come
-# next, then the rest. (pytest-xdist would begin with the files that have the most tests, and those are not the longest.)
+# What takes long begins first, or one worker would end with it while the others have nothing to do.
+# The notebooks come next, then the rest. (pytest-xdist would begin with the files that have the
+# most tests, and those are not the longest.)
 LONG_FIRST = (
-    "tests/test_site_", "tests/browser/", "tests/test_colab.py", "tests/test_tab.py", "tests/test_workshop.py", "tests/test_environment.py",
-    "tests/test_pages.py", "tests/test_practice_server_chat.py", "notebooks/09", "notebooks/03",
-)  # fmt: skip
+    "tests/test_site_",
+    "tests/browser/",
+    "tests/test_colab.py",
+    "tests/test_tab.py",
+    "tests/test_workshop.py",
+    "tests/test_environment.py",
+    "tests/test_pages.py",
+    "tests/test_practice_server_chat.py",
+    "notebooks/09",
+    "notebooks/03",
+)
 
 
 def place(path: str) -> int:
-    """When a file's turn comes, among those of other places; `path` as seen from the course's folder."""
+    """When a file's turn comes, among those of other places; `path` as seen from the course's
+    folder."""
     listed = [i for i, beginning in enumerate(LONG_FIRST) if path.startswith(beginning)]
     return min(listed, default=len(LONG_FIRST) + (not path.endswith(".ipynb")))
 
@@ -53,8 +65,8 @@ def pytest_configure(config):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
-    """Each file begins without a token, whatever the one before left behind. Each notebook keeps its own progress, so that
-    a solution that ran first changes no exercise's output."""
+    """Each file begins without a token, whatever the one before left behind. Each notebook keeps
+    its own progress, so that a solution that ran first changes no exercise's output."""
     global _file
     if item.path != _file:
         from authoring.execute import PERSONAL

@@ -1,4 +1,5 @@
-"""The practice server on a free port of this machine, and real clients that reach it under the service's host names."""
+"""The practice server on a free port of this machine, and real clients that reach it under the
+service's host names."""
 
 import atexit
 import functools
@@ -76,7 +77,8 @@ def weights_or_skip(*keys: str) -> None:
 
 @functools.cache
 def the_server() -> Running:
-    """One for all test files of this process: pytest makes a fixture anew for each file that imports it, and loading the models takes seconds."""
+    """One for all test files of this process: pytest makes a fixture anew for each file that
+    imports it, and loading the models takes seconds."""
     from authoring.practice_server import create_app
 
     server = Running(create_app("smollm2", speed=600))
@@ -86,7 +88,8 @@ def the_server() -> Running:
 
 @pytest.fixture(scope="session")
 def practice():
-    """The practice server with SmolLM2 over a real socket; its endpoints' clock runs 600 times as fast."""
+    """The practice server with SmolLM2 over a real socket; its endpoints' clock runs 600 times as
+    fast."""
     pytest.importorskip("xllamacpp")
     pytest.importorskip("uvicorn")
     weights_or_skip("smollm2", "bge", "spacy")
@@ -113,7 +116,8 @@ def http(practice):
 
 @pytest.fixture
 def as_service(practice, monkeypatch):
-    """Make huggingface_hub's clients reach the practice server under the service's names. Gives the transport."""
+    """Make huggingface_hub's clients reach the practice server under the service's names. Gives the
+    transport."""
     import huggingface_hub
     from huggingface_hub import constants
     from huggingface_hub.inference._providers import _common, hf_inference

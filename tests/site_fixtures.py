@@ -1,4 +1,5 @@
-"""The site, built once for all workers of a test run, served by a plain static server, and a browser to open it in."""
+"""The site, built once for all workers of a test run, served by a plain static server, and a
+browser to open it in."""
 
 import os
 import shutil
@@ -15,7 +16,8 @@ from authoring.site import page
 from authoring.site.__main__ import build, server
 
 # Recorded answers come at once. Said to the kernel itself: it would be one cell more otherwise.
-QUICK = """() => window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel.requestExecute(
+QUICK = """() => window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel
+  .requestExecute(
   { code: "import os; os.environ['COURSE_PACE'] = '0'", store_history: false }).done"""
 # Runs code in the notebook's kernel, outside its cells, and resolves to what it printed and raised.
 EXECUTE = """async ([code, seconds]) => {
@@ -26,17 +28,20 @@ EXECUTE = """async ([code, seconds]) => {
     const { text, evalue, data } = message.content;
     said.push(text ?? evalue ?? data?.["text/plain"] ?? "");
   };
-  await Promise.race([future.done, new Promise((_, fail) => setTimeout(() => fail(new Error(`no end within ${seconds} s`)), 1000 * seconds))]);
+  const late = (_, fail) => setTimeout(
+    () => fail(new Error(`no end within ${seconds} s`)), 1000 * seconds);
+  await Promise.race([future.done, new Promise(late)]);
   return said.join("\\n");
 }"""
 # All that the browser keeps for the site, as one text.
 STORED = """async () => {
+  const result = request => new Promise((done, fail) => {
+    request.onsuccess = () => done(request.result); request.onerror = fail; });
   const found = [JSON.stringify(localStorage), JSON.stringify(sessionStorage), document.cookie];
   for (const { name } of await indexedDB.databases()) {
-    const base = await new Promise((done, fail) => { const r = indexedDB.open(name); r.onsuccess = () => done(r.result); r.onerror = fail; });
+    const base = await result(indexedDB.open(name));
     for (const store of base.objectStoreNames) {
-      const all = await new Promise((done, fail) => {
-        const r = base.transaction(store).objectStore(store).getAll(); r.onsuccess = () => done(r.result); r.onerror = fail; });
+      const all = await result(base.transaction(store).objectStore(store).getAll());
       found.push(JSON.stringify(all));
     }
     base.close();
@@ -78,7 +83,8 @@ def tab(chromium, address):
 
 
 class Tab:
-    """A browser tab on the site. `foreign` are the addresses it asked for outside the site; nothing of them is delivered."""
+    """A browser tab on the site. `foreign` are the addresses it asked for outside the site; nothing
+    of them is delivered."""
 
     def __init__(self, context, address: str):
         self.address, self.foreign, self.said = address, [], []

@@ -1,11 +1,14 @@
-"""Runs in the site's Pyodide under Node (test_site_node.py): one of each kind of what lessons do. Prints one JSON object.
+"""Runs in the site's Pyodide under Node (test_site_node.py): one of each kind of what lessons do.
+Prints one JSON object.
 
-Node 20 cannot set a running call aside, so nothing here waits in several threads; that is test_site_browser.py's.
+Node 20 cannot set a running call aside, so nothing here waits in several threads; that is
+test_site_browser.py's.
 """
 
 import json
 import os
 import sys
+from pathlib import Path
 
 os.environ["COURSE_PACE"] = "0"
 os.environ["COURSE_PROGRESS"] = "/here/progress.json"
@@ -79,7 +82,7 @@ found["openai"] = reply.choices[0].message.content
 card = open_exercise("01_first_call")
 card.hint(1)
 found["verdict"] = str(card.check(1, lambda question: "wrong"))
-found["progress"] = json.loads(open("/here/progress.json", encoding="utf-8").read())
+found["progress"] = json.loads(Path("/here/progress.json").read_text(encoding="utf-8"))
 found["figure"] = repr(bars(["a", "b"], [1, 2]))
 
 print("FOUND " + json.dumps(found))

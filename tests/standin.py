@@ -1,7 +1,9 @@
-"""A stand-in for the service on this machine: fixed answers over a real socket, with every trouble a test asks for.
+"""A stand-in for the service on this machine: fixed answers over a real socket, with every trouble
+a test asks for.
 
-The prompt says what is to happen: "gzip", "fail" (500), "break" (the connection is lost in the middle of the answer),
-"slow" (a stream with gaps of 0.05 s), "echo" (the answer repeats what was sent, headers too), "picture".
+The prompt says what is to happen: "gzip", "fail" (500), "break" (the connection is lost in the
+middle of the answer), "slow" (a stream with gaps of 0.05 s), "echo" (the answer repeats what was
+sent, headers too), "picture".
 """
 
 import asyncio
@@ -70,7 +72,8 @@ def events(words=WORDS, model: str = "stand-in/model") -> list[bytes]:
 
 
 def create_app() -> Starlette:
-    """The application; `app.state.seen` lists (method, host, path, headers, body) of every request."""
+    """The application; `app.state.seen` lists (method, host, path, headers, body) of every
+    request."""
 
     async def completions(request: Request) -> Response:
         body = await request.json()
@@ -170,9 +173,11 @@ def create_app() -> Starlette:
 
 
 def in_time(measure, limit: float = 0.02, tries: int = 6) -> None:
-    """Assert that `measure()`, pairs of (moment, moment it should be), stays within `limit` seconds.
+    """Assert that `measure()`, pairs of (moment, moment it should be), stays within `limit`
+    seconds.
 
-    A busy machine may wake a sleeper late, so it is enough that one of several tries is in time throughout.
+    A busy machine may wake a sleeper late, so it is enough that one of several tries is in time
+    throughout.
     """
     late = []
     for _ in range(tries):
@@ -192,7 +197,8 @@ async def _drip(pieces: list[bytes], gap: float, breaks: bool):
 
 @contextmanager
 def serve(app, **tls):
-    """Run an ASGI app on a free port of 127.0.0.1; yields the port. `tls` goes to uvicorn: ssl_certfile, ssl_keyfile."""
+    """Run an ASGI app on a free port of 127.0.0.1; yields the port. `tls` goes to uvicorn:
+    ssl_certfile, ssl_keyfile."""
     import uvicorn
 
     listening = socket.socket()

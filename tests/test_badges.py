@@ -1,4 +1,5 @@
-"""The one public address: in pyproject.toml, and from there in every notebook and the README, always the same."""
+"""The one public address: in pyproject.toml, and from there in every notebook and the README,
+always the same."""
 
 import os
 import re

@@ -1,4 +1,5 @@
-"""The weekly live check, against a stand-in for the service: what it says of a model that is served, moved, or gone."""
+"""The weekly live check, against a stand-in for the service: what it says of a model that is
+served, moved, or gone."""
 
 import json
 from datetime import date
@@ -15,8 +16,17 @@ MAPPING = {
     "groq": {"status": "live", "providerId": "x", "task": "conversational"},
     "novita": {"status": "error", "providerId": "x", "task": "conversational"},
 }
-CHAT = {"id": "1", "created": 1, "object": "chat.completion", "model": "x", "system_fingerprint": "", "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
-        "choices": [{"index": 0, "finish_reason": "length", "message": {"role": "assistant", "content": "ok"}}]}  # fmt: skip
+CHAT = {
+    "id": "1",
+    "created": 1,
+    "object": "chat.completion",
+    "model": "x",
+    "system_fingerprint": "",
+    "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+    "choices": [
+        {"index": 0, "finish_reason": "length", "message": {"role": "assistant", "content": "ok"}}
+    ],
+}
 
 
 def row(task="chat-completion", provider="auto", name="chat", id="some/model"):
@@ -27,7 +37,8 @@ def row(task="chat-completion", provider="auto", name="chat", id="some/model"):
 
 @pytest.fixture
 def service(monkeypatch):
-    """Answers in place of the service: `service["GET"]`, `service["POST"]` = (status, JSON); `service["asked"]` lists the requests."""
+    """Answers in place of the service: `service["GET"]`, `service["POST"]` = (status, JSON);
+    `service["asked"]` lists the requests."""
     monkeypatch.setenv("HF_TOKEN", "hf_" + "x" * 20)
     answers = {
         "GET": (200, {"_id": "1", "id": "some/model", "inferenceProviderMapping": MAPPING}),
@@ -80,11 +91,27 @@ def test_a_picture_is_not_paid_for(service):
     assert check(row(task="text-to-image", provider="fal-ai")).said == "live at fal-ai (not called)"
 
 
-@pytest.mark.parametrize(("provider", "mapping", "said"), [
-    ("auto", {}, "nobody serves it at all"),
-    ("auto", {"groq": {"status": "staging", "providerId": "x", "task": "conversational"}}, "groq: staging"),
-    ("auto", {"groq": {"status": "live", "providerId": "x", "task": "text-generation"}}, "live for text-generation"),
-    ("hf-inference", MAPPING, "hf-inference no longer serves it for conversational; served by groq")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("provider", "mapping", "said"),
+    [
+        ("auto", {}, "nobody serves it at all"),
+        (
+            "auto",
+            {"groq": {"status": "staging", "providerId": "x", "task": "conversational"}},
+            "groq: staging",
+        ),
+        (
+            "auto",
+            {"groq": {"status": "live", "providerId": "x", "task": "text-generation"}},
+            "live for text-generation",
+        ),
+        (
+            "hf-inference",
+            MAPPING,
+            "hf-inference no longer serves it for conversational; served by groq",
+        ),
+    ],
+)
 def test_a_model_that_nobody_serves_is_gone(service, provider, mapping, said):
     service["GET"] = 200, {"_id": "1", "id": "some/model", "inferenceProviderMapping": mapping}
     found = check(row(provider=provider))
@@ -92,12 +119,33 @@ def test_a_model_that_nobody_serves_is_gone(service, provider, mapping, said):
     assert len(service["asked"]) == 1
 
 
-@pytest.mark.parametrize(("get", "post", "state"), [
-    ((404, {"error": "Not Found"}), None, UNKNOWN), ((500, {"error": "oops"}), None, UNKNOWN), ((200, httpx2.ConnectError("no route")), None, UNKNOWN),
-    (None, (410, {"error": "no longer supported"}), GONE), (None, (404, {"error": "Not Found"}), GONE),
-    (None, (400, {"error": {"message": "not supported by any provider you have enabled", "code": "model_not_supported"}}), GONE),
-    (None, (402, {"error": "credits"}), UNKNOWN), (None, (429, {"error": "slow down"}), UNKNOWN), (None, (503, {"error": "busy"}), UNKNOWN),
-    (None, (200, httpx2.ReadTimeout("slow")), UNKNOWN)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("get", "post", "state"),
+    [
+        ((404, {"error": "Not Found"}), None, UNKNOWN),
+        ((500, {"error": "oops"}), None, UNKNOWN),
+        ((200, httpx2.ConnectError("no route")), None, UNKNOWN),
+        (None, (410, {"error": "no longer supported"}), GONE),
+        (None, (404, {"error": "Not Found"}), GONE),
+        (
+            None,
+            (
+                400,
+                {
+                    "error": {
+                        "message": "not supported by any provider you have enabled",
+                        "code": "model_not_supported",
+                    }
+                },
+            ),
+            GONE,
+        ),
+        (None, (402, {"error": "credits"}), UNKNOWN),
+        (None, (429, {"error": "slow down"}), UNKNOWN),
+        (None, (503, {"error": "busy"}), UNKNOWN),
+        (None, (200, httpx2.ReadTimeout("slow")), UNKNOWN),
+    ],
+)
 def test_gone_is_told_from_trouble(service, get, post, state):
     service["GET"], service["POST"] = get or service["GET"], post or service["POST"]
     found = check(row())
@@ -120,9 +168,18 @@ def test_a_model_the_hub_does_not_know_is_gone(service, monkeypatch):
 
 @pytest.mark.parametrize("task", sorted(canary.TINY))
 def test_every_tiny_call_is_one_request_the_library_accepts(service, task):
-    answers = {"chat-completion": CHAT, "text-generation": {"choices": [{"text": "ok"}]}, "feature-extraction": [0.1, 0.2], "text-classification": [[{"label": "a", "score": 1.0}]],
-               "zero-shot-classification": [{"label": "yes", "score": 1.0}], "token-classification": [{"entity_group": "PER", "word": "Ann", "score": 1.0, "start": 0, "end": 3}],
-               "summarization": [{"summary_text": "moved"}], "sentence-similarity": [0.9]}  # fmt: skip
+    answers = {
+        "chat-completion": CHAT,
+        "text-generation": {"choices": [{"text": "ok"}]},
+        "feature-extraction": [0.1, 0.2],
+        "text-classification": [[{"label": "a", "score": 1.0}]],
+        "zero-shot-classification": [{"label": "yes", "score": 1.0}],
+        "token-classification": [
+            {"entity_group": "PER", "word": "Ann", "score": 1.0, "start": 0, "end": 3}
+        ],
+        "summarization": [{"summary_text": "moved"}],
+        "sentence-similarity": [0.9],
+    }
     provider = {"chat-completion": "auto", "text-generation": "featherless-ai"}.get(
         task, "hf-inference"
     )

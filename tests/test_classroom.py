@@ -1,4 +1,5 @@
-"""The class's server (`make class`): one token, kept safe; asked once what is asked alike; in line for the rest."""
+"""The class's server (`make class`): one token, kept safe; asked once what is asked alike; in line
+for the rest."""
 
 import asyncio
 import ipaddress
@@ -85,7 +86,7 @@ def calls(service, path=CHAT):
     return [one for one in service.state.seen if one[2] == path]
 
 
-# ---- the way there -----------------------------------------------------------------------------------------------
+# ---- the way there -----------------------------------------------------------------------------
 
 
 def test_the_course_reaches_it_by_its_mode_and_never_learns_the_token(
@@ -132,7 +133,7 @@ def test_with_the_real_service_behind_it_the_banner_says_whose_money_it_is():
     )
 
 
-# ---- safe --------------------------------------------------------------------------------------------------------
+# ---- safe --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -200,7 +201,8 @@ def test_other_hosts_and_paths_are_refused(school, service, method, host, path):
     ],
 )
 def test_a_target_that_would_turn_into_another_host_reaches_nobody_else(school, service, target):
-    """Clients cannot send such a request line; a socket can. The stand-in is asked under the router's name, or not at all."""
+    """Clients cannot send such a request line; a socket can. The stand-in is asked under the
+    router's name, or not at all."""
     import socket
 
     parts = httpx2.URL(school[0])
@@ -367,7 +369,7 @@ def test_a_service_that_is_down_is_said_at_once():
         assert not any(classroom.shelf.kept.values()) and not classroom.tasks
 
 
-# ---- asked once --------------------------------------------------------------------------------------------------
+# ---- asked once --------------------------------------------------------------------------------
 
 
 def test_a_class_that_asks_the_same_asks_once(school, service):
@@ -397,22 +399,20 @@ def test_the_same_is_what_means_the_same(school, service):
         "content-type": "application/json",
     }
     message = '"messages": [{"role": "user", "content": "hi"}]'
+    seeded = '{"model": "a/b", "seed": 1, ' + message + "}"
     for body in (
-        '{"model": "a/b", "seed": 1, %s}' % message,
-        '{%s,"seed":1.0,"model":"a/b"}' % message,
+        seeded,
+        "{" + message + ',"seed":1.0,"model":"a/b"}',
     ):
         httpx2.post(address + CHAT, headers=headers, content=body, trust_env=False)
     assert len(calls(service)) == 1
     for change in (
-        {"content": '{"model": "a/b", "seed": 2, %s}' % message},
+        {"content": seeded.replace("1", "2", 1)},
         {"headers": headers | {"accept": "image/png"}},
     ):
         httpx2.post(
             address + CHAT,
-            **(
-                {"headers": headers, "content": '{"model": "a/b", "seed": 1, %s}' % message}
-                | change
-            ),
+            **({"headers": headers, "content": seeded} | change),
             trust_env=False,
         )
     assert len(calls(service)) == 3
@@ -492,7 +492,7 @@ def test_the_oldest_answers_are_forgotten_first(school, service):
     assert len(calls(service)) == before
 
 
-# ---- in line -----------------------------------------------------------------------------------------------------
+# ---- in line -----------------------------------------------------------------------------------
 
 
 def test_a_quota_is_kept_to_and_nobody_sees_a_refusal():

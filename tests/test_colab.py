@@ -1,7 +1,9 @@
-"""A session on Colab, as near as one gets without Colab: its versions, its modules, no file of the course but the notebook.
+"""A session on Colab, as near as one gets without Colab: its versions, its modules, no file of the
+course but the notebook.
 
-The notebooks' cell `setup` itself installs the course here, from a repository on this machine, over Colab's older clients.
-`make colab` (or COLAB_NOTEBOOKS=all) runs every notebook there, otherwise a few.
+The notebooks' cell `setup` itself installs the course here, from a repository on this machine, over
+Colab's older clients. `make colab` (or COLAB_NOTEBOOKS=all) runs every notebook there, otherwise a
+few.
 """
 
 import json
@@ -26,7 +28,8 @@ FEW = (
     "exercises/01_first_call",
     "solutions/01_first_call",
 )
-# What uv and pip say where no package index can be reached. (The course's build needs hatchling, which every index has.)
+# What uv and pip say where no package index can be reached. (The course's build needs hatchling,
+# which every index has.)
 NO_INDEX = re.compile(
     r"error sending request|dns error|failed to fetch|NewConnectionError|name"
     r" resolution|distribution found for hatchling",
@@ -55,7 +58,8 @@ pytestmark = [
     ),
 ]
 
-# What Colab's kernels have loaded, as far as anybody asks for it: the package, and its store of secrets.
+# What Colab's kernels have loaded, as far as anybody asks for it: the package, and its store of
+# secrets.
 STUB = {
     "__init__.py": "",
     "errors.py": "class Error(Exception): pass\n",
@@ -207,7 +211,8 @@ def bare(tmp_path_factory) -> Colab:
 def colab(bare, repository) -> Colab:
     """Colab after the cell `setup`, which ran while an older client was loaded.
 
-    `said` is what that cell said; `changed` holds every package that it put in or replaced, with its new version.
+    `said` is what that cell said; `changed` holds every package that it put in or replaced, with
+    its new version.
     """
     before = bare.packages()
     done = bare.cell(badges.setup(repository), before="import huggingface_hub", check=False)
@@ -216,7 +221,7 @@ def colab(bare, repository) -> Colab:
     return bare
 
 
-# ---- the cell `setup`: before, during and after ------------------------------------------------------------------
+# ---- the cell `setup`: before, during and after ------------------------------------------------
 # In the order of a session: the first test must come before anything is installed.
 
 
@@ -268,13 +273,14 @@ def test_elsewhere_the_cell_does_nothing(bare, tmp_path):
     assert (done.stdout, done.stderr) == ("", "")
 
 
-# ---- the token: a secret of Colab ---------------------------------------------------------------------------------
+# ---- the token: a secret of Colab --------------------------------------------------------------
 
 LIVE = 'from helpers import start\nsession = start("01_first_call", mode="live")\n'
 
 
 def test_the_secret_is_found_by_get_token_and_can_be_hidden(colab):
-    """get_token() is what both clients are built with: huggingface_hub asks it itself, the lessons pass it to openai."""
+    """get_token() is what both clients are built with: huggingface_hub asks it itself, the lessons
+    pass it to openai."""
     ask = (
         "from huggingface_hub import get_token\nprint(get_token())\nwith session.without_token():"
         " print(get_token())\nprint(get_token())"
@@ -313,7 +319,7 @@ def test_the_doctor_is_content(colab):
     assert "pyproject.toml asks for" in said and "none; Replay and Practice need none" in said, said
 
 
-# ---- the notebooks ------------------------------------------------------------------------------------------------
+# ---- the notebooks -----------------------------------------------------------------------------
 
 
 def nbval(colab: Colab, folder: Path) -> subprocess.CompletedProcess:
@@ -354,7 +360,8 @@ def chosen() -> list[Path]:
 
 
 def test_the_notebooks_show_what_they_show_elsewhere(colab, tmp_path):
-    """One run for all of them, in folders as in the repository; what an exercise keeps lands beside it."""
+    """One run for all of them, in folders as in the repository; what an exercise keeps lands beside
+    it."""
     for path in chosen():
         (tmp_path / path.parent.name).mkdir(exist_ok=True)
         shutil.copy(path, tmp_path / path.parent.name)

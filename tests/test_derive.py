@@ -1,4 +1,5 @@
-"""exercises/ is what solutions/ gives, and running notebooks leaves outputs that can be compared."""
+"""exercises/ is what solutions/ gives, and running notebooks leaves outputs that can be
+compared."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""The arithmetic of lesson 08: break-even, a day with scale to zero, and the question before money is spent."""
+"""The arithmetic of lesson 08: break-even, a day with scale to zero, and the question before money
+is spent."""
 
 import math
 import tomllib
@@ -120,7 +121,7 @@ def test_advice_has_its_reasons(work, more, choice, said):
     assert more or choice == cheaper
 
 
-# ---- a day -------------------------------------------------------------------------------------------------------
+# ---- a day -------------------------------------------------------------------------------------
 
 
 def test_a_day_with_scale_to_zero():
@@ -159,7 +160,7 @@ def test_days_without_sleep_and_without_requests():
         ), "the bill of the day ends with the day"
 
 
-# ---- before money is spent ---------------------------------------------------------------------------------------
+# ---- before money is spent ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", ["replay", "practice"])
@@ -184,7 +185,7 @@ def test_live_goes_on_at_the_agreed_price(capsys):
     assert "paid by you" in capsys.readouterr().out
 
 
-# ---- the facts ---------------------------------------------------------------------------------------------------
+# ---- the facts ---------------------------------------------------------------------------------
 
 
 def test_prices():

@@ -1,4 +1,5 @@
-"""One list of dependencies, true everywhere: pyproject.toml against its locks, conda, Binder, the Makefile and every platform."""
+"""One list of dependencies, true everywhere: pyproject.toml against its locks, conda, Binder, the
+Makefile and every platform."""
 
 import importlib.util
 import itertools
@@ -24,10 +25,25 @@ PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 PLATFORMS = ("linux", "macos", "windows")
 # What each platform says of itself to the markers of a lock line.
 MARKERS = {
-    "linux": {"sys_platform": "linux", "os_name": "posix", "platform_system": "Linux", "platform_machine": "x86_64"},
-    "macos": {"sys_platform": "darwin", "os_name": "posix", "platform_system": "Darwin", "platform_machine": "arm64"},
-    "windows": {"sys_platform": "win32", "os_name": "nt", "platform_system": "Windows", "platform_machine": "AMD64"},
-}  # fmt: skip
+    "linux": {
+        "sys_platform": "linux",
+        "os_name": "posix",
+        "platform_system": "Linux",
+        "platform_machine": "x86_64",
+    },
+    "macos": {
+        "sys_platform": "darwin",
+        "os_name": "posix",
+        "platform_system": "Darwin",
+        "platform_machine": "arm64",
+    },
+    "windows": {
+        "sys_platform": "win32",
+        "os_name": "nt",
+        "platform_system": "Windows",
+        "platform_machine": "AMD64",
+    },
+}
 
 
 def normal(name):
@@ -46,7 +62,8 @@ def as_one_spelling(need):
 
 
 def pins(lock, python="3.11", platform="linux"):
-    """{name: version} of the lines of locks/<lock>.txt that count for this Python on this platform."""
+    """{name: version} of the lines of locks/<lock>.txt that count for this Python on this
+    platform."""
     about = MARKERS[platform] | {
         "python_version": python,
         "python_full_version": f"{python}.7",
@@ -66,7 +83,7 @@ def pins(lock, python="3.11", platform="linux"):
     return {normal(requirement.name): str(requirement.specifier)[2:] for requirement in wanted}
 
 
-# ---- the locks ---------------------------------------------------------------------------------------------------
+# ---- the locks ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -107,15 +124,31 @@ def test_lock_has_hashes_and_no_addresses(lock):
     assert "://" not in text
 
 
-# ---- every supported Python on every platform --------------------------------------------------------------------
+# ---- every supported Python on every platform --------------------------------------------------
 
 NO_INDEX = re.compile(r"error sending request|dns error|failed to fetch|Connect", re.I)
 
 
 def uv(*arguments, cwd, python, platform):
-    """Run uv for another Python and platform. Nothing is installed and no Python is fetched or looked for (`--python`: that took most of the time)."""
-    command = [sys.executable, "-m", "uv", "pip", "compile", "-q", "--no-python-downloads", "--python", sys.executable, "--only-binary=:all:", "--python-version", f"{python}.7",
-               "--python-platform", platform, *arguments]  # fmt: skip
+    """Run uv for another Python and platform. Nothing is installed and no Python is fetched or
+    looked for (`--python`: that took most of the time)."""
+    command = [
+        sys.executable,
+        "-m",
+        "uv",
+        "pip",
+        "compile",
+        "-q",
+        "--no-python-downloads",
+        "--python",
+        sys.executable,
+        "--only-binary=:all:",
+        "--python-version",
+        f"{python}.7",
+        "--python-platform",
+        platform,
+        *arguments,
+    ]
     # macOS 14 is the oldest that Apple still mends.
     environment = os.environ | {"MACOSX_DEPLOYMENT_TARGET": "14.0"}
     done = subprocess.run(
@@ -199,7 +232,7 @@ def test_the_wheel_carries_all_that_a_notebook_needs(tmp_path):
     ]
 
 
-# ---- conda and Binder --------------------------------------------------------------------------------------------
+# ---- conda and Binder --------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +255,8 @@ def test_environment_yml_is_what_conda_and_repo2docker_can_read(conda):
 
     python, pip = (MatchSpec(line) for line in conda["dependencies"] if isinstance(line, str))
     assert (str(python), str(pip).split()[0]) == ("python 3.12.*", "pip")
-    # repo2docker reads the version with this pattern and falls back to Python 3.10 where it does not match.
+    # repo2docker reads the version with this pattern and falls back to Python 3.10 where it does
+    # not match.
     version = re.match(r"python\s*=+\s*([\d.]*)", conda["dependencies"][0])[1]
     assert version in PYTHONS and SpecifierSet(PROJECT["requires-python"]).contains(version)
 
@@ -260,7 +294,8 @@ def test_binder_reads_python_and_installs_the_project(dockerfile):
     assert python_in(dockerfile) == "3.12"
     assert "environment.py-3.12" in re.sub(r"-2e", ".", text).replace("-2d", "-")
     assert re.search(r'env update -p \$\{NB_PYTHON_PREFIX\} --file "environment\.yml"', text)
-    # The project itself is copied before it is installed, because environment.yml names a local path.
+    # The project itself is copied before it is installed, because environment.yml names a local
+    # path.
     assert text.index("COPY --chown=0:0 src/ ${REPO_DIR}/") < text.index("env update -p")
 
 
@@ -282,7 +317,8 @@ def test_binder_runs_no_step_of_ours_but_the_installation(dockerfile):
     ],
 )
 def test_binder_reads_only_an_exact_python(line, python, tmp_path):
-    """Why environment.yml says `python=3.12`: another spelling is passed over, and the course would get a Python it cannot use."""
+    """Why environment.yml says `python=3.12`: another spelling is passed over, and the course would
+    get a Python it cannot use."""
     (tmp_path / "environment.yml").write_text(f"dependencies:\n  - {line}\n")
     assert python_in(dockerfile_of(tmp_path)) == python
 
@@ -297,9 +333,11 @@ def test_nothing_hides_environment_yml_from_binder(tmp_path):
 
 @pytest.fixture(scope="module")
 def as_binder_installs(conda, tmp_path_factory):
-    """(Python, folder): the repository's files, copied and installed as the Dockerfile does, with nothing else there.
+    """(Python, folder): the repository's files, copied and installed as the Dockerfile does, with
+    nothing else there.
 
-    conda writes the pip section into a file beside environment.yml and installs it in that folder; so it is done here.
+    conda writes the pip section into a file beside environment.yml and installs it in that folder;
+    so it is done here.
     """
     if not (ROOT / ".git").exists():
         pytest.skip("the repository's files are listed by git")
@@ -416,7 +454,7 @@ def test_a_notebook_runs_in_what_binder_installs(as_binder_installs, tmp_path):
     ] == printed
 
 
-# ---- the project, the Makefile and the workflows -----------------------------------------------------------------
+# ---- the project, the Makefile and the workflows -----------------------------------------------
 
 
 def test_supported_pythons_are_the_tested_ones():

@@ -1,4 +1,5 @@
-"""Every guard passes over the course as it stands, and refuses an example of what it is there to refuse."""
+"""Every guard passes over the course as it stands, and refuses an example of what it is there to
+refuse."""
 
 import json
 import shutil
@@ -36,7 +37,7 @@ def named(path):
     return f"{path.parent.name}/{path.stem}"
 
 
-# ---- the course as it stands -------------------------------------------------------------------------------------
+# ---- the course as it stands -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -135,7 +136,7 @@ def test_deriving_the_exercises_changes_nothing():
     assert derive.differences() == [], "run `make exercises`"
 
 
-# ---- each guard refuses a bad example ----------------------------------------------------------------------------
+# ---- each guard refuses a bad example ----------------------------------------------------------
 
 
 def notebook(*cells, **metadata):
@@ -253,8 +254,15 @@ def test_errors_meant():
     )
 
 
-@pytest.mark.parametrize("marked", [ran("# NBVAL_IGNORE_OUTPUT\nf()"), ran("# NBVAL_SKIP\nf()"), ran("f()", tags=["nbval-skip"]),
-                                    ran("# not compared: no\nf()", tags=["nbval-ignore-output"])])  # fmt: skip
+@pytest.mark.parametrize(
+    "marked",
+    [
+        ran("# NBVAL_IGNORE_OUTPUT\nf()"),
+        ran("# NBVAL_SKIP\nf()"),
+        ran("f()", tags=["nbval-skip"]),
+        ran("# not compared: no\nf()", tags=["nbval-ignore-output"]),
+    ],
+)
 def test_comparisons_kept(marked):
     assert (
         execution.comparisons_kept(
@@ -267,9 +275,19 @@ def test_comparisons_kept(marked):
     assert refused(execution.comparisons_kept, notebook(marked), "not compared: <reason>")
 
 
-@pytest.mark.parametrize("text", [
-    "/tmp/ipykernel_" + "812/3.py:1: UserWarning: old", "see /ho" + "me/ann/course/x.py", "C:\\Us" + "ers\\ann\\x.py", "DeprecationWarning: old\n",
-    "CPU times: user 3 ms", "12.3it/s", "<Thing object at 0x7f1234567890>", "File /opt/python/lib/site-packages/x.py"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/tmp/ipykernel_" + "812/3.py:1: UserWarning: old",
+        "see /ho" + "me/ann/course/x.py",
+        "C:\\Us" + "ers\\ann\\x.py",
+        "DeprecationWarning: old\n",
+        "CPU times: user 3 ms",
+        "12.3it/s",
+        "<Thing object at 0x7f1234567890>",
+        "File /opt/python/lib/site-packages/x.py",
+    ],
+)
 def test_outputs_comparable(text):
     assert (
         execution.outputs_comparable(
@@ -291,10 +309,18 @@ def test_outputs_comparable(text):
     )
 
 
-@pytest.mark.parametrize("source", [
-    "from IPython.display import clear_output\nclear_output(wait=True)", "widgets.interact(f, x=3)", "handle.update_display(3)",
-    "out = widgets.Output()\nwith out:\n    print(1)", "with Output() as o:\n    print(1)",
-    "out = Output()\n@out.capture()\ndef f():\n    print(1)", "widgets.interactive_output(f, {})"])  # fmt: skip
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from IPython.display import clear_output\nclear_output(wait=True)",
+        "widgets.interact(f, x=3)",
+        "handle.update_display(3)",
+        "out = widgets.Output()\nwith out:\n    print(1)",
+        "with Output() as o:\n    print(1)",
+        "out = Output()\n@out.capture()\ndef f():\n    print(1)",
+        "widgets.interactive_output(f, {})",
+    ],
+)
 def test_no_uncomparable_widgets(source):
     assert (
         execution.no_uncomparable_widgets(
@@ -322,9 +348,16 @@ def test_metadata_lean():
     )
 
 
-@pytest.mark.parametrize(("cells", "word"), [
-    (["## No title"], "title"), (["# One", "# Two"], "second title"), (["# One\n\n### Three"], "level 3 under one of level 1"),
-    (["Words first"], "title"), (["# One", "## Two\n\n#### Four"], "level 4")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("cells", "word"),
+    [
+        (["## No title"], "title"),
+        (["# One", "# Two"], "second title"),
+        (["# One\n\n### Three"], "level 3 under one of level 1"),
+        (["Words first"], "title"),
+        (["# One", "## Two\n\n#### Four"], "level 4"),
+    ],
+)
 def test_headings(cells, word):
     assert (
         reading.headings(
@@ -342,22 +375,48 @@ def test_headings(cells, word):
 FINDING = "Waits double until 32 s, then stay there"
 
 
-@pytest.mark.parametrize("bad", [
-    ran("f()", shown(image_png="Zm9v")), ran("f()", shown(image_png="Zm9v", metadata={"image/png": {"alt": "  "}})),
-    ran("f()", shown(image_png="Zm9v", metadata={"image/png": {"alt": "A figure of the waiting times"}})),
-    ran("f()", shown(text_html="<img src='x.png'>")), ran("f()", shown(text_html="<img alt='' src='x.png'>")), ran("f()", shown(text_markdown="![](x.png)")),
-    prose_cell("![](x.png)"), prose_cell("<img src='x.png'>"), ran("f()", shown(**{"image_svg+xml": "<svg/>"}))])  # fmt: skip
+@pytest.mark.parametrize(
+    "bad",
+    [
+        ran("f()", shown(image_png="Zm9v")),
+        ran("f()", shown(image_png="Zm9v", metadata={"image/png": {"alt": "  "}})),
+        ran(
+            "f()",
+            shown(
+                image_png="Zm9v", metadata={"image/png": {"alt": "A figure of the waiting times"}}
+            ),
+        ),
+        ran("f()", shown(text_html="<img src='x.png'>")),
+        ran("f()", shown(text_html="<img alt='' src='x.png'>")),
+        ran("f()", shown(text_markdown="![](x.png)")),
+        prose_cell("![](x.png)"),
+        prose_cell("<img src='x.png'>"),
+        ran("f()", shown(**{"image_svg+xml": "<svg/>"})),
+    ],
+)
 def test_alt_texts(bad):
     good = notebook(
-        prose_cell(f"![{FINDING}](x.png)"), ran("f()", shown(image_png="Zm9v", metadata={"image/png": {"alt": FINDING}})),
-        ran("f()", shown(text_html=f"<img alt='{FINDING}' src='data:x'>")), ran("f()", shown(text_html=f"<svg aria-label='{FINDING}'></svg>")))  # fmt: skip
+        prose_cell(f"![{FINDING}](x.png)"),
+        ran("f()", shown(image_png="Zm9v", metadata={"image/png": {"alt": FINDING}})),
+        ran("f()", shown(text_html=f"<img alt='{FINDING}' src='data:x'>")),
+        ran("f()", shown(text_html=f"<svg aria-label='{FINDING}'></svg>")),
+    )
     assert reading.alt_texts(good) == []
     assert refused(reading.alt_texts, notebook(bad), "alt text")
 
 
-@pytest.mark.parametrize(("link", "word"), [
-    ("[a](no_such_file.ipynb)", "leads nowhere"), ("[a](http://huggingface.co/x)", "use https"), ("[a](https://huggingface)", "not a whole address"),
-    ("[a](/notebooks/x)", "neither"), ("[a](#no-such-section)", "no section"), ("![a](no.png)", "leads nowhere"), ("[a](https:///x)", "not a whole")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("link", "word"),
+    [
+        ("[a](no_such_file.ipynb)", "leads nowhere"),
+        ("[a](http://huggingface.co/x)", "use https"),
+        ("[a](https://huggingface)", "not a whole address"),
+        ("[a](/notebooks/x)", "neither"),
+        ("[a](#no-such-section)", "no section"),
+        ("![a](no.png)", "leads nowhere"),
+        ("[a](https:///x)", "not a whole"),
+    ],
+)
 def test_links(link, word):
     here = ROOT / "README.md"
     good = (
@@ -390,10 +449,21 @@ LESSON = [
 ]
 
 
-@pytest.mark.parametrize(("cell", "gone", "word"), [
-    (0, "You will be able to", "able to do"), (0, "20 minutes", "minutes"), (0, "3 calls", "number of calls"), (0, "cost", "what it costs"),
-    (1, 'start("x")', 'start("x")'), (2, "**Predict.**", "guess"), (2, "Older code you will meet", "older code"), (2, "In production", "in production"),
-    (3, "Recap", "recap"), (3, "../exercises/x.ipynb", "exercises/x.ipynb")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("cell", "gone", "word"),
+    [
+        (0, "You will be able to", "able to do"),
+        (0, "20 minutes", "minutes"),
+        (0, "3 calls", "number of calls"),
+        (0, "cost", "what it costs"),
+        (1, 'start("x")', 'start("x")'),
+        (2, "**Predict.**", "guess"),
+        (2, "Older code you will meet", "older code"),
+        (2, "In production", "in production"),
+        (3, "Recap", "recap"),
+        (3, "../exercises/x.ipynb", "exercises/x.ipynb"),
+    ],
+)
 def test_lesson_parts(cell, gone, word):
     path = ROOT / "notebooks" / "x.ipynb"
     assert reading.lesson_parts(notebook(*LESSON), path) == []
@@ -416,10 +486,24 @@ def test_calls_agree():
     assert "banner shows 3" in reading.calls_agree(4, 4, reading.shown_at_start(lesson))[0]
 
 
-@pytest.mark.parametrize(("text", "word"), [
-    ("This is simply a call.", "filler"), ("Just run it.", "filler"), ("A powerful model", "filler"), ("It costs $0.02.", "a price"), ("about 5 cents", "a price"),
-    ("Ask openai/gpt-oss-120b.", "model id"), ("Llama-3.1-8B answers.", "model id"), ("`meta-llama/Llama-9-8B`", "does not know"), ("Done \U0001f389", "emoji"),
-    ("![A powerful picture](x.png)", "filler"), ("> It is easy.", "filler"), ("| a |\n|---|\n| $3 |", "a price"), ("<b>Simply</b>", "filler")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("This is simply a call.", "filler"),
+        ("Just run it.", "filler"),
+        ("A powerful model", "filler"),
+        ("It costs $0.02.", "a price"),
+        ("about 5 cents", "a price"),
+        ("Ask openai/gpt-oss-120b.", "model id"),
+        ("Llama-3.1-8B answers.", "model id"),
+        ("`meta-llama/Llama-9-8B`", "does not know"),
+        ("Done \U0001f389", "emoji"),
+        ("![A powerful picture](x.png)", "filler"),
+        ("> It is easy.", "filler"),
+        ("| a |\n|---|\n| $3 |", "a price"),
+        ("<b>Simply</b>", "filler"),
+    ],
+)
 def test_prose(text, word):
     good = (
         f"Send it, read `usage`, adjust; what you just saw is not $0.00. `{next(iter(KNOWN))}` is"
@@ -546,9 +630,16 @@ def test_a_planted_token_is_never_written(place, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("text", [
-    "s" + "k-proj-" + "a1B2" * 8, "Authorization: Bea" + "rer eyJhbGciOi.J9" + "x" * 20, "gh" + "p_" + "a1" * 18, "-----BEGIN RSA PRI" + "VATE KEY-----",
-    "hf_" + "oauth_" + "a1b2" * 8])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "s" + "k-proj-" + "a1B2" * 8,
+        "Authorization: Bea" + "rer eyJhbGciOi.J9" + "x" * 20,
+        "gh" + "p_" + "a1" * 18,
+        "-----BEGIN RSA PRI" + "VATE KEY-----",
+        "hf_" + "oauth_" + "a1b2" * 8,
+    ],
+)
 def test_other_secrets(text):
     assert (
         secrets.secrets(

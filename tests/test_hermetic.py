@@ -11,8 +11,11 @@ from nbformat import write
 
 ROOT = Path(__file__).resolve().parent.parent
 LOOK = """import os
-print(os.environ.get("HF_TOKEN"), os.environ.get("OPENAI_API_KEY"), os.environ["COURSE_PACE"], os.environ["HF_HUB_DISABLE_TELEMETRY"])
-print(os.path.expanduser("~") in os.environ["HF_HOME"], "progress-" in os.environ["COURSE_PROGRESS"], os.path.exists(os.environ["COURSE_PROGRESS"]))"""
+print(os.environ.get("HF_TOKEN"), os.environ.get("OPENAI_API_KEY"),
+      os.environ["COURSE_PACE"], os.environ["HF_HUB_DISABLE_TELEMETRY"])
+print(os.path.expanduser("~") in os.environ["HF_HOME"],
+      "progress-" in os.environ["COURSE_PROGRESS"],
+      os.path.exists(os.environ["COURSE_PROGRESS"]))"""
 
 # The same picture, compressed on two machines.
 PICTURE = (

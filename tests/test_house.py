@@ -33,14 +33,14 @@ def test_every_import_goes_down():
     assert done.returncode == 0, done.stdout
 
 
-# ---- each refuses an example of what it is there to refuse ---------------------------------------------------------
+# ---- each refuses an example of what it is there to refuse -------------------------------------
 
 
 @pytest.fixture
 def course(tmp_path):
     """A copy of helpers/ and authoring/ to spoil."""
     for name in ("helpers", "authoring"):
-        only_code = lambda folder, names: [  # noqa: E731
+        only_code = lambda folder, names: [
             one
             for one in names
             if one in ("node_modules", "recordings", "__pycache__")

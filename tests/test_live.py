@@ -1,7 +1,9 @@
-"""Live mode over a real socket: real clients, real TLS, the service's own host names, a server on this machine behind them.
+"""Live mode over a real socket: real clients, real TLS, the service's own host names, a server on
+this machine behind them.
 
-The names are made to lead here by patching the look-up of addresses; a certificate authority made for the test vouches
-for them. The server is the course's practice server where its models are at hand, and a small stand-in always.
+The names are made to lead here by patching the look-up of addresses; a certificate authority made
+for the test vouches for them. The server is the course's practice server where its models are at
+hand, and a small stand-in always.
 """
 
 import asyncio
@@ -29,7 +31,8 @@ TOKEN = "hf_" + "PlantedTokenOfNobody" + "0123456789abcd"
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
-    """A certificate for the service's names, and the authority that gave it: (keyword arguments for uvicorn, CA file)."""
+    """A certificate for the service's names, and the authority that gave it: (keyword arguments for
+    uvicorn, CA file)."""
     folder = tmp_path_factory.mktemp("certificates")
     authority = trustme.CA()
     certificate = authority.issue_cert(*NAMES)
@@ -64,7 +67,8 @@ def service(request, certificates):
 
 @pytest.fixture(autouse=True)
 def live(service, certificates, monkeypatch, tmp_path):
-    """The service's names lead to this machine, its certificate is trusted, and the learner has a token."""
+    """The service's names lead to this machine, its certificate is trusted, and the learner has a
+    token."""
     names, port = set(NAMES), service[1]
     look_up, connect = socket.getaddrinfo, anyio.connect_tcp
 

@@ -1,4 +1,5 @@
-"""The registry of models: ids as strings, rows with their dates and sources, prices, and what happens to a bad file."""
+"""The registry of models: ids as strings, rows with their dates and sources, prices, and what
+happens to a bad file."""
 
 import datetime
 import tomllib
@@ -65,7 +66,7 @@ def test_a_name_gives_the_id_and_brackets_give_the_row():
 
 def test_a_name_that_is_not_there():
     with pytest.raises(AttributeError, match=r"no \[chta\]; it has: .*chat"):
-        models.chta
+        _ = models.chta
     with pytest.raises(KeyError, match=r"no \[chta\]"):
         models["chta"]
     assert not hasattr(models, "_repr_html_") and not hasattr(models, "__wrapped__")

@@ -1,4 +1,5 @@
-"""Pages and slides: everything of every notebook is on them, nothing is asked of any address, and everybody can read them."""
+"""Pages and slides: everything of every notebook is on them, nothing is asked of any address, and
+everybody can read them."""
 
 import html
 import re
@@ -128,7 +129,7 @@ def poor(alts) -> list[str]:
     return [alt for alt in alts if not alt or len(alt) < 20 or NBCONVERTS_FILLER in alt]
 
 
-# ---- the guards of this file refuse what they should ---------------------------------------------------------------
+# ---- the guards of this file refuse what they should -------------------------------------------
 
 
 def test_the_guards_see_what_they_look_for():
@@ -153,7 +154,7 @@ def test_the_guards_see_what_they_look_for():
     assert missing(nbformat.v4.new_notebook(cells=[cell]), bad) == ["not_there()", "nor this"]
 
 
-# ---- pages ---------------------------------------------------------------------------------------------------------
+# ---- pages -------------------------------------------------------------------------------------
 
 
 def test_every_notebook_has_a_page(site):
@@ -221,9 +222,18 @@ def test_the_index_is_readmes_table(site):
 
 def test_what_is_for_running_is_left_out_and_no_picture_comes_from_elsewhere():
     new = nbformat.v4
-    notebook = new.new_notebook(cells=[
-        new.new_markdown_cell("# T\n\n[![Open in X](https://x.example/badge.svg)](https://x.example/t), [there](../exercises/a.ipynb#b), [c](c.py)", id="a"),
-        new.new_markdown_cell("badges", id="badges"), new.new_code_cell("install()", id="setup"), new.new_code_cell("1", id="b")])  # fmt: skip
+    notebook = new.new_notebook(
+        cells=[
+            new.new_markdown_cell(
+                "# T\n\n[![Open in X](https://x.example/badge.svg)](https://x.example/t),"
+                " [there](../exercises/a.ipynb#b), [c](c.py)",
+                id="a",
+            ),
+            new.new_markdown_cell("badges", id="badges"),
+            new.new_code_cell("install()", id="setup"),
+            new.new_code_cell("1", id="b"),
+        ]
+    )
     made = pages.readable(notebook)
     assert [cell.id for cell in made.cells] == ["a", "b"]
     assert (
@@ -233,11 +243,12 @@ def test_what_is_for_running_is_left_out_and_no_picture_comes_from_elsewhere():
     assert notebook.cells[0].source != made.cells[0].source, "the notebook itself stays as it is"
 
 
-# ---- slides --------------------------------------------------------------------------------------------------------
+# ---- slides ------------------------------------------------------------------------------------
 
 
 def cut(*cells):
-    """(type, cell) of the pieces of a notebook made of Markdown (str) and code (list: source, outputs…)."""
+    """(type, cell) of the pieces of a notebook made of Markdown (str) and code (list: source,
+    outputs…)."""
     new = nbformat.v4
     made = [
         (
@@ -326,14 +337,15 @@ def test_decks_hold_all_that_the_lessons_show_and_load_nothing(decks):
         }
 
 
-# ---- in a browser --------------------------------------------------------------------------------------------------
+# ---- in a browser ------------------------------------------------------------------------------
 
 needs_chromium = pytest.mark.skipif(not CHROMIUM, reason=MISSING)
 
 
 @pytest.fixture(scope="module")
 def show(request):
-    """show(file, …) opens a file in a browser that asks nothing of anybody; the test's module ends with no complaint."""
+    """show(file, …) opens a file in a browser that asks nothing of anybody; the test's module ends
+    with no complaint."""
     browser, complaints = request.getfixturevalue("chromium"), []
 
     def opened(file, scheme="light", width=1280, height=720):
@@ -414,8 +426,10 @@ def test_a_page_is_printed_whole_and_black_on_white(site, show, name):
 SLIDES = """() => Reveal.getSlides().map(slide => {
     const { h, v } = Reveal.getIndices(slide);
     Reveal.slide(h, v, 99);
-    const box = slide.getBoundingClientRect(), screen = document.querySelector('.reveal').getBoundingClientRect();
-    return { where: `${h}/${v}`, cut: box.bottom > screen.bottom + 1 || box.right > screen.right + 1 || slide.scrollWidth > slide.clientWidth + 1,
+    const box = slide.getBoundingClientRect();
+    const screen = document.querySelector('.reveal').getBoundingClientRect();
+    return { where: `${h}/${v}`, cut: box.bottom > screen.bottom + 1
+        || box.right > screen.right + 1 || slide.scrollWidth > slide.clientWidth + 1,
              scrolls: slide.scrollHeight > slide.clientHeight + 1, reached: slide.tabIndex === 0 };
 })"""
 

@@ -1,4 +1,5 @@
-"""`GET /v1/models` of the practice server: the shape that huggingface.co/docs/inference-providers/hub-api shows."""
+"""`GET /v1/models` of the practice server: the shape that
+huggingface.co/docs/inference-providers/hub-api shows."""
 
 import openai
 import pytest

@@ -1,4 +1,5 @@
-"""Whatever is sent to the practice server: an answer in time, never a 5xx, and the headers that say who answered."""
+"""Whatever is sent to the practice server: an answer in time, never a 5xx, and the headers that say
+who answered."""
 
 import json
 import queue

@@ -1,4 +1,5 @@
-"""The control plane of Inference Endpoints, with huggingface_hub's own functions, and the endpoints it deploys."""
+"""The control plane of Inference Endpoints, with huggingface_hub's own functions, and the endpoints
+it deploys."""
 
 import httpx2
 import huggingface_hub as hub
@@ -203,7 +204,7 @@ def test_hardware_and_catalog(as_service):
         next(
             row for row in hub.list_inference_endpoints_hardware() if row.id == l4.id
         ).used_accelerators
-    )  # noqa: E731
+    )
     assert used() == 1
     one.scale_to_zero()
     assert used() == 1, "a sleeping endpoint still counts against the quota"

@@ -1,4 +1,5 @@
-"""The practice server's bodies beside real ones: bodies recorded from the service, and the published task schemas."""
+"""The practice server's bodies beside real ones: bodies recorded from the service, and the
+published task schemas."""
 
 import json
 import shutil
@@ -34,7 +35,8 @@ OPTIONAL = {
     "index",
     "content_filter_results",
 }
-# The same request in our words: the model of the recording, or one that the server knows for the same task and provider.
+# The same request in our words: the model of the recording, or one that the server knows for the
+# same task and provider.
 STANDS_FOR = {
     "/hf-inference/models/meta-llama/Llama-3.1-8B-Instruct/v1/chat/completions": (
         "/hf-inference/models/HuggingFaceTB/SmolLM3-3B/v1/chat/completions",
@@ -80,7 +82,8 @@ def recordings() -> list:
 
 
 def differences(real, ours, where="body") -> list[str]:
-    """How `ours` is not of the shape of `real`: types, nesting and field names; values do not count."""
+    """How `ours` is not of the shape of `real`: types, nesting and field names; values do not
+    count."""
     if isinstance(real, str) and "in all" in real:
         return []  # where the recording was cut
     if isinstance(real, bool) or isinstance(ours, bool) or real is None or ours is None:
@@ -226,7 +229,8 @@ def schemas(tmp_path_factory):
 
 
 def without_nulls(body):
-    """The schemas know no null, yet recorded bodies of the service are full of them ("logprobs": null, "seed": null)."""
+    """The schemas know no null, yet recorded bodies of the service are full of them ("logprobs":
+    null, "seed": null)."""
     if isinstance(body, dict):
         return {name: without_nulls(value) for name, value in body.items() if value is not None}
     return [without_nulls(value) for value in body] if isinstance(body, list) else body
@@ -252,7 +256,8 @@ SST = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
 @pytest.mark.parametrize(
     ("name", "path", "body", "unwrap"),
     [
-        # Where the service wraps what the schema shows in one more list, as recorded bodies prove, the client unwraps it.
+        # Where the service wraps what the schema shows in one more list, as recorded bodies prove,
+        # the client unwraps it.
         ("text-classification/output", HF + SST, {"inputs": "Good."}, True),
         (
             "zero-shot-classification/output",

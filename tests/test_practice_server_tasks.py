@@ -1,4 +1,5 @@
-"""The other tasks of the practice server, its look-ups and its pictures, through huggingface_hub and plain HTTP."""
+"""The other tasks of the practice server, its look-ups and its pictures, through huggingface_hub
+and plain HTTP."""
 
 import base64
 import io

@@ -1,4 +1,5 @@
-"""helpers.retry at work: threads, asyncio and both clients over a real socket, in front of a service in trouble."""
+"""helpers.retry at work: threads, asyncio and both clients over a real socket, in front of a
+service in trouble."""
 
 import asyncio
 import contextlib
@@ -59,7 +60,8 @@ def server():
 
 @pytest.fixture
 def upstream(server, request):
-    """`upstream(reply, …)` puts answers behind a URL of their own and returns that; `.seen` lists what came."""
+    """`upstream(reply, …)` puts answers behind a URL of their own and returns that; `.seen` lists
+    what came."""
     url, trouble = server
 
     def put(*replies):
@@ -453,7 +455,7 @@ def test_a_stream_that_breaks_later_is_raised_with_what_had_arrived(client, upst
 def test_a_stream_left_early_is_closed_and_gives_its_place_back(client, upstream):
     one, url = policy(max_concurrency=1), upstream(OK)
     for _ in range(3):
-        for chunk in one.stream(client(url), messages=MESSAGES, stream=True):
+        for _ in one.stream(client(url), messages=MESSAGES, stream=True):
             break
         gc.collect()
         assert one.gate.flying == 0
@@ -462,7 +464,7 @@ def test_a_stream_left_early_is_closed_and_gives_its_place_back(client, upstream
         async with contextlib.aclosing(
             one.astream(client(url, asynchronous=True), messages=MESSAGES, stream=True)
         ) as chunks:
-            async for chunk in chunks:
+            async for _ in chunks:
                 break
         return one.gate.flying
 

@@ -1,4 +1,5 @@
-"""The deciding half of helpers.retry: errors, headers, gate and budget. In virtual time: nothing here sleeps."""
+"""The deciding half of helpers.retry: errors, headers, gate and budget. In virtual time: nothing
+here sleeps."""
 
 import ast
 import math
@@ -428,7 +429,8 @@ def test_old_trouble_does_not_make_new_waits_long(verdict, pause):
 def test_a_clock_that_is_set_back_opens_the_gate():
     door, clock = gate()
     clock.now = 5000.0  # in a laboratory's time
-    assert door.reserve(ticket := Ticket()) == 0
+    ticket = Ticket()
+    assert door.reserve(ticket) == 0
     door.throttled(ticket, asked(300, retry.Limit(0, 300, 500, 300))), door.release(ticket)
     clock.now = 5100.0
     assert door.reserve(Ticket()) == 200
@@ -449,7 +451,8 @@ def test_a_waiter_whose_event_loop_is_gone_does_not_block_the_line():
     assert door.reserve(third) == 0
 
 
-# ---------------------------------------------------------------- named scenarios, as in the benchmark
+# ---------------------------------------------------------------- named scenarios, as in the
+# benchmark
 
 PHASES = [0.07, 0.31, 0.44, 0.62, 0.85]
 SCENARIOS = {

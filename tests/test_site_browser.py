@@ -1,8 +1,10 @@
-"""The site in a real browser: notebooks to the bottom, the committed outputs, no request to anybody else, progress, widgets.
+"""The site in a real browser: notebooks to the bottom, the committed outputs, no request to anybody
+else, progress, widgets.
 
-A lesson, an exercise and the lesson with threads in every run; all notebooks with SITE_NOTEBOOKS=all (pages.yml).
-NumPy, Matplotlib and Pillow are not delivered here, as without a network: cells that need them are named below and may
-fail, figures become tables, and everything else must be as committed.
+A lesson, an exercise and the lesson with threads in every run; all notebooks with
+SITE_NOTEBOOKS=all (pages.yml). NumPy, Matplotlib and Pillow are not delivered here, as without a
+network: cells that need them are named below and may fail, figures become tables, and everything
+else must be as committed.
 """
 
 import ast
@@ -37,7 +39,8 @@ ASKS = re.compile(
 
 
 def results(outputs: list) -> list:
-    """Outputs in the form in which they are compared: pieces of a stream joined, text only, an error without its address."""
+    """Outputs in the form in which they are compared: pieces of a stream joined, text only, an
+    error without its address."""
     found = []
     for output in outputs:
         kind = output["output_type"]
@@ -76,7 +79,8 @@ def names(source: str) -> tuple[set[str], set[str]]:
 
 
 class Followed:
-    """Tells what a missing package explains: a cell that missed it, and cells that use what such a cell should have made."""
+    """Tells what a missing package explains: a cell that missed it, and cells that use what such a
+    cell should have made."""
 
     def __init__(self):
         self.lost: set[str] = set()
@@ -141,7 +145,8 @@ def shown(outputs: list) -> str:
 
 
 def assert_only_pyodides_own(site, tab) -> None:
-    """What the tab asked for elsewhere are packages of the lock, at the addresses that stand there."""
+    """What the tab asked for elsewhere are packages of the lock, at the addresses that stand
+    there."""
     lock = json.loads((site / "static/pyodide/pyodide-lock.json").read_text(encoding="utf-8"))
     known = {
         entry["file_name"] for entry in lock["packages"].values() if "://" in entry["file_name"]
@@ -152,7 +157,8 @@ def assert_only_pyodides_own(site, tab) -> None:
 def test_a_cell_that_imports_numpy_gets_it_from_its_address_and_no_other_cell_asks(
     site, tab, tmp_path
 ):
-    """Delivered is a stand-in of ours under NumPy's address, with its hash in the lock: the real one cannot be had everywhere."""
+    """Delivered is a stand-in of ours under NumPy's address, with its hash in the lock: the real
+    one cannot be had everywhere."""
     lock = json.loads((site / "static/pyodide/pyodide-lock.json").read_text(encoding="utf-8"))
     address = lock["packages"]["numpy"]["file_name"]
     wheel = tmp_path / address.rpartition("/")[2]

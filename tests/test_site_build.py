@@ -1,4 +1,5 @@
-"""The site as it is built (authoring/site/): complete, pinned, and asking nobody but itself and Pyodide's own packages."""
+"""The site as it is built (authoring/site/): complete, pinned, and asking nobody but itself and
+Pyodide's own packages."""
 
 import hashlib
 import json
@@ -118,7 +119,8 @@ def test_pins_have_hashes_and_no_addresses(root):
 
 
 def test_the_bytecode_is_what_this_python_reads(site, lock):
-    """Its magic number is that of the standard library's: bytecode of another Python would be compiled again, silently."""
+    """Its magic number is that of the standard library's: bytecode of another Python would be
+    compiled again, silently."""
     tag = "cpython-" + "".join(lock["info"]["python"].split(".")[:2])
     with zipfile.ZipFile(site / "static/pyodide/python_stdlib.zip") as library:
         standard = {

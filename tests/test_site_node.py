@@ -1,4 +1,5 @@
-"""The site's Python without a browser: under Node, in seconds. What only a browser can show is test_site_browser.py's."""
+"""The site's Python without a browser: under Node, in seconds. What only a browser can show is
+test_site_browser.py's."""
 
 import json
 import shutil

@@ -1,4 +1,5 @@
-"""Explorers: what a control looks like, what moving it does, and what stands there without a widget front end."""
+"""Explorers: what a control looks like, what moving it does, and what stands there without a widget
+front end."""
 
 import ipywidgets as widgets
 import pytest

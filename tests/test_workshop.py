@@ -1,6 +1,6 @@
-"""The hub for a class (workshop/): it starts as its page says, learners get the course, and nobody gets what is not theirs."""
+"""The hub for a class (workshop/): it starts as its page says, learners get the course, and nobody
+gets what is not theirs."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -18,16 +18,17 @@ pytest.importorskip("jupyterhub", reason="jupyterhub is not installed (pip insta
 if sys.platform != "linux":
     pytest.skip("the hub is for Linux: workshop/README.md", allow_module_level=True)
 
-from authoring.badges import address  # noqa: E402
-from authoring.bench import workshop  # noqa: E402
-from workshop import link as linking  # noqa: E402
+from authoring.badges import address
+from authoring.bench import workshop
+from workshop import link as linking
 
 LESSON = "notebooks/01_first_call.ipynb"
 
 
 @pytest.fixture(scope="module")
 def hub(root, tmp_path_factory):
-    """A running hub, started once for this file, with a token in its environment that no learner is to see."""
+    """A running hub, started once for this file, with a token in its environment that no learner is
+    to see."""
     if not workshop.PROXY.exists():
         if shutil.which("npm") is None:
             pytest.skip("npm is not installed: the hub's proxy comes from it")
@@ -85,7 +86,8 @@ def test_servers_share_what_they_import(hub, learners):
 
 
 def test_no_two_kernels_can_find_the_same_port(hub, learners):
-    """Twenty that look for free ports at the same moment find the same ones; and a port is open to everybody here.
+    """Twenty that look for free ports at the same moment find the same ones; and a port is open to
+    everybody here.
 
     One is left, ipykernel's own for the output of subprocesses: it is bound as soon as it is found.
     """

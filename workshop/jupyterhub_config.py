@@ -1,12 +1,15 @@
 """A JupyterHub for one machine and one class; README.md beside this file says how to start it.
 
-    CLASS_PASSWORD        what learners log in with, under a name of their choice; at least 8 characters
-    INSTRUCTOR_PASSWORD   what the user `instructor` logs in with, who sees and stops everybody's server; at least 32
-    COURSE_MODE, COURSE_PRACTICE_URL    passed on to the learners, if set; nothing else is, above all no HF_TOKEN
-    HUB_STATE             folder for the learners' homes and the hub's database; .hub in the course's folder if not set
+    CLASS_PASSWORD        what learners log in with, under any name; at least 8 characters
+    INSTRUCTOR_PASSWORD   the same for the user `instructor`, who sees and stops everybody's server;
+                          at least 32 characters
+    COURSE_MODE, COURSE_PRACTICE_URL    passed on to the learners, if set; nothing else is, above
+                          all no HF_TOKEN
+    HUB_STATE             folder for the learners' homes and the hub's database; default: .hub in
+                          the course's folder
 
-All servers run as the user who starts the hub: learners who want to can read each other's files. Use a machine that
-holds nothing else, or values.yaml, where every learner has a container.
+All servers run as the user who starts the hub: learners who want to can read each other's files.
+Use a machine that holds nothing else, or values.yaml, where every learner has a container.
 """
 
 import atexit
@@ -49,7 +52,8 @@ c.Spawner.args = [
     # Neither is used in this course, and each is imported by every server.
     "--ServerApp.jpserver_extensions={'jupyter_lsp': False, 'notebook_shim': False}",
     "--LabApp.extension_manager=readonly",
-    # Over TCP each server looks for free ports by itself, and when twenty kernels start at once some find the same.
+    # Over TCP each server looks for free ports by itself, and when twenty kernels start at once
+    # some find the same.
     "--KernelManager.transport=ipc",
     *(["--allow-root"] if os.geteuid() == 0 else []),
 ]
@@ -79,7 +83,8 @@ c.JupyterHub.load_roles = [
 
 
 def bring_the_course(spawner):
-    """Copy the notebooks into a new learner's home; what is there already is the learner's, and stays."""
+    """Copy the notebooks into a new learner's home; what is there already is the learner's, and
+    stays."""
     for folder in CONTENT:
         home = Path(spawner.home_dir) / folder
         if not home.exists():

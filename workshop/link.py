@@ -1,4 +1,5 @@
-"""The link that gives learners the course on any hub that has nbgitpuller, and brings them what has changed since.
+"""The link that gives learners the course on any hub that has nbgitpuller, and brings them what has
+changed since.
 
 python -m workshop.link https://hub.example.org [exercises/03_rate_limits_and_retries.ipynb]
 """
@@ -11,7 +12,8 @@ from authoring.badges import BRANCH, ROOT, address
 
 
 def link(hub: str, notebook: str = "notebooks/01_first_call.ipynb") -> str:
-    """The nbgitpuller link to a notebook of the course. Raises ValueError for an address or a notebook that is none."""
+    """The nbgitpuller link to a notebook of the course. Raises ValueError for an address or a
+    notebook that is none."""
     parts = urlsplit(hub)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise ValueError(

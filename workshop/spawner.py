@@ -1,7 +1,8 @@
-"""How the hub starts learners' servers: forked from one process that has imported what all of them need (preload.py).
+"""How the hub starts learners' servers: forked from one process that has imported what all of them
+need (preload.py).
 
-Started from nothing, each would import the same 100 MiB. Forked, they share those pages, and start sooner. The process
-to fork from is Python's own, multiprocessing's "forkserver".
+Started from nothing, each would import the same 100 MiB. Forked, they share those pages, and start
+sooner. The process to fork from is Python's own, multiprocessing's "forkserver".
 """
 
 import multiprocessing
@@ -21,8 +22,9 @@ context.set_forkserver_preload(["preload"])
 
 def warm_up() -> None:
     """Start the process to fork from, so that the first learner does not wait for it."""
-    # The paths in sys.path do not reach it before Python 3.13; and it has no business with the hub's passwords.
-    # One arena: glibc would give each server's threads memory of their own, and keep it.
+    # The paths in sys.path do not reach it before Python 3.13; and it has no business with the
+    # hub's passwords. One arena: glibc would give each server's threads memory of their own, and
+    # keep it.
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
         "PYTHONPATH": str(Path(__file__).parent),
@@ -33,14 +35,16 @@ def warm_up() -> None:
 
 
 class ForkingSpawner(SimpleLocalProcessSpawner):
-    """JupyterHub's "simple" spawner, but for how a process begins. The rest of it needs no more than the pid."""
+    """JupyterHub's "simple" spawner, but for how a process begins. The rest of it needs no more
+    than the pid."""
 
     async def start(self):
         self.port = self.port or random_port()
         process = context.Process(
             target=serve, args=(self.get_args(), self.get_env(), self.home_dir), daemon=True
         )
-        # multiprocessing runs the parent's main module in the child, too. Here that would be the whole hub.
+        # multiprocessing runs the parent's main module in the child, too. Here that would be the
+        # whole hub.
         with patch.dict(sys.modules, __main__=types.ModuleType("__main__")):
             process.start()
         self.pid = process.pid
@@ -48,7 +52,8 @@ class ForkingSpawner(SimpleLocalProcessSpawner):
 
 
 def serve(arguments: list[str], environment: dict[str, str], home: str) -> None:
-    """In the forked process: be a learner's server, with these arguments and nothing but this environment."""
+    """In the forked process: be a learner's server, with these arguments and nothing but this
+    environment."""
     import preload  # noqa: F401 (there already, if all is well)
 
     os.setsid()  # a Ctrl+C is the hub's; it stops the servers itself

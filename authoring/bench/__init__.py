@@ -1,1 +1,2 @@
-"""`make bench`: what the course promises about speed, measured. Each part prints what it found, slower results too."""
+"""`make bench`: what the course promises about speed, measured. Each part prints what it found,
+slower results too."""

@@ -3,8 +3,9 @@
     python -m authoring.bench                   everything
     python -m authoring.bench replay imports    these parts
 
-Parts: replay, imports, retry, lab (second start of `make lab`), tab (start of the site in a browser), tests (`make test`
-against bare `jupyter execute`), workshop (a class on the hub of workshop/), quota (a class behind one token).
+Parts: replay, imports, retry, lab (second start of `make lab`), tab (start of the site in a
+browser), tests (`make test` against bare `jupyter execute`), workshop (a class on the hub of
+workshop/), quota (a class behind one token).
 """
 
 import argparse
@@ -22,8 +23,8 @@ PARTS = ("replay", "imports", "retry", "lab", "tab", "tests", "workshop", "quota
 def sections(part: str) -> list[str]:
     """Run one part; its tables as Markdown sections, each beginning with `## `.
 
-    A part is a module here with `run()`, which returns Tables or such sections. A folder with `__main__` does as well:
-    what it prints from its first `## ` on is taken.
+    A part is a module here with `run()`, which returns Tables or such sections. A folder with
+    `__main__` does as well: what it prints from its first `## ` on is taken.
     """
     name = f"authoring.bench.{part}"
     module = importlib.import_module(name)

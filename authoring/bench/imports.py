@@ -1,4 +1,5 @@
-"""What `import helpers` and `start()` cost beyond the two clients, which every lesson imports anyway."""
+"""What `import helpers` and `start()` cost beyond the two clients, which every lesson imports
+anyway."""
 
 import json
 import os
@@ -24,7 +25,8 @@ found.append((time.perf_counter() - at, memory() - before))
 before, at = memory(), time.perf_counter()
 session = helpers.start("01_first_call")
 found.append((time.perf_counter() - at, memory() - before))
-used = [name for name in ("matplotlib", "ipywidgets", "numpy", "IPython", "authoring") if name in sys.modules]
+heavy = ("matplotlib", "ipywidgets", "numpy", "IPython", "authoring")
+used = [name for name in heavy if name in sys.modules]
 print(json.dumps([found, used]))
 """
 

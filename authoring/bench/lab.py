@@ -17,7 +17,8 @@ ROUNDS, LONGEST = 3, 120
 
 
 def second_start() -> float:
-    """Seconds from `make lab` to the first answer of the server; raises RuntimeError if there is none."""
+    """Seconds from `make lab` to the first answer of the server; raises RuntimeError if there is
+    none."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

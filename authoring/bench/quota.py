@@ -1,8 +1,9 @@
 """Thirty live kernels behind one token: each on its own, and through the class's server.
 
-Every learner is a process of its own, in a mode of the course, with the client of the lessons; the service is a stand-in
-on a socket of this machine, with the fault lab's rate limit. All begin at the same moment. Of a learner's calls some are
-the lesson's, the same for everybody; the others are the learner's own.
+Every learner is a process of its own, in a mode of the course, with the client of the lessons; the
+service is a stand-in on a socket of this machine, with the fault lab's rate limit. All begin at the
+same moment. Of a learner's calls some are the lesson's, the same for everybody; the others are the
+learner's own.
 """
 
 import json
@@ -40,11 +41,12 @@ CONTENDERS = {
 }
 
 
-# ---- a learner: `python -m authoring.bench.quota NUMBER RETRY` ---------------------------------------------------
+# ---- a learner: `python -m authoring.bench.quota NUMBER RETRY` ---------------------------------
 
 
 def learn(number: int, retry: bool) -> None:
-    """Wait for a line on stdin, make the calls one after another, print [[seconds, answered], …] as JSON."""
+    """Wait for a line on stdin, make the calls one after another, print [[seconds, answered], …] as
+    JSON."""
     from huggingface_hub import InferenceClient
 
     from helpers import start
@@ -75,7 +77,7 @@ def learn(number: int, retry: bool) -> None:
     print(json.dumps(found), flush=True)
 
 
-# ---- the service and the class -----------------------------------------------------------------------------------
+# ---- the service and the class -----------------------------------------------------------------
 
 
 async def _chat(request: Request) -> JSONResponse:
@@ -93,7 +95,8 @@ async def _chat(request: Request) -> JSONResponse:
 
 
 def service() -> Faults:
-    """The stand-in: answers after LATENCY seconds, QUOTA calls in WINDOW seconds. `seen` lists what came."""
+    """The stand-in: answers after LATENCY seconds, QUOTA calls in WINDOW seconds. `seen` lists what
+    came."""
     app = Starlette(
         routes=[
             Route("/v1/chat/completions", _chat, methods=["POST"]),

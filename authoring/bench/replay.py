@@ -1,9 +1,10 @@
-"""What one replayed call costs: ours, the least possible, and two libraries that replay too, on the same answers.
+"""What one replayed call costs: ours, the least possible, and two libraries that replay too, on the
+same answers.
 
-Each contender runs in a process of its own, in turn, several rounds. A process asks again and again for ten requests,
-spread evenly over the recording (a search from the top finds the last ones late), through
-`InferenceClient().chat_completion`, and checks every answer. What counts is the fastest of each request's repeats, when
-nothing else on the machine got in its way, averaged over the ten.
+Each contender runs in a process of its own, in turn, several rounds. A process asks again and again
+for ten requests, spread evenly over the recording (a search from the top finds the last ones late),
+through `InferenceClient().chat_completion`, and checks every answer. What counts is the fastest of
+each request's repeats, when nothing else on the machine got in its way, averaged over the ten.
 """
 
 import contextlib
@@ -66,12 +67,13 @@ def content(value: dict) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-# ---- the contenders: each a context in which a call is answered --------------------------------------------------
+# ---- the contenders: each a context in which a call is answered --------------------------------
 
 
 @contextlib.contextmanager
 def floor(folder: Path, count: int):
-    """The same client on a bare MockTransport that always gives the same bytes: no look-up at all."""
+    """The same client on a bare MockTransport that always gives the same bytes: no look-up at
+    all."""
     import httpx2
     from huggingface_hub import set_client_factory
     from huggingface_hub.utils._http import hf_request_event_hook
@@ -228,7 +230,8 @@ def run() -> list[Table]:
     for contender in CONTENDERS:
         cells = [names[contender]]
         for count in COUNTS:
-            # In each round against the floor of that round: what else the machine did meanwhile weighs on both.
+            # In each round against the floor of that round: what else the machine did meanwhile
+            # weighs on both.
             ratios = [
                 time / least for time, least in zip(found[contender, count], found["floor", count])
             ]

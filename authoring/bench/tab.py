@@ -1,7 +1,9 @@
-"""How long the site in a browser tab takes until the first answer, and how big it is. Builds the site anew.
+"""How long the site in a browser tab takes until the first answer, and how big it is. Builds the
+site anew.
 
-A learner's way: open the first lesson, run its cells one by one until a model's answer is printed. Once in a fresh
-profile (nothing cached), then again in new tabs of the same browser. Chromium, the server and Python share this machine.
+A learner's way: open the first lesson, run its cells one by one until a model's answer is printed.
+Once in a fresh profile (nothing cached), then again in new tabs of the same browser. Chromium, the
+server and Python share this machine.
 """
 
 import os
@@ -35,7 +37,8 @@ def to_the_answer(site: Path) -> list[int]:
 
 
 def load(tab, url: str, cells: list[int]) -> list[float]:
-    """Seconds from opening the address until: the notebook is shown, a cell has printed something, a model's answer is printed."""
+    """Seconds from opening the address until: the notebook is shown, a cell has printed something,
+    a model's answer is printed."""
     times, began = [], time.monotonic()
     tab.goto(url)
     tab.wait_for_selector(page.SHOWN, timeout=LONGEST * 1000)

@@ -14,7 +14,8 @@ PACKAGES = ("huggingface_hub", "openai", "httpx2")
 
 @dataclass
 class Table:
-    """One section of the report. `rows` are cells as text; `note` says what was measured and how."""
+    """One section of the report. `rows` are cells as text; `note` says what was measured and
+    how."""
 
     title: str
     columns: list[str]
@@ -45,7 +46,7 @@ def keep(sections: list[str], folder: Path = FOLDER) -> Path:
         if path.exists()
         else [f"# Benchmarks, {date.today().isoformat()}\n\n"]
     )
-    heading = lambda section: section.split("\n", 1)[0]  # noqa: E731
+    heading = lambda section: section.split("\n", 1)[0]
     for section in sections:
         places = [place for place, old in enumerate(found) if heading(old) == heading(section)]
         if places:

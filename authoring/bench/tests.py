@@ -1,4 +1,5 @@
-"""`make test` against the least that running the notebooks can cost: starting their kernels, and `jupyter execute` over the same notebooks."""
+"""`make test` against the least that running the notebooks can cost: starting their kernels, and
+`jupyter execute` over the same notebooks."""
 
 import os
 import subprocess
@@ -20,7 +21,8 @@ WORKERS = 2
 
 @dataclass
 class Cost:
-    """Seconds by the clock, and seconds of processors, those of all processes that were started taken together (0 on Windows)."""
+    """Seconds by the clock, and seconds of processors, those of all processes that were started
+    taken together (0 on Windows)."""
 
     clock: float = 0
     processors: float = 0

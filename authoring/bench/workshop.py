@@ -1,10 +1,12 @@
-"""The hub of workshop/ under a class: what a learner costs, how long a start takes, and whether all outputs are right.
+"""The hub of workshop/ under a class: what a learner costs, how long a start takes, and whether all
+outputs are right.
 
     python -m authoring.bench.workshop --learners 3 notebooks/01_first_call.ipynb
 
-Each learner does what a browser does: log in, wait for the server, fetch the page, its settings and the notebook, start
-a kernel and send it every cell. The outputs are put together by nbclient and compared with the committed ones. Servers
-and kernels all stay until the last learner is done; then memory is read from /proc/*/smaps_rollup.
+Each learner does what a browser does: log in, wait for the server, fetch the page, its settings and
+the notebook, start a kernel and send it every cell. The outputs are put together by nbclient and
+compared with the committed ones. Servers and kernels all stay until the last learner is done; then
+memory is read from /proc/*/smaps_rollup.
 """
 
 import argparse
@@ -56,7 +58,7 @@ PATIENCE = 600.0  # seconds for one learner's start, and for one cell
 MIB = 2**20
 
 
-# ---- the hub -----------------------------------------------------------------------------------------------------
+# ---- the hub -----------------------------------------------------------------------------------
 
 
 @dataclass
@@ -79,7 +81,8 @@ class Hub:
 
 @contextmanager
 def running(folder: Path, environment: dict[str, str] | None = None):
-    """workshop/jupyterhub_config.py as it is, on free ports of 127.0.0.1 and with its state in `folder`. Yields the Hub.
+    """workshop/jupyterhub_config.py as it is, on free ports of 127.0.0.1 and with its state in
+    `folder`. Yields the Hub.
 
     Raises RuntimeError with the end of the hub's log if it does not start within a minute.
     """
@@ -149,12 +152,13 @@ def _free_ports(count: int) -> list[int]:
             one.close()
 
 
-# ---- a learner ---------------------------------------------------------------------------------------------------
+# ---- a learner ---------------------------------------------------------------------------------
 
 
 @dataclass
 class Learner:
-    """What one learner saw. Seconds: to a server, from there to a kernel, for all cells. wrong: cells whose output differs."""
+    """What one learner saw. Seconds: to a server, from there to a kernel, for all cells. wrong:
+    cells whose output differs."""
 
     name: str
     start: float = 0.0
@@ -164,7 +168,8 @@ class Learner:
 
 
 def learn(hub: Hub, name: str, path: str | None) -> Learner:
-    """Log in, open the notebook at `path` (relative to the course), run it to its end. None: `1 + 1` in a kernel, no more."""
+    """Log in, open the notebook at `path` (relative to the course), run it to its end. None: `1 +
+    1` in a kernel, no more."""
     learner, began = Learner(name), time.monotonic()
     with hub.http() as http:
         if (made := http.post(f"/hub/api/users/{name}")).status_code != 409:  # 409: was here before
@@ -187,7 +192,10 @@ def learn(hub: Hub, name: str, path: str | None) -> Learner:
             },
         ).raise_for_status()
         kernel = answer.json()["kernel"]["id"]
-    address = f"{hub.url.replace('http', 'ws', 1)}/user/{name}/api/kernels/{kernel}/channels?session_id={uuid.uuid4()}"
+    address = (
+        f"{hub.url.replace('http', 'ws', 1)}/user/{name}/api/kernels/{kernel}/channels"
+        f"?session_id={uuid.uuid4()}"
+    )
     channel = websocket.create_connection(
         address, header=[f"Authorization: token {hub.token}"], timeout=PATIENCE
     )
@@ -212,7 +220,8 @@ def learn(hub: Hub, name: str, path: str | None) -> Learner:
 
 
 def execute(channel: websocket.WebSocket, notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Send every code cell over a kernel's websocket and collect its outputs, as nbclient does. Stops at no error."""
+    """Send every code cell over a kernel's websocket and collect its outputs, as nbclient does.
+    Stops at no error."""
     outputs = NotebookClient(notebook, record_timing=False, store_widget_state=False)
     outputs.reset_execution_trackers()
     for index, cell in enumerate(notebook.cells):
@@ -262,7 +271,8 @@ def compared(cell) -> bool:
 
 
 def said(cell) -> list[tuple]:
-    """What a cell's outputs say, without what differs on every run (pictures, widget ids, where a warning came from)."""
+    """What a cell's outputs say, without what differs on every run (pictures, widget ids, where a
+    warning came from)."""
     streams, shown = {}, []
     for output in cell.outputs:
         if output.output_type == "stream":
@@ -283,12 +293,13 @@ def said(cell) -> list[tuple]:
     return texts + shown
 
 
-# ---- a class -----------------------------------------------------------------------------------------------------
+# ---- a class -----------------------------------------------------------------------------------
 
 
 @dataclass
 class Class:
-    """A class, measured: its learners, the seconds until the last one was done, and MiB (PSS) of each kind of process."""
+    """A class, measured: its learners, the seconds until the last one was done, and MiB (PSS) of
+    each kind of process."""
 
     learners: list[Learner]
     seconds: float
@@ -328,7 +339,8 @@ def teach(count: int, at_once: int, path: str | None) -> Class:
 
 
 def memory(hub: int) -> tuple[list[float], list[float], float]:
-    """MiB (PSS) of each kernel's server, of each kernel, and of all the rest: hub, proxy, services, what servers are forked from."""
+    """MiB (PSS) of each kernel's server, of each kernel, and of all the rest: hub, proxy, services,
+    what servers are forked from."""
     size = {
         one.pid: one.memory_full_info().pss / MIB
         for one in [psutil.Process(hub), *psutil.Process(hub).children(recursive=True)]

@@ -87,7 +87,8 @@ def main(arguments: list[str] | None = None) -> int:
         f" COURSE_PRACTICE_URL=http://{asked.host}:{asked.port}. Stop it with Ctrl+C.",
         flush=True,
     )
-    # proxy_headers: uvicorn would believe whoever says in a header that it comes from another address.
+    # proxy_headers: uvicorn would believe whoever says in a header that it comes from another
+    # address.
     config = uvicorn.Config(
         create_app(classroom, asked.classroom),
         log_level="critical",

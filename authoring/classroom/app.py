@@ -1,4 +1,5 @@
-"""The class's server: takes learners' requests, asks the service once for what is asked alike, and keeps to its limits."""
+"""The class's server: takes learners' requests, asks the service once for what is asked alike, and
+keeps to its limits."""
 
 import asyncio
 import hashlib
@@ -27,12 +28,15 @@ log = logging.getLogger("classroom")
 LARGEST_REQUEST, LARGEST_ANSWER = 10 * 2**20, 32 * 2**20  # bytes
 PLACES = 4  # in line at one time, for one learner
 AGAIN = 60  # seconds after which a learner who waited so long in vain may come again
-PATIENCE = 330.0  # seconds in line: the service's window is 300, and huggingface_hub's client waits as long as it takes
+# seconds in line: the service's window is 300, and huggingface_hub's client waits as long as it
+# takes
+PATIENCE = 330.0
 TIMEOUT = httpx2.Timeout(120, connect=10)
 
 
 class Learner:
-    """What the server knows of one learner: how often a request was answered already, and whose turn it is."""
+    """What the server knows of one learner: how often a request was answered already, and whose
+    turn it is."""
 
     def __init__(self):
         self.answered, self.turns = Counter(), asyncio.Semaphore(PLACES)
@@ -41,8 +45,10 @@ class Learner:
 class Classroom:
     """Everything the requests share.
 
-    token : goes to the service's router and nowhere else. upstream : an address that answers instead of the service.
-    calls : requests to the service in all; beyond that the class gets a 402. keeping : False asks for everything anew.
+    token : goes to the service's router and nowhere else. upstream : an address that answers
+        instead of the service.
+    calls : requests to the service in all; beyond that the class gets a 402. keeping : False asks
+        for everything anew.
     """
 
     def __init__(
@@ -62,7 +68,8 @@ class Classroom:
         self.client = httpx2.AsyncClient(
             timeout=TIMEOUT, limits=httpx2.Limits(max_connections=None)
         )
-        # One policy for one quota: that of the token, and those of the hosts that are asked without it.
+        # One policy for one quota: that of the token, and those of the hosts that are asked without
+        # it.
         self.policies = defaultdict(
             lambda: RetryPolicy(
                 attempts=1, timeout=PATIENCE, max_wait=PATIENCE, max_concurrency=at_once
@@ -156,7 +163,8 @@ class Classroom:
     # ---- to the service ----
 
     def _ask(self, asked: str, what: Plan, learner: Learner, request: httpx2.Request) -> Answer:
-        """Begin to ask the service. That goes on when the learner leaves: whoever asks again finds the answer."""
+        """Begin to ask the service. That goes on when the learner leaves: whoever asks again finds
+        the answer."""
         answer, keep = Answer(), what.keep and self.keeping
         if keep:
             self.shelf.put(asked, answer)
@@ -190,9 +198,11 @@ class Classroom:
         return answer
 
     async def _send(self, request: httpx2.Request, what: Plan):
-        """One request to the service: (status, headers), then the body's pieces. Raises for a 429, which the policy waits out.
+        """One request to the service: (status, headers), then the body's pieces. Raises for a 429,
+        which the policy waits out.
 
-        All other failures are the learners' to handle: their retry sees them as it would without a class.
+        All other failures are the learners' to handle: their retry sees them as it would without a
+        class.
         """
         if self.counts["sent"] >= self.calls:
             raise Refused(
@@ -235,7 +245,8 @@ class Classroom:
 
 
 def _address(host: str, scope: dict) -> httpx2.URL:
-    """The service's address of a request. Raises Refused where host and path, put together, would name another host."""
+    """The service's address of a request. Raises Refused where host and path, put together, would
+    name another host."""
     query = b"?" + scope["query_string"] if scope["query_string"] else b""
     try:
         url = httpx2.URL(scheme="https", host=host, raw_path=scope["raw_path"] + query)
@@ -260,18 +271,20 @@ async def _content(request: Request) -> bytes:
 
 
 def _digest(method: str, address: str, content: bytes, headers: dict[str, str]) -> str:
-    """What a request means, as the course's recordings see it, and in which form the answer is wanted."""
+    """What a request means, as the course's recordings see it, and in which form the answer is
+    wanted."""
     form = [f"{name}: {headers.get(name, '')}" for name in MEANING]
     return hashlib.sha256(
         "\n".join([*key(method, address, content), *form]).encode("utf-8", "surrogatepass")
     ).hexdigest()
 
 
-# ---- the server --------------------------------------------------------------------------------------------------
+# ---- the server --------------------------------------------------------------------------------
 
 
 def create_app(classroom: Classroom, networks: list | None = None) -> Starlette:
-    """The class's server as an ASGI application. networks : who may ask; None: nobody but this machine."""
+    """The class's server as an ASGI application. networks : who may ask; None: nobody but this
+    machine."""
 
     async def everything(request: Request) -> Response:
         if not _may_ask(request.client.host, networks):

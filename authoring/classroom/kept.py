@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 
 
 class Answer:
-    """One answer of the service. Who reads it gets the pieces that are there, and then the others as they arrive."""
+    """One answer of the service. Who reads it gets the pieces that are there, and then the others
+    as they arrive."""
 
     def __init__(self):
         self.status: int | None = None  # None until the service has answered
@@ -50,11 +51,12 @@ class Answer:
             raise self.error
 
     async def read(self) -> AsyncIterator[bytes]:
-        """The pieces, from the first one on. Raises what broke the answer, after the last piece that came."""
+        """The pieces, from the first one on. Raises what broke the answer, after the last piece
+        that came."""
         given = 0
         while True:
             async with self._news:
-                await self._news.wait_for(lambda: len(self.pieces) > given or self.over)
+                await self._news.wait_for(lambda had=given: len(self.pieces) > had or self.over)
             while given < len(self.pieces):
                 yield self.pieces[given]
                 given += 1
@@ -65,7 +67,8 @@ class Answer:
 
 
 class Shelf:
-    """Answers by request: the first one, the second one, … Who asks the same again gets the next, as from the service.
+    """Answers by request: the first one, the second one, … Who asks the same again gets the next,
+    as from the service.
 
     largest : bytes in all; the requests that nobody asked for longest are forgotten first.
     """
@@ -74,7 +77,8 @@ class Shelf:
         self.largest, self.kept = largest, OrderedDict()
 
     def find(self, key: str, number: int) -> Answer | None:
-        """The `number`-th answer (0 is the first) to this request, also while it is still arriving."""
+        """The `number`-th answer (0 is the first) to this request, also while it is still
+        arriving."""
         answers = self.kept.get(key, ())
         if number >= len(answers):
             return None
@@ -85,7 +89,8 @@ class Shelf:
         self.kept.setdefault(key, []).append(answer)
 
     def settle(self, key: str, answer: Answer) -> None:
-        """Call it when an answer is over: one that is not good is forgotten, and old ones are if there are too many."""
+        """Call it when an answer is over: one that is not good is forgotten, and old ones are if
+        there are too many."""
         if not answer.good:
             self.kept[key].remove(answer)
         while sum(one.size for answers in self.kept.values() for one in answers) > self.largest:
@@ -96,7 +101,8 @@ class Shelf:
 
 
 class Hider:
-    """Takes a secret out of a stream of bytes, also where it comes in two pieces. Holds back only what may be its beginning."""
+    """Takes a secret out of a stream of bytes, also where it comes in two pieces. Holds back only
+    what may be its beginning."""
 
     def __init__(self, secret: str, instead: str = "$HF_TOKEN"):
         if len(secret) < 8:

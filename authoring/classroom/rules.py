@@ -1,4 +1,5 @@
-"""Which requests go on to the service, with which credentials, and which of their answers may be kept."""
+"""Which requests go on to the service, with which credentials, and which of their answers may be
+kept."""
 
 import ipaddress
 from typing import NamedTuple
@@ -8,7 +9,8 @@ from helpers.session import PRACTICE_TOKEN
 ROUTER, HUB = "router.huggingface.co", "huggingface.co"
 PICTURES = ("fal.media", "replicate.delivery")  # where some providers put the pictures they make
 
-# What a request may bring along beside its body, and what an answer may. Cookies, credentials and X-HF-Bill-To do not pass.
+# What a request may bring along beside its body, and what an answer may. Cookies, credentials and
+# X-HF-Bill-To do not pass.
 ASKING = (
     "accept",
     "content-type",
@@ -30,7 +32,8 @@ class Refused(Exception):
 
 
 class Plan(NamedTuple):
-    """token : send the class's token. keep : an answer of 200 may be given to whoever asks the same."""
+    """token : send the class's token. keep : an answer of 200 may be given to whoever asks the
+    same."""
 
     token: bool
     keep: bool
@@ -39,9 +42,10 @@ class Plan(NamedTuple):
 def plan(method: str, host: str, path: str, authorization: str | None) -> Plan:
     """What to do with a request. Raises Refused for hosts, paths and methods that no lesson needs.
 
-    The token goes to the router alone, and only for learners who send the course's stand-in for a token; whoever sends
-    another one (a lesson does, to see a 401) gets what the service says to that. Endpoints are refused: anybody can own
-    one, and what runs there reads the token of whoever calls it.
+    The token goes to the router alone, and only for learners who send the course's stand-in for a
+    token; whoever sends another one (a lesson does, to see a 401) gets what the service says to
+    that. Endpoints are refused: anybody can own one, and what runs there reads the token of whoever
+    calls it.
     """
     if host == ROUTER and method in ("GET", "POST"):
         ours = authorization == f"Bearer {PRACTICE_TOKEN}"
@@ -61,7 +65,8 @@ def plan(method: str, host: str, path: str, authorization: str | None) -> Plan:
 
 
 def network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    """The classroom's network, as in 192.168.1.0/24. Raises ValueError unless it is private and no larger than a school."""
+    """The classroom's network, as in 192.168.1.0/24. Raises ValueError unless it is private and no
+    larger than a school."""
     found = ipaddress.ip_network(text, strict=False)
     if not found.is_private or found.num_addresses > 2**16:
         raise ValueError(

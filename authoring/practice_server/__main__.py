@@ -1,4 +1,5 @@
-"""python -m authoring.practice_server [--port 8750] [--weights smollm2|qwen] [--speed 20] [--threads 1]"""
+"""python -m authoring.practice_server [--port 8750] [--weights smollm2|qwen] [--speed 20]
+[--threads 1]"""
 
 import argparse
 import socket

@@ -1,7 +1,8 @@
 """The application: which request goes where.
 
-One app answers for all the service's hosts. A request may come under the host's own name (in `Host`, or in
-`X-Forwarded-Host` when it was forwarded) or straight to 127.0.0.1; then the path alone decides.
+One app answers for all the service's hosts. A request may come under the host's own name (in
+`Host`, or in `X-Forwarded-Host` when it was forwarded) or straight to 127.0.0.1; then the path
+alone decides.
 """
 
 import logging
@@ -51,11 +52,13 @@ def create_app(
     threads: int = 1,
     clock: endpoints.Clock | None = None,
 ) -> Starlette:
-    """The practice server as an ASGI application. Models are loaded on first use; `load_all` loads them at once.
+    """The practice server as an ASGI application. Models are loaded on first use; `load_all` loads
+    them at once.
 
     weights : the chat weights, "smollm2" or "qwen".
     threads : how many threads the chat model computes with.
-    speed : how many times as fast as in reality endpoints start and fall asleep; `clock` replaces that clock (for tests).
+    speed : how many times as fast as in reality endpoints start and fall asleep; `clock` replaces
+        that clock (for tests).
     """
     if weights not in CHAT_DEFAULTS:
         raise ValueError(
@@ -92,7 +95,8 @@ def create_app(
 
 
 def load_all(app: Starlette) -> list[str]:
-    """Load every model now, so that no request waits for it. Returns one message for each that can't be had."""
+    """Load every model now, so that no request waits for it. Returns one message for each that
+    can't be had."""
     practice, problems = app.state.practice, []
     for model in (practice.chat, practice.embedder, practice.recognizer):
         try:
@@ -236,7 +240,8 @@ class ForwardedHost:
 
 
 class Provenance:
-    """Every response says who answered and has a request id; and nothing that breaks here leaves a caller without an answer."""
+    """Every response says who answered and has a request id; and nothing that breaks here leaves a
+    caller without an answer."""
 
     def __init__(self, app):
         self.app = app

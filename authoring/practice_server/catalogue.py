@@ -14,7 +14,8 @@ COURSE_REGISTRY = HERE.parent.parent / "helpers" / "models.toml"
 
 @dataclass(frozen=True)
 class Served:
-    """One provider's entry for a model: the id on its side, the task it serves it for, and its health."""
+    """One provider's entry for a model: the id on its side, the task it serves it for, and its
+    health."""
 
     provider: str
     id: str
@@ -24,7 +25,8 @@ class Served:
 
 @dataclass(frozen=True)
 class Model:
-    """One model of the Hub. `task` is its pipeline tag; `chat` is true if it can hold a conversation."""
+    """One model of the Hub. `task` is its pipeline tag; `chat` is true if it can hold a
+    conversation."""
 
     id: str
     task: str
@@ -42,7 +44,8 @@ class Model:
 
 
 class Catalogue:
-    """All rows; `get(id)` finds a model by its Hub id, `on_provider(provider, id)` by a provider's id."""
+    """All rows; `get(id)` finds a model by its Hub id, `on_provider(provider, id)` by a provider's
+    id."""
 
     def __init__(self, file: Path = HERE / "catalogue.toml", course: Path = COURSE_REGISTRY):
         table = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -55,7 +58,8 @@ class Catalogue:
                 self._add_from_course(row)
 
     def _add_from_course(self, row: dict) -> None:
-        """Make sure that a model of the course is known, and served by the provider the course names."""
+        """Make sure that a model of the course is known, and served by the provider the course
+        names."""
         name, provider = row["id"].split(":")[0], row.get("provider", "auto")
         chat = row["task"] in ("chat-completion", CHAT_TASK)
         task = "text-generation" if chat else row["task"]
@@ -100,7 +104,8 @@ class Catalogue:
         ]
 
     def choose(self, model: Model, policy: str) -> Served | None:
-        """The provider the router would pick for a chat: by policy (fastest, cheapest, preferred) or by name."""
+        """The provider the router would pick for a chat: by policy (fastest, cheapest, preferred)
+        or by name."""
         chat = [
             served
             for served in model.providers

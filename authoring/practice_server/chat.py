@@ -1,7 +1,8 @@
-"""Chat completions and text completions in OpenAI's format, as the router and the providers speak it.
+"""Chat completions and text completions in OpenAI's format, as the router and the providers speak
+it.
 
-A request is checked, handed to llama.cpp, and its chunks are put into the service's format as they arrive. An answer
-that is not streamed is the same chunks, joined: both ways give the same text.
+A request is checked, handed to llama.cpp, and its chunks are put into the service's format as they
+arrive. An answer that is not streamed is the same chunks, joined: both ways give the same text.
 """
 
 import hashlib
@@ -33,16 +34,19 @@ def who(model: ChatModel, **more: str) -> dict[str, str]:
 
 
 def derived_seed(*parts) -> int:
-    """The seed of a request that gives none: from what is asked, so that a request repeats and two differ.
+    """The seed of a request that gives none: from what is asked, so that a request repeats and two
+    differ.
 
-    Limits and sampling parameters do not count, so that with a smaller `max_tokens` the same answer is only cut off.
+    Limits and sampling parameters do not count, so that with a smaller `max_tokens` the same answer
+    is only cut off.
     """
     canonical = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return int.from_bytes(hashlib.sha256(canonical.encode()).digest()[:4], "big") % (2**32 - 1)
 
 
 def sampling(body: dict, model: ChatModel, *asked) -> dict:
-    """The sampling parameters of a chat or text completion in llama.cpp's names; the model's own where none are given."""
+    """The sampling parameters of a chat or text completion in llama.cpp's names; the model's own
+    where none are given."""
     limit = fields.integer(body, "max_tokens", 1) or fields.integer(
         body, "max_completion_tokens", 1
     )
@@ -65,7 +69,8 @@ def sampling(body: dict, model: ChatModel, *asked) -> dict:
 
 
 def check_messages(body: dict) -> list[dict]:
-    """The messages as llama.cpp takes them. Raises a 422 that names the message and what is wrong with it."""
+    """The messages as llama.cpp takes them. Raises a 422 that names the message and what is wrong
+    with it."""
     messages = body.get("messages")
     if not isinstance(messages, list):
         raise fields.wrong(
@@ -158,7 +163,8 @@ def _checked_calls(calls, where: str) -> list[dict]:
 
 
 def schema_asked_for(body: dict) -> dict | None:
-    """What `response_format` asks for, in llama.cpp's form. The service's four ways of writing a schema are understood:
+    """What `response_format` asks for, in llama.cpp's form. The service's four ways of writing a
+    schema are understood:
 
     {"type": "json_schema", "json_schema": {"schema": S}}   OpenAI and the router
     {"type": "json_schema", "schema": S}                    together
@@ -194,7 +200,8 @@ def schema_asked_for(body: dict) -> dict | None:
 
 
 class Answer:
-    """One chat completion under way: the request for llama.cpp, and its chunks in the service's format."""
+    """One chat completion under way: the request for llama.cpp, and its chunks in the service's
+    format."""
 
     def __init__(self, model: ChatModel, body: dict):
         self.model = model
@@ -214,7 +221,8 @@ class Answer:
         if response_format:
             self.request["response_format"] = response_format
         if self.watch_for_calls:
-            # A grammar and llama.cpp's own tool grammar exclude each other: with a schema, the tools are only shown.
+            # A grammar and llama.cpp's own tool grammar exclude each other: with a schema, the
+            # tools are only shown.
             self.request |= {"tools": offered, "tool_choice": "none" if response_format else "auto"}
         top = fields.integer(body, "top_logprobs", 0, 20)
         if fields.boolean(body, "logprobs"):
@@ -233,7 +241,8 @@ class Answer:
         }
 
     def _call_id(self, n: int) -> str:
-        """Ids of tool calls come back in the next request, so they are the same for the same request."""
+        """Ids of tool calls come back in the next request, so they are the same for the same
+        request."""
         return f"call_{derived_seed(self.request, n):08x}{derived_seed(n, self.request):08x}"
 
     def _chunk(self, delta: dict, finish_reason=None, logprobs=None) -> dict:
@@ -245,7 +254,8 @@ class Answer:
         }
 
     async def chunks(self) -> AsyncIterator[dict]:
-        """The answer in chunks: the role first, then pieces of text as their tokens come, the reason it ended, the usage."""
+        """The answer in chunks: the role first, then pieces of text as their tokens come, the
+        reason it ended, the usage."""
         yield self._chunk({"role": "assistant", "content": ""})
         held, said_calls = "", 0
         async for chunk in self.model.stream("chat_completions", self.request):
@@ -347,7 +357,8 @@ class Answer:
 
 
 def _logprobs(logprobs: dict | None) -> dict | None:
-    """llama.cpp's log-probabilities without its token ids and without the invisible end-of-text token."""
+    """llama.cpp's log-probabilities without its token ids and without the invisible end-of-text
+    token."""
 
     def row(entry):
         return {name: entry[name] for name in ("token", "logprob", "bytes")}
@@ -382,8 +393,9 @@ async def event_stream(
 ) -> Response:
     """Server-sent events, one a chunk, each sent as soon as it is there.
 
-    The first chunks are awaited before the headers go out (the role alone is no sign that the model accepted the
-    request), so that a refused request is an error with its status, not a broken stream.
+    The first chunks are awaited before the headers go out (the role alone is no sign that the model
+    accepted the request), so that a refused request is an error with its status, not a broken
+    stream.
     """
     first = []
     async for chunk in chunks:

@@ -1,6 +1,7 @@
 """Sentence embeddings by bge-small-en-v1.5, and what is built on them: similarity, nearest label.
 
-One text a call, always: in this quantised model a text's vector moves a little with what else is in its batch.
+One text a call, always: in this quantised model a text's vector moves a little with what else is in
+its batch.
 """
 
 import threading
@@ -45,7 +46,8 @@ class Embedder:
             )
 
     def tokens(self, text: str, truncate: bool = False, from_left: bool = False) -> list[int]:
-        """Token ids of `text`. Raises the 413 of text-embeddings-inference if there are more than 512."""
+        """Token ids of `text`. Raises the 413 of text-embeddings-inference if there are more than
+        512."""
         self.load()
         ids = self._tokenizer.encode(text).ids
         if len(ids) <= MAX_TOKENS:
@@ -81,7 +83,8 @@ class Embedder:
     def embed(
         self, text: str, normalize: bool = True, truncate: bool = False, from_left: bool = False
     ) -> np.ndarray:
-        """The vector of a text: float32 (384,), the first token's state as bge wants it; of length 1 if `normalize`."""
+        """The vector of a text: float32 (384,), the first token's state as bge wants it; of length
+        1 if `normalize`."""
         vector = self.hidden(self.tokens(text, truncate, from_left))[0]
         return vector / np.linalg.norm(vector) if normalize else vector
 
@@ -92,7 +95,8 @@ class Embedder:
 
 
 def plain(array: np.ndarray) -> list:
-    """Nested lists whose numbers are the shortest that give the same float32 again; a third of the bytes on the wire."""
+    """Nested lists whose numbers are the shortest that give the same float32 again; a third of the
+    bytes on the wire."""
     if array.ndim > 1:
         return [plain(row) for row in array]
     return [float(str(value)) for value in array]

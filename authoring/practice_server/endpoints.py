@@ -1,11 +1,13 @@
 """The control plane of Inference Endpoints, and the endpoints it "deploys".
 
-An endpoint here is a record and a timetable. Its state is worked out from the clock whenever somebody looks: created,
-it is `pending`, then `initializing`, then `running`; idle for its timeout it is `scaledToZero`; a request wakes it.
-Nothing runs in the background. `--speed N` makes that clock run N times as fast.
+An endpoint here is a record and a timetable. Its state is worked out from the clock whenever
+somebody looks: created, it is `pending`, then `initializing`, then `running`; idle for its timeout
+it is `scaledToZero`; a request wakes it. Nothing runs in the background. `--speed N` makes that
+clock run N times as fast.
 
-While it runs, the practice models answer at its URL: chat on every text-generation image, the root for TGI and for
-tasks of the plain image, 404 at the root for vLLM and SGLang, as the real containers do.
+While it runs, the practice models answer at its URL: chat on every text-generation image, the root
+for TGI and for tasks of the plain image, 404 at the root for vLLM and SGLang, as the real
+containers do.
 """
 
 import asyncio
@@ -30,7 +32,8 @@ WAKING = 40  # seconds from zero replicas to an answer
 LONGEST_HOLD = 120  # real seconds a request may be held with X-Scale-Up-Timeout
 TYPES = ("public", "authenticated", "private")
 ENGINES_WITHOUT_ROOT = ("vLLM", "sGLang", "llamacpp")
-# Somebody else's public endpoint that is always there, so that a lesson can call text-generation-inference without deploying.
+# Somebody else's public endpoint that is always there, so that a lesson can call
+# text-generation-inference without deploying.
 ALWAYS_ON = {
     "name": "course-tgi",
     "type": "public",
@@ -78,7 +81,8 @@ class Endpoint:
         self.start(PENDING)
 
     def start(self, pending: float = 0, starting: float = STARTING) -> None:
-        """Begin to come up: `pending` seconds of waiting for hardware, `starting` of loading. Awoken, it keeps its URL."""
+        """Begin to come up: `pending` seconds of waiting for hardware, `starting` of loading.
+        Awoken, it keeps its URL."""
         self._has_url = pending == 0
         now = self._clock()
         self._plan = [("pending", now + pending), ("initializing", now + pending + starting)]
@@ -88,7 +92,8 @@ class Endpoint:
         self._plan, self._rest, self.updated = [], state, self._clock()
 
     def change(self, spec: dict, model: Model) -> None:
-        """Take a new configuration; a running endpoint is `updating` for a while, a stopped one stays stopped."""
+        """Take a new configuration; a running endpoint is `updating` for a while, a stopped one
+        stays stopped."""
         state, now = self.state, self._clock()
         self.spec, self.model, self.updated = spec, model, now
         if state not in ("paused", "scaledToZero"):
@@ -231,7 +236,8 @@ class ControlPlane:
 
 
 def check(spec: dict, plane: ControlPlane) -> tuple[dict, Model]:
-    """A configuration with every field that matters checked and filled in, and its model. Raises 400 naming the field."""
+    """A configuration with every field that matters checked and filled in, and its model. Raises
+    400 naming the field."""
     name = fields.text(spec, "name", error=problem)
     if not NAME.fullmatch(name):
         raise problem(
@@ -324,7 +330,8 @@ def _plane(request: Request) -> ControlPlane:
 
 
 def _url(request: Request, endpoint: Endpoint) -> str:
-    """Where an endpoint answers: its own host if the control plane was reached by its own, else a path on this server."""
+    """Where an endpoint answers: its own host if the control plane was reached by its own, else a
+    path on this server."""
     if request.url.hostname and request.url.hostname.endswith("huggingface.cloud"):
         provider = endpoint.spec["provider"]
         return f"https://{endpoint.name}.{provider['region']}.{provider['vendor']}.endpoints.huggingface.cloud"
@@ -548,7 +555,8 @@ async def deploy_from_catalog(request: Request) -> Response:
 
 
 async def _awake(request: Request, name: str) -> Endpoint:
-    """The endpoint, if it can answer now. A sleeping one is woken: 503 meanwhile, or held if X-Scale-Up-Timeout asks for it."""
+    """The endpoint, if it can answer now. A sleeping one is woken: 503 meanwhile, or held if
+    X-Scale-Up-Timeout asks for it."""
     plane: ControlPlane = request.app.state.practice.endpoints
     endpoint = plane.named(name)
     if endpoint is None:
@@ -578,7 +586,8 @@ async def _awake(request: Request, name: str) -> Endpoint:
 
 
 async def at_endpoint(request: Request) -> Response:
-    """Everything under an endpoint's URL: /health, /v1/models, /v1/chat/completions, /v1/completions, /."""
+    """Everything under an endpoint's URL: /health, /v1/models, /v1/chat/completions,
+    /v1/completions, /."""
     practice = request.app.state.practice
     path = "/" + request.path_params.get("path", "").strip("/")
     name = request.path_params["name"].split(".")[

@@ -6,14 +6,16 @@ Three shapes are in use and clients have to cope with all of them:
     {"error": {"message", "type", "param", "code"}}                chat completions (OpenAI's shape)
     {"error": "text", "error_type": "validation"}                  text-generation-inference
 
-A field that is wrong is always named. Nothing here is a 5xx: that would be this server's fault, not the caller's.
+A field that is wrong is always named. Nothing here is a 5xx: that would be this server's fault, not
+the caller's.
 """
 
 from starlette.responses import JSONResponse, Response
 
 
 class ServiceError(Exception):
-    """Raised anywhere below a route; becomes the response. `body` is JSON-able, or a str for text/plain."""
+    """Raised anywhere below a route; becomes the response. `body` is JSON-able, or a str for
+    text/plain."""
 
     def __init__(self, status: int, body: dict | list | str, headers: dict | None = None):
         super().__init__(status, body)

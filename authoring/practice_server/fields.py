@@ -16,7 +16,8 @@ def wrong(field: str, why: str) -> ServiceError:
 def number(
     body: dict, field: str, low: float, high: float, *, above: bool = False, error=wrong
 ) -> float | None:
-    """A number in low..high (`above`: low itself is not allowed), or None where the field is absent."""
+    """A number in low..high (`above`: low itself is not allowed), or None where the field is
+    absent."""
     value = body.get(field)
     if value is None:
         return None
@@ -95,6 +96,7 @@ def stops(body: dict, field: str = "stop", *, error=wrong) -> list[str]:
 
 
 def seed(body: dict, *, error=wrong) -> int | None:
-    """A seed as llama.cpp wants it: any whole number, folded into 32 bits (the largest of which would mean 'random')."""
+    """A seed as llama.cpp wants it: any whole number, folded into 32 bits (the largest of which
+    would mean 'random')."""
     value = integer(body, "seed", -(2**63), 2**64 - 1, error=error)
     return None if value is None else value % (2**32 - 1)

@@ -1,4 +1,5 @@
-"""Hugging Face's own provider, hf-inference: one path a model, the task given by the model or by the path."""
+"""Hugging Face's own provider, hf-inference: one path a model, the task given by the model or by
+the path."""
 
 import time
 
@@ -15,7 +16,8 @@ PROVIDER = "hf-inference"
 
 
 def _model(request: Request) -> Model:
-    """The model of the path, if hf-inference serves it. Raises 404 for an unknown one, 410 for one it has given up."""
+    """The model of the path, if hf-inference serves it. Raises 404 for an unknown one, 410 for one
+    it has given up."""
     may_call(request)
     name = request.path_params["name"]
     model = request.app.state.practice.catalogue.get(name)
@@ -35,7 +37,8 @@ async def by_model(request: Request) -> Response:
 
 
 async def by_task(request: Request) -> Response:
-    """POST /hf-inference/models/{id}/pipeline/{task}, and the older /hf-inference/pipeline/{task}/{id}."""
+    """POST /hf-inference/models/{id}/pipeline/{task}, and the older
+    /hf-inference/pipeline/{task}/{id}."""
     model, task = _model(request), request.path_params["task"]
     if task not in (model.task, *model.tags):
         raise errors.simple(

@@ -1,4 +1,5 @@
-"""The Hub's own routes: look-up of models, recommended models, who am I. And `/v1/models` of the router."""
+"""The Hub's own routes: look-up of models, recommended models, who am I. And `/v1/models` of the
+router."""
 
 import hashlib
 import time
@@ -16,7 +17,8 @@ CREATED = "2025-01-01T00:00:00.000Z"
 
 
 class RateLimit:
-    """The Hub's rate-limit headers, counted but not enforced: at least one request always remains."""
+    """The Hub's rate-limit headers, counted but not enforced: at least one request always
+    remains."""
 
     def __init__(self, clock=time.time):
         self._clock, self._window, self._used = clock, 0, 0
@@ -113,7 +115,8 @@ async def model_info(request: Request) -> Response:
 
 
 async def list_models(request: Request) -> Response:
-    """GET /api/models: filtered by `inference_provider`, `pipeline_tag`, `search`, at most `limit`."""
+    """GET /api/models: filtered by `inference_provider`, `pipeline_tag`, `search`, at most
+    `limit`."""
     practice, query = request.app.state.practice, request.query_params
     headers = practice.rate_limit.headers()
     _checked_token(request)
@@ -128,7 +131,7 @@ async def list_models(request: Request) -> Response:
     rows = [
         describe(model)
         for model in practice.catalogue.models.values()
-        if (not provider or model.providers and provider == "all" or model.on(provider))
+        if (not provider or (model.providers and provider == "all") or model.on(provider))
         and (not task or model.task == task)
         and search in model.id.lower()
     ]
@@ -242,7 +245,8 @@ async def chat_models(request: Request) -> Response:
 
 
 def _offer(catalogue: Catalogue, model: Model, served: Served) -> dict:
-    """One provider's entry for a model. As in reality, a provider may leave out what it does not say or was not measured."""
+    """One provider's entry for a model. As in reality, a provider may leave out what it does not
+    say or was not measured."""
     speed, latency = catalogue.speeds.get(served.provider, (40, 1.5))
     price, size = (
         catalogue.prices.get(served.provider, (0.1, 0.5)),

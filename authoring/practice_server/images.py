@@ -1,6 +1,7 @@
 """Text-to-image without a model: a test card that nobody can take for a model's picture.
 
-It has the asked size, its pattern follows from the seed alone, and everything that was asked for is printed on it.
+It has the asked size, its pattern follows from the seed alone, and everything that was asked for is
+printed on it.
 """
 
 import io
@@ -30,7 +31,8 @@ class Card:
 
     @classmethod
     def read(cls, prompt: str, parameters: dict, error=fields.wrong) -> "Card":
-        """From a request's parameters, under any of the names the providers have for them. Raises an error naming the field."""
+        """From a request's parameters, under any of the names the providers have for them. Raises
+        an error naming the field."""
         size = parameters.get("size")
         if (
             isinstance(size, str)

@@ -18,7 +18,8 @@ def bearer(request: Request) -> str | None:
 
 
 def signed_in(request: Request) -> str:
-    """The caller's token. Raises the service's 401 where there is none or it is not a Hugging Face token.
+    """The caller's token. Raises the service's 401 where there is none or it is not a Hugging Face
+    token.
 
     Every `hf_…` token is accepted, but one that contains the word `invalid` is not.
     """
@@ -29,7 +30,8 @@ def signed_in(request: Request) -> str:
 
 
 def may_call(request: Request) -> str:
-    """A token that may also call models: 403 if it contains `no_permission`, 402 if it contains `no_credits`."""
+    """A token that may also call models: 403 if it contains `no_permission`, 402 if it contains
+    `no_credits`."""
     token = signed_in(request)
     if "no_permission" in token:
         raise errors.forbidden(USER)
@@ -95,7 +97,8 @@ def json_type(value) -> str:
 
 
 async def unless_gone(request: Request, work):
-    """Await `work`, but stop it as soon as the caller has gone. Needs a body that was read to its end."""
+    """Await `work`, but stop it as soon as the caller has gone. Needs a body that was read to its
+    end."""
 
     async def gone():
         while (await request.receive())["type"] != "http.disconnect":

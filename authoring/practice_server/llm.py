@@ -1,11 +1,13 @@
 """The chat model: llama.cpp's own request handlers, in this process, through xllamacpp.
 
-xllamacpp's `Server` is llama.cpp's server as a library: `handle_chat_completions(body, on_chunk)` takes the JSON body of
-a chat completion and calls back with each chunk as its token is sampled. Templates, sampling, grammars, stop sequences,
-log-probabilities and token counts are all llama.cpp's.
+xllamacpp's `Server` is llama.cpp's server as a library: `handle_chat_completions(body, on_chunk)`
+takes the JSON body of a chat completion and calls back with each chunk as its token is sampled.
+Templates, sampling, grammars, stop sequences, log-probabilities and token counts are all
+llama.cpp's.
 
-Each request starts from a fresh model state (no prompt cache, one slot, one request at a time), because a cached
-prefix changes the last bits of the arithmetic, and then the same request need not give the same answer.
+Each request starts from a fresh model state (no prompt cache, one slot, one request at a time),
+because a cached prefix changes the last bits of the arithmetic, and then the same request need not
+give the same answer.
 """
 
 import asyncio
@@ -25,12 +27,14 @@ QUEUE = 64  # requests that may wait; more are turned away
 
 
 class ChatModel:
-    """One set of chat weights, loaded on first use, answering one request after another on a thread of its own.
+    """One set of chat weights, loaded on first use, answering one request after another on a thread
+    of its own.
 
     weights : a row of the registry whose first file is a GGUF.
     defaults : sampling parameters for requests that give none, in llama.cpp's names.
-    threads : one is enough for models this small. More are faster on an idle machine, but llama.cpp's threads wait for
-        each other in busy loops: on a machine that has other work, two of them were measured to be 10 times slower than one.
+    threads : one is enough for models this small. More are faster on an idle machine, but
+        llama.cpp's threads wait for each other in busy loops: on a machine that has other work, two
+        of them were measured to be 10 times slower than one.
     """
 
     def __init__(self, weights: registry.Weights, defaults: dict, threads: int = 1):
@@ -59,8 +63,9 @@ class ChatModel:
         """Chunks of one answer as they come, from llama.cpp's `handle_<handler>`.
 
         handler : "chat_completions" or "completions"; body : its JSON body.
-        Closing the iterator stops the generation. Raises ServiceError: what llama.cpp found wrong with the request,
-        429 when too many requests wait, 504 when the answer takes longer than REQUEST_SECONDS.
+        Closing the iterator stops the generation. Raises ServiceError: what llama.cpp found wrong
+        with the request, 429 when too many requests wait, 504 when the answer takes longer than
+        REQUEST_SECONDS.
         """
         await asyncio.to_thread(self.load)
         job = _Job(
@@ -78,8 +83,8 @@ class ChatModel:
             raise ServiceError(
                 429, {"error": "Model is overloaded", "error_type": "overloaded"}
             ) from None
-        # A deadline by hand: a stream's first chunks and the rest are awaited in different tasks, where asyncio.timeout
-        # would cancel the wrong one.
+        # A deadline by hand: a stream's first chunks and the rest are awaited in different tasks,
+        # where asyncio.timeout would cancel the wrong one.
         deadline = time.monotonic() + REQUEST_SECONDS
         try:
             while (

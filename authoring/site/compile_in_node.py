@@ -1,14 +1,14 @@
-"""Runs in Pyodide (in_node.mjs): import what every notebook imports, and keep the compiled code of all that this loaded.
+"""Runs in Pyodide (in_node.mjs): import what every notebook imports, and keep the compiled code of
+all that this loaded.
 
-/here gets bytecode.zip with the bytecode of the packages, by the names that site-packages has for it, and
-python_stdlib.zip with the bytecode of the standard library beside its sources.
+/here gets bytecode.zip with the bytecode of the packages, by the names that site-packages has for
+it, and python_stdlib.zip with the bytecode of the standard library beside its sources.
 """
 
 import importlib.util
 import shutil
 import sys
 import zipfile
-from pathlib import Path
 
 import huggingface_hub
 import ipywidgets  # noqa: F401
@@ -46,7 +46,8 @@ for module in list(sys.modules.values()):
         code, source = spec.loader.get_code(spec.name), spec.loader.get_data(spec.origin)
     except (ImportError, OSError):
         continue
-    # "Unchecked": Python takes it without looking at the source, whose time the browser does not know.
+    # "Unchecked": Python takes it without looking at the source, whose time the browser does not
+    # know.
     data = importlib._bootstrap_external._code_to_hash_pyc(
         code, importlib.util.source_hash(source), False
     )

@@ -1,7 +1,9 @@
-"""Pyodide as the tab loads it: its core files from npm, our wheels beside them, and one lock file that names everything.
+"""Pyodide as the tab loads it: its core files from npm, our wheels beside them, and one lock file
+that names everything.
 
-The lock file's own packages are taken out but for NumPy, Matplotlib and Pillow and what only they need. Those stay where
-Pyodide publishes them, by absolute address and with Pyodide's own hash, and are asked for only when a cell imports them.
+The lock file's own packages are taken out but for NumPy, Matplotlib and Pillow and what only they
+need. Those stay where Pyodide publishes them, by absolute address and with Pyodide's own hash, and
+are asked for only when a cell imports them.
 """
 
 import hashlib
@@ -19,7 +21,8 @@ from authoring.site.wheels import FROM_PYODIDE, FRONT_END, SiteFailed, run
 
 HERE = Path(__file__).resolve().parent
 CORE = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
-# Needed at once in every notebook, so they are loaded together with Python; what else a cell imports comes when it is run.
+# Needed at once in every notebook, so they are loaded together with Python; what else a cell
+# imports comes when it is run.
 AT_ONCE = (
     "micropip",
     "piplite",
@@ -31,10 +34,11 @@ AT_ONCE = (
     "ipywidgets",
     "hf-inference-course",
 )
-# What the course needs, but not before a cell asks for it. The OpenAI client is a third of all files.
+# What the course needs, but not before a cell asks for it. The OpenAI client is a third of all
+# files.
 LATER = (*FROM_PYODIDE, "openai", "stamina")
-# Told to Python in the tab. The warnings, about file locks that nothing here takes and a connection pool that a browser has
-# itself, would stand under the first call of every lesson.
+# Told to Python in the tab. The warnings, about file locks that nothing here takes and a connection
+# pool that a browser has itself, would stand under the first call of every lesson.
 ENVIRONMENT = {
     "PYTHONWARNINGS": (
         "ignore:only soft file lock is available,ignore:The following transport option(s) are not"
@@ -43,11 +47,12 @@ ENVIRONMENT = {
 }
 # huggingface_hub's unspoken need (wheels.ALSO).
 UNSPOKEN = {"huggingface-hub": ["httpcore2"]}
-# Pyodide lets every import look into the notebook's own folder first. In the site that folder lies behind a service worker,
-# 5 ms a look, and lesson 01 looked a hundred times before its first answer; so it is looked into last.
+# Pyodide lets every import look into the notebook's own folder first. In the site that folder lies
+# behind a service worker, 5 ms a look, and lesson 01 looked a hundred times before its first
+# answer; so it is looked into last.
 OWN_FOLDER_FIRST, OWN_FOLDER_LAST = 'sys.path.insert(0,"")', 'sys.path.append("")'
-# Left out of a wheel: type stubs for some 200 packages that are not here, and more files than all the rest together; then
-# those of modules that Python no longer has, and of codecs.
+# Left out of a wheel: type stubs for some 200 packages that are not here, and more files than all
+# the rest together; then those of modules that Python no longer has, and of codecs.
 STUBS = "jedi/third_party/typeshed/"
 TRIMMED = {
     "jedi": (
@@ -59,14 +64,16 @@ TRIMMED = {
 
 
 def published(version: str) -> str:
-    """Where Pyodide publishes the packages of one of its versions; the address that its own lock file is relative to."""
+    """Where Pyodide publishes the packages of one of its versions; the address that its own lock
+    file is relative to."""
     return f"https://cdn.jsdelivr.net/pyodide/v{version}/full/"
 
 
 def write(core: Path, wheels: list[Path], out: Path, version: str) -> dict:
     """Fill `out` with Pyodide's core, the wheels and the lock file, and return the lock.
 
-    core : the unpacked npm package `pyodide` of this version.  Raises SiteFailed if a wheel needs something nobody brings.
+    core : the unpacked npm package `pyodide` of this version.  Raises SiteFailed if a wheel needs
+        something nobody brings.
     """
     out.mkdir(parents=True, exist_ok=True)
     for file in CORE:
@@ -82,8 +89,9 @@ def write(core: Path, wheels: list[Path], out: Path, version: str) -> dict:
 
 
 def add_bytecode(out: Path, kept: list[Path]) -> None:
-    """Compile what the notebooks import (compile_in_node.py) and put each file's bytecode beside its source: in the wheels,
-    and in the standard library's archive. Without it, each tab would compile some 1,500 files anew.
+    """Compile what the notebooks import (compile_in_node.py) and put each file's bytecode beside
+    its source: in the wheels, and in the standard library's archive. Without it, each tab would
+    compile some 1,500 files anew.
     """
     with tempfile.TemporaryDirectory() as scratch:
         in_node(out, HERE / "compile_in_node.py", Path(scratch))
@@ -103,14 +111,16 @@ def source_of(bytecode: str) -> str:
 
 
 def in_node(pyodide: Path, program: Path, folder: Path) -> str:
-    """Run a Python file in this Pyodide under Node, with `folder` as /here, and return what it printed. Raises SiteFailed."""
+    """Run a Python file in this Pyodide under Node, with `folder` as /here, and return what it
+    printed. Raises SiteFailed."""
     return run(
         ["node", HERE / "in_node.mjs", pyodide, json.dumps({"env": ENVIRONMENT}), program, folder]
     )
 
 
 def replace_once(script: Path, old: str, new: str) -> None:
-    """Change one place in somebody else's script. Raises SiteFailed if it is not there exactly once: then it is another version."""
+    """Change one place in somebody else's script. Raises SiteFailed if it is not there exactly
+    once: then it is another version."""
     text = script.read_text(encoding="utf-8")
     if text.count(old) != 1:
         raise SiteFailed(
@@ -140,7 +150,8 @@ def _write_lock(lock: dict, out: Path) -> None:
 
 
 def merged(theirs: dict, wheels: list[Path], base: str) -> dict:
-    """Pyodide's lock with our wheels (names relative to the lock) and the addresses below `base` of what stays Pyodide's."""
+    """Pyodide's lock with our wheels (names relative to the lock) and the addresses below `base` of
+    what stays Pyodide's."""
     environment = _environment(theirs["info"])
     ours = {entry["name"]: entry for entry in (_entry(wheel, environment) for wheel in wheels)}
     stays = {

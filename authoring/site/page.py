@@ -1,4 +1,5 @@
-"""JupyterLab in a headless Chromium, from a server or as the site: how the browser is started, and what a page is asked to do.
+"""JupyterLab in a headless Chromium, from a server or as the site: how the browser is started, and
+what a page is asked to do.
 
 For tests and benchmarks.
 """
@@ -25,8 +26,9 @@ if hasattr(os, "geteuid") and os.geteuid() == 0:
     FLAGS.append("--no-sandbox")  # Chromium refuses to sandbox itself for root
 
 SHOWN = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell"
-# Resolves when the notebook's kernel has answered and is waiting; an indicator that says "idle" is shown before that.
-# It asks again by itself, because Playwright takes any promise for a yes, whatever comes out of it.
+# Resolves when the notebook's kernel has answered and is waiting; an indicator that says "idle" is
+# shown before that. It asks again by itself, because Playwright takes any promise for a yes,
+# whatever comes out of it.
 READY = """async () => {
   for (;; await new Promise(done => setTimeout(done, 50))) {
     const app = window.jupyterapp; if (!app) continue;
@@ -45,7 +47,9 @@ RUN = """async ([index, seconds]) => {
   content.activeCellIndex = index;
   content.deselectAll();
   await Promise.race([window.jupyterapp.commands.execute('notebook:run-cell'),
-                      new Promise((_, fail) => setTimeout(() => fail(new Error(`cell ${index} ran longer than ${seconds} s`)), 1000 * seconds))]);
+                      new Promise((_, fail) => setTimeout(
+                        () => fail(new Error(`cell ${index} ran longer than ${seconds} s`)),
+                        1000 * seconds))]);
   return { count: cell.model.sharedModel.execution_count, outputs: cell.model.outputs.toJSON() };
 }"""
 

@@ -1,6 +1,8 @@
-"""The wheels that the tab needs: pinned with hashes in locks/site.txt, fetched from PyPI and kept in .venv/site-wheels/.
+"""The wheels that the tab needs: pinned with hashes in locks/site.txt, fetched from PyPI and kept
+in .venv/site-wheels/.
 
-NumPy, Matplotlib and Pillow have no wheel on PyPI for the browser's platform; they are Pyodide's own (distribution.py).
+NumPy, Matplotlib and Pillow have no wheel on PyPI for the browser's platform; they are Pyodide's
+own (distribution.py).
 """
 
 import os
@@ -21,10 +23,12 @@ LONGEST = 600  # seconds for all downloads together
 
 # Pyodide's own, and with them what only they need.
 FROM_PYODIDE = ("numpy", "matplotlib", "pillow")
-# What pyproject.toml does not say: the kernel in the tab installs with micropip, and huggingface_hub 2.4 imports httpcore2
-# on every platform, while httpx2 does not ask for it in a browser.
+# What pyproject.toml does not say: the kernel in the tab installs with micropip, and
+# huggingface_hub 2.4 imports httpcore2 on every platform, while httpx2 does not ask for it in a
+# browser.
 ALSO = ("micropip", "httpcore2")
-# Front-end files only: the site has them as JupyterLab extensions. The kernel brings a stand-in for the first.
+# Front-end files only: the site has them as JupyterLab extensions. The kernel brings a stand-in for
+# the first.
 FRONT_END = ("widgetsnbextension", "jupyterlab-widgets")
 # No wheel for this platform, but the sources also build without a compiler.
 FROM_SOURCE = {"pyyaml": {"PYYAML_FORCE_LIBYAML": "0", "PYYAML_FORCE_CYTHON": "0"}}
@@ -35,7 +39,8 @@ class SiteFailed(RuntimeError):
 
 
 def requirements(pyproject: Path = ROOT / "pyproject.toml") -> list[str]:
-    """What is resolved for the tab: the course's dependencies without those that Pyodide brings, and ALSO."""
+    """What is resolved for the tab: the course's dependencies without those that Pyodide brings,
+    and ALSO."""
     listed = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["dependencies"]
     return [
         line for line in listed if canonicalize_name(Requirement(line).name) not in FROM_PYODIDE
@@ -43,7 +48,8 @@ def requirements(pyproject: Path = ROOT / "pyproject.toml") -> list[str]:
 
 
 def lock(python: str, arguments: list[str], pins: Path = PINS) -> None:
-    """Write locks/site.txt: versions as in locks/test.txt wherever both have a package. Raises SiteFailed."""
+    """Write locks/site.txt: versions as in locks/test.txt wherever both have a package. Raises
+    SiteFailed."""
     uv = Path(sys.executable).with_name("uv")
     left_out = [word for name in FRONT_END for word in ("--no-emit-package", name)]
     run(
@@ -77,9 +83,11 @@ def pinned(pins: Path = PINS) -> dict[str, str]:
 
 
 def fetch(abi: str, python: str, pins: Path = PINS, kept: Path = KEPT) -> list[Path]:
-    """The pinned wheels as files, one a package, fetched if they are not there yet; their hashes are checked by pip.
+    """The pinned wheels as files, one a package, fetched if they are not there yet; their hashes
+    are checked by pip.
 
-    abi : of Pyodide, "2026_0". python : "3.14".  Raises SiteFailed if a wheel cannot be had or has another hash.
+    abi : of Pyodide, "2026_0". python : "3.14".  Raises SiteFailed if a wheel cannot be had or has
+        another hash.
     """
     known = pinned(pins)
     if not known:
@@ -167,7 +175,8 @@ def run(
     environment: dict[str, str] | None = None,
     folder: Path = ROOT,
 ) -> str:
-    """Run a command in `folder`, with a limit of LONGEST seconds, and return what it printed. Raises SiteFailed with its last lines."""
+    """Run a command in `folder`, with a limit of LONGEST seconds, and return what it printed.
+    Raises SiteFailed with its last lines."""
     command = [str(word) for word in command]
     try:
         done = subprocess.run(

@@ -1,4 +1,5 @@
-"""One server for each worker, a Chromium for each file, and a page that keeps what the browser complains about.
+"""One server for each worker, a Chromium for each file, and a page that keeps what the browser
+complains about.
 
 BROWSER_NOTEBOOKS=all     every notebook instead of a few that stand for them
 BROWSER_PICTURES=folder   every notebook that was run, light and dark, as pictures in this folder
@@ -24,7 +25,8 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="package")
 def lab(tmp_path_factory):
-    """A server that shows a copy of the notebooks: running them here changes no file of the course."""
+    """A server that shows a copy of the notebooks: running them here changes no file of the
+    course."""
     folder = tmp_path_factory.mktemp("course")
     for name in ("notebooks", "exercises", "solutions"):
         shutil.copytree(
@@ -37,7 +39,8 @@ def lab(tmp_path_factory):
 class Complaints(list):
     """What the browser complained about, in its words, and every request that left this machine."""
 
-    # `make site` needs this extension and installs it; in JupyterLab, which it is not made for, it cannot start.
+    # `make site` needs this extension and installs it; in JupyterLab, which it is not made for, it
+    # cannot start.
     NOT_OURS = "@jupyterlite/"
 
     def watch(self, page) -> None:
@@ -56,7 +59,8 @@ class Complaints(list):
 
 @pytest.fixture
 def page(chromium, lab):
-    """A page in a fresh browser profile. The test fails if anything complained, or sent a request elsewhere."""
+    """A page in a fresh browser profile. The test fails if anything complained, or sent a request
+    elsewhere."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
     page = context.new_page()
     page.set_default_timeout(BUSY)
@@ -73,7 +77,8 @@ def page(chromium, lab):
 
 @pytest.fixture
 def open_notebook(page, lab):
-    """open_notebook("exercises/01_first_call.ipynb") opens it in the page and waits for its kernel."""
+    """open_notebook("exercises/01_first_call.ipynb") opens it in the page and waits for its
+    kernel."""
     (lab.folder / "exercises" / "progress.json").unlink(missing_ok=True)
     (lab.folder / "solutions" / "progress.json").unlink(missing_ok=True)
     return lambda path: Notebook.open(page, lab, path)

@@ -25,7 +25,8 @@ FOLDERS = (
     "JUPYTERLAB_WORKSPACES_DIR",
 )
 SETTINGS = {
-    # Every cell is in the page, also the ones far below: axe and the pictures' sizes need them there.
+    # Every cell is in the page, also the ones far below: axe and the pictures' sizes need them
+    # there.
     "notebook-extension/tracker": {"windowingMode": "none", "autoStartDefaultKernel": True},
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     # Light or dark as the browser prefers: nothing that a test would leave behind for the next.
@@ -57,7 +58,8 @@ class Server:
 
 @contextmanager
 def serve(folder: Path, private: Path, seconds: float = 120):
-    """A JupyterLab server on this machine, with settings and kernels of nobody else, showing `folder`.
+    """A JupyterLab server on this machine, with settings and kernels of nobody else, showing
+    `folder`.
 
     private : an empty folder for its settings, log and runtime files.
     seconds : how long it may take to answer.
@@ -104,7 +106,8 @@ def _write(path: Path, settings: dict) -> None:
 
 
 def _wait(process, runtime: Path, folder: Path, log: Path, deadline: float) -> Server:
-    """The server, as soon as it has said under which address it listens: it chooses a free port itself."""
+    """The server, as soon as it has said under which address it listens: it chooses a free port
+    itself."""
     while time.monotonic() < deadline and process.poll() is None:
         for path in runtime.glob("jpserver-*.json"):
             try:
@@ -120,8 +123,8 @@ CELLS = """() => {
     const cells = window.jupyterapp.shell.currentWidget.content.model.cells;
     return Array.from({length: cells.length}, (_, i) => cells.get(i).toJSON());
 }"""
-# A kernel answers in order: when it has answered this, it has done all that was asked before. Twice, because a widget
-# that is moved while the kernel is busy waits with its message.
+# A kernel answers in order: when it has answered this, it has done all that was asked before.
+# Twice, because a widget that is moved while the kernel is busy waits with its message.
 SETTLE = """async () => {
     const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
     for (let i = 0; i < 2; i++) {
@@ -180,7 +183,8 @@ class Notebook:
         self.settle()
 
     def settle(self) -> None:
-        """Wait until the kernel has done what the widgets asked of it, and the page has drawn it."""
+        """Wait until the kernel has done what the widgets asked of it, and the page has drawn
+        it."""
         self.page.evaluate(SETTLE)
 
     def dark(self) -> None:
@@ -190,7 +194,8 @@ class Notebook:
 
     @contextmanager
     def unrolled(self):
-        """In a window so high that everything is in it: what is scrolled away is invisible to axe, and to a camera."""
+        """In a window so high that everything is in it: what is scrolled away is invisible to axe,
+        and to a camera."""
         size = self.page.viewport_size
         height = self.panel.locator(".jp-WindowedPanel-outer").evaluate("area => area.scrollHeight")
         self.page.set_viewport_size(size | {"height": height + 200})
@@ -198,7 +203,8 @@ class Notebook:
         self.page.set_viewport_size(size)
 
     def photograph(self, folder: Path, name: str) -> None:
-        """Every cell that shows a picture, a table or a widget, as it looks now: `<notebook>-<cell>-<name>.png` in `folder`."""
+        """Every cell that shows a picture, a table or a widget, as it looks now:
+        `<notebook>-<cell>-<name>.png` in `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         for area in (
             self.panel.locator(".jp-Cell-outputArea")
@@ -245,7 +251,8 @@ class Notebook:
         )
 
     def tab_to(self, found, backwards: bool = False, limit: int = 120) -> None:
-        """Press Tab until `found`, a place in the page, has the focus. Raises AssertionError if it never gets it."""
+        """Press Tab until `found`, a place in the page, has the focus. Raises AssertionError if it
+        never gets it."""
         for _ in range(limit):
             if found.evaluate("element => element === document.activeElement"):
                 return

@@ -1,31 +1,41 @@
-"""What is wrong with what a browser shows: each function returns the problems as sentences, [] if there are none."""
+"""What is wrong with what a browser shows: each function returns the problems as sentences, [] if
+there are none."""
 
 PANEL = ".jp-NotebookPanel:not(.lm-mod-hidden)"
 # Our own: the text and the outputs. The rest of the page is JupyterLab's.
 OURS = [f"{PANEL} .jp-RenderedMarkdown", f"{PANEL} .jp-Cell-outputArea"]
-# ipywidgets draws a slider's handle without a name, in 7 and in 8, and gives no way to name it. What it says is in the
-# label beside it, and every explorer has a plain-cell way. The colours of code and of tracebacks are JupyterLab's.
+# ipywidgets draws a slider's handle without a name, in 7 and in 8, and gives no way to name it.
+# What it says is in the label beside it, and every explorer has a plain-cell way. The colours of
+# code and of tracebacks are JupyterLab's.
 NOT_OURS = [
     ".noUi-handle",
     "[class^='ansi-']",
     ".jp-RenderedText span[style]",
     ".jp-RenderedMarkdown pre",
 ]
-# JupyterLab's own style: links without a line under them, and the scrolling box around a wide table, to which Chromium
-# itself gives the keyboard's focus.
+# JupyterLab's own style: links without a line under them, and the scrolling box around a wide
+# table, to which Chromium itself gives the keyboard's focus.
 RULES = {name: {"enabled": False} for name in ("link-in-text-block", "scrollable-region-focusable")}
-# JupyterLab's body has no height and hides what reaches beyond it; axe would take everything for invisible.
+# JupyterLab's body has no height and hides what reaches beyond it; axe would take everything for
+# invisible.
 TRIES = 15  # looks at a page in which axe finds no text, a second apart
 BODY = "html, body { height: 100% }"
 PICTURES = """area => [...area.querySelectorAll('.jp-OutputArea img')].map(image => ({
-    alt: image.alt, drawn: image.complete && image.naturalWidth > 0, right: image.getBoundingClientRect().right,
-    edge: image.closest('.jp-OutputArea').getBoundingClientRect().right, cell: image.closest('.jp-Cell').dataset.windowedListIndex,
+    alt: image.alt, drawn: image.complete && image.naturalWidth > 0,
+    right: image.getBoundingClientRect().right,
+    edge: image.closest('.jp-OutputArea').getBoundingClientRect().right,
+    cell: image.closest('.jp-Cell').dataset.windowedListIndex,
 }))"""
-CLIPPED = """area => [...area.querySelectorAll('.jp-OutputArea-output, .jp-OutputArea-output *')].filter(element => {
+CLIPPED = """area => [
+  ...area.querySelectorAll('.jp-OutputArea-output, .jp-OutputArea-output *')
+].filter(element => {
     const style = getComputedStyle(element);
-    return element.scrollWidth > element.clientWidth + 1 && element.clientWidth > 0 && style.overflowX === 'hidden'
+    return element.scrollWidth > element.clientWidth + 1
+        && element.clientWidth > 0 && style.overflowX === 'hidden'
         && style.display !== 'inline' && !element.closest('svg, .noUi-target');
-}).map(element => [element.closest('.jp-Cell').dataset.windowedListIndex, element.className, element.textContent.slice(0, 60)])"""
+}).map(element => [
+  element.closest('.jp-Cell').dataset.windowedListIndex, element.className,
+  element.textContent.slice(0, 60)])"""
 
 
 def errors(notebook) -> list[str]:
@@ -46,7 +56,8 @@ def errors(notebook) -> list[str]:
 
 
 def pictures(notebook) -> list[str]:
-    """Pictures that are not drawn, say nothing to those who do not see them, or reach beyond their cell."""
+    """Pictures that are not drawn, say nothing to those who do not see them, or reach beyond their
+    cell."""
     found = []
     for picture in notebook.panel.evaluate(PICTURES):
         where = f"cell {picture['cell']}, picture {picture['alt'][:40]!r}"
@@ -68,7 +79,8 @@ def clipped(notebook) -> list[str]:
 
 
 def barriers(notebook) -> list[str]:
-    """What axe-core calls serious or critical in our text and outputs, as far as they are in the window: see `unrolled`."""
+    """What axe-core calls serious or critical in our text and outputs, as far as they are in the
+    window: see `unrolled`."""
     notebook.page.add_style_tag(content=BODY)
     for _ in range(TRIES):  # while a theme is being loaded, nothing has its place yet
         result = _axe(notebook)

@@ -5,7 +5,10 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from browser import seen
 
-PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5E"
+    "rkJggg=="
+)
 RIGHT = f"<img alt='Two pixels are as good as one.' src='data:image/png;base64,{PIXEL}'>"
 SHOWN = {
     "silent": f"<img alt='' src='data:image/png;base64,{PIXEL}'>",

@@ -1,6 +1,8 @@
-"""What a strict comparison of outputs lets through. Each guard takes what it looks at and returns one line a problem.
+"""What a strict comparison of outputs lets through. Each guard takes what it looks at and returns
+one line a problem.
 
-`tests/test_guards.py` runs them all over the course and shows each of them a bad example that it must refuse.
+`tests/test_guards.py` runs them all over the course and shows each of them a bad example that it
+must refuse.
 """
 
 import ast
@@ -15,9 +17,16 @@ from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).resolve().parents[2]
 LESSONS = (
-    "01_first_call", "02_openai_client", "03_rate_limits_and_retries", "04_text_generation_and_streaming", "05_embeddings",
-    "06_classification_and_ner", "07_image_generation", "08_serverless_or_endpoints", "09_support_desk",
-)  # fmt: skip
+    "01_first_call",
+    "02_openai_client",
+    "03_rate_limits_and_retries",
+    "04_text_generation_and_streaming",
+    "05_embeddings",
+    "06_classification_and_ner",
+    "07_image_generation",
+    "08_serverless_or_endpoints",
+    "09_support_desk",
+)
 FOLDERS = ("notebooks", "exercises", "solutions")
 
 
@@ -37,7 +46,8 @@ def tracked() -> list[Path]:
     """Every file that is in the repository or would be with the next commit, and still exists."""
     if not (
         ROOT / ".git"
-    ).exists():  # downloaded as an archive: nothing but the repository's files, and what was installed
+        # downloaded as an archive: nothing but the repository's files, and what was installed
+    ).exists():
         return [
             path
             for path in sorted(ROOT.rglob("*"))
@@ -72,7 +82,8 @@ def tags(cell) -> list[str]:
 
 @cache
 def syntax(source: str) -> ast.Module:
-    """A cell's code with IPython's magics turned into calls, as the kernel runs it. Raises SyntaxError."""
+    """A cell's code with IPython's magics turned into calls, as the kernel runs it. Raises
+    SyntaxError."""
     return ast.parse(TransformerManager().transform_cell(source))
 
 
@@ -90,7 +101,8 @@ def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
 
 @cache
 def tokens(markdown: str) -> tuple:
-    """Markdown as markdown-it sees it (CommonMark and tables), inline tokens in place of their parents."""
+    """Markdown as markdown-it sees it (CommonMark and tables), inline tokens in place of their
+    parents."""
     flat = []
     for token in MarkdownIt("commonmark").enable("table").parse(markdown):
         flat += [token] if token.children is None else [token, *token.children]

@@ -1,4 +1,5 @@
-"""Is the learner's code the code that anybody would write? What it may import, and what it must not pass."""
+"""Is the learner's code the code that anybody would write? What it may import, and what it must not
+pass."""
 
 import ast
 import re
@@ -13,7 +14,8 @@ NAMES = re.compile(r"^[A-Za-z0-9._-]+")
 
 
 def importable() -> set[str]:
-    """Top-level modules a notebook may import: the standard library, the declared dependencies, and helpers."""
+    """Top-level modules a notebook may import: the standard library, the declared dependencies, and
+    helpers."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {
         NAMES.match(line).group().lower().replace("_", "-") for line in project["dependencies"]
@@ -51,7 +53,8 @@ def imports(notebook, allowed: set[str]) -> list[str]:
 
 
 def canonical(notebook) -> list[str]:
-    """Nothing is passed to a client for the recordings' sake: no transport, no address of this machine."""
+    """Nothing is passed to a client for the recordings' sake: no transport, no address of this
+    machine."""
     problems = []
     for where, tree in _trees(notebook):
         for name, call in calls(tree):

@@ -31,7 +31,8 @@ IN_OUTPUTS = {
 
 
 def executed(notebook) -> list[str]:
-    """Run from top to bottom in one go: counts 1..n. nbval compares nothing in a cell without a count."""
+    """Run from top to bottom in one go: counts 1..n. nbval compares nothing in a cell without a
+    count."""
     counts = [cell.execution_count for _, cell in code_cells(notebook)]
     problems = [
         f"{where}: empty code cell; delete it"
@@ -47,7 +48,8 @@ def executed(notebook) -> list[str]:
 
 
 def outputs_kept(notebook) -> list[str]:
-    """A cell that prints, or ends in a value, shows something; a notebook without any output was stripped."""
+    """A cell that prints, or ends in a value, shows something; a notebook without any output was
+    stripped."""
     cells = list(code_cells(notebook))
     if cells and not any(cell.outputs for _, cell in cells):
         return ["no cell has an output: they were stripped"]
@@ -147,7 +149,8 @@ def outputs_comparable(notebook) -> list[str]:
 
 
 def no_uncomparable_widgets(notebook) -> list[str]:
-    """No display that a strict comparison gets wrong: interact, clear_output, printing inside an Output widget."""
+    """No display that a strict comparison gets wrong: interact, clear_output, printing inside an
+    Output widget."""
     problems = []
     for where, cell in code_cells(notebook):
         if UNCOMPARED & set(tags(cell)):
@@ -182,7 +185,8 @@ def no_uncomparable_widgets(notebook) -> list[str]:
 
 
 def metadata_lean(notebook) -> list[str]:
-    """No stored widget state, no times of execution: they change on every run and nobody reads them."""
+    """No stored widget state, no times of execution: they change on every run and nobody reads
+    them."""
     problems = (
         ["metadata.widgets: stored widget state; clear it"]
         if "widgets" in notebook.metadata
@@ -198,7 +202,8 @@ def metadata_lean(notebook) -> list[str]:
 
 
 def _is_output(expression: ast.AST | None, notebook) -> bool:
-    """Is this an ipywidgets Output: made here, or a name that some cell of the notebook gave to one?"""
+    """Is this an ipywidgets Output: made here, or a name that some cell of the notebook gave to
+    one?"""
     if isinstance(expression, ast.Call):
         return getattr(expression.func, "attr", getattr(expression.func, "id", "")) == "Output"
     if not isinstance(expression, ast.Name):

@@ -1,4 +1,5 @@
-"""The house keeps its shape: sizes, and the things that exactly one file may do. Who may import whom is import-linter's."""
+"""The house keeps its shape: sizes, and the things that exactly one file may do. Who may import
+whom is import-linter's."""
 
 import ast
 import re

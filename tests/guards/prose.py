@@ -1,4 +1,5 @@
-"""The voice, where a machine can hear it: no hype, no filler, no facts that change written into prose."""
+"""The voice, where a machine can hear it: no hype, no filler, no facts that change written into
+prose."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +9,8 @@ from guards import code_cells, markdown_cells, syntax, tokens
 # Words that praise instead of saying, or that tell a stuck reader the fault is theirs.
 FILLER = re.compile(
     r"\b(simply|simple|(?<!\byou )(?<!\bhas )(?<!\bhave )(?<!\bwas )(?<!\bwere )just(?!"
-    r" (before|after|as|above|below|under|over|once)\b)|easy|easily|effortless(ly)?|obvious(ly)?|trivial(ly)?|powerful|seamless(ly)?|robust|leverag(e|es|ing)|cutting[-"
+    r" (before|after|as|above|below|under|over|once)\b)|easy|easily|effortless(ly)?|obvious(ly)?"
+    r"|trivial(ly)?|powerful|seamless(ly)?|robust|leverag(e|es|ing)|cutting[-"
     r" ]edge"
     r"|state[- ]of[- ]the[- ]art|game[-"
     r" ]chang(er|ing)|revolutionary|unleash|supercharge|blazing(ly)?|delve|dive in(to)?|deep dive"
@@ -32,7 +34,8 @@ MODEL = re.compile(
 
 
 def lint(markdown: str, known_models: set[str]) -> list[str]:
-    """What is wrong with a piece of prose. Code blocks are not prose; a model id may stand in code font if models.toml has it.
+    """What is wrong with a piece of prose. Code blocks are not prose; a model id may stand in code
+    font if models.toml has it.
 
     known_models : the ids of models.toml.
     """
@@ -104,7 +107,8 @@ def _known(found: str, known: set[str]) -> bool:
 
 
 def _spoken(markdown: str) -> Iterator[tuple[str, str]]:
-    """(kind, text) of what is read as prose: text, code font, alt text. Code blocks and addresses are left out."""
+    """(kind, text) of what is read as prose: text, code font, alt text. Code blocks and addresses
+    are left out."""
     for token in tokens(markdown):
         if token.type in ("text", "code_inline"):
             yield token.type, token.content

@@ -12,7 +12,8 @@ SHORTEST_ALT = 20
 
 
 def headings(notebook) -> list[str]:
-    """One title, first; below it no level is skipped, so that a screen reader's outline is whole."""
+    """One title, first; below it no level is skipped, so that a screen reader's outline is
+    whole."""
     found = [
         (where, *heading)
         for where, cell in markdown_cells(notebook)
@@ -123,7 +124,8 @@ def links_in(markdown: str, path: Path, sections: set[str] | None = None) -> lis
 
 
 def lesson_parts(notebook, path: Path) -> list[str]:
-    """What every lesson has: promise, minutes and calls, start(), guesses, its two boxes, a recap and its exercise."""
+    """What every lesson has: promise, minutes and calls, start(), guesses, its two boxes, a recap
+    and its exercise."""
     prose = "\n\n".join(cell.source for _, cell in markdown_cells(notebook))
     opening = "\n".join(cell.source for cell in notebook.cells[:3] if cell.cell_type == "markdown")
     closing = "\n".join(cell.source for cell in notebook.cells[-3:] if cell.cell_type == "markdown")
@@ -161,7 +163,8 @@ def stated_calls(notebook) -> int | None:
 
 
 def calls_agree(stated: int | None, recorded: int, shown: str = "") -> list[str]:
-    """The top of a lesson, its recording and the banner that start() printed all name the same number of calls.
+    """The top of a lesson, its recording and the banner that start() printed all name the same
+    number of calls.
 
     stated, recorded : numbers; shown : the text that the first cells printed.
     """

@@ -1,8 +1,10 @@
-"""Nothing that must not be published: access tokens, this or that machine's paths, addresses of package registries."""
+"""Nothing that must not be published: access tokens, this or that machine's paths, addresses of
+package registries."""
 
 import re
 
-# Tokens as their makers document them; and whatever is sent as a bearer token, unless it is the name of a variable.
+# Tokens as their makers document them; and whatever is sent as a bearer token, unless it is the
+# name of a variable.
 SECRETS = {
     "a Hugging Face token": re.compile(
         r"\bhf_[A-Za-z0-9]{30,}|\bhf_oauth_[A-Za-z0-9._-]{20,}|\bapi_org_[A-Za-z]{30,}"

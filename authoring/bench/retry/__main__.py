@@ -1,15 +1,19 @@
 """Retry strategies side by side: `python -m authoring.bench.retry [--scenario A E …] [--quick]`.
 
-Every strategy is a process of its own and has a quota of its own at one local server; all of a scenario start together.
-Each scenario runs three times, and the table shows the median of each figure.
+Every strategy is a process of its own and has a quota of its own at one local server; all of a
+scenario start together. Each scenario runs three times, and the table shows the median of each
+figure.
 
     ok %    calls that were answered
     req/N   requests at the server for each call
     wall    seconds from start to end, in the strategy's process
-    w/min   seconds at the server, from the first request to the last answer, over the least possible with as many workers
-            (somebody who knows the windows and is never refused). Read it only where ok is 100: giving up early is quick.
+    w/min   seconds at the server, from the first request to the last answer, over the least
+            possible with as many workers
+            (somebody who knows the windows and is never refused). Read it only where ok is 100:
+            giving up early is quick.
     p50 p99 seconds that an answered call took, waits included
-    429     requests refused for the rate limit;  5xx  other failures of the server, resets among them
+    429     requests refused for the rate limit
+    5xx     other failures of the server, resets among them
     cpu     seconds of processor time in the strategy's process
 """
 
@@ -28,6 +32,7 @@ import time
 import urllib.request
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -97,7 +102,7 @@ def run(name: str, repetition: int, only: list[str] | None) -> dict[str, dict]:
         strategies = {slot: s for slot, s in strategies.items() if not s.endswith("1 thread")}
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(
-            process("server", json.dumps({slot: rules for slot in strategies}))
+            process("server", json.dumps(dict.fromkeys(strategies, rules)))
         )
         url = f"http://127.0.0.1:{int(server.stdout.readline())}"
         running = {}
@@ -191,7 +196,8 @@ def table(runs: list[dict[str, dict]]) -> str:
 
 
 def overhead() -> str:
-    """Microseconds that each wrapper adds to a call that succeeds at once: the best of 7 times 2000 calls."""
+    """Microseconds that each wrapper adds to a call that succeeds at once: the best of 7 times 2000
+    calls."""
     import backoff
     import stamina
     import tenacity
@@ -220,22 +226,23 @@ def overhead() -> str:
         "ours": RetryPolicy(),
     }
     sync, asynchronous = (
-        per_call(lambda: [int() for _ in range(2000)]),
+        per_call(lambda: [0 for _ in range(2000)]),
         per_call(lambda: asyncio.run(loop(anothing))),
     )
     lines = [f"{'wrapper':23}{'sync':>7}{'async':>8}"]
     for name, wrap in wrappers.items():
-        function, coroutine = wrap(lambda: int()), wrap(anothing)
+        function, coroutine = wrap(lambda: 0), wrap(anothing)
         a, b = (
-            per_call(lambda: [function() for _ in range(2000)]) - sync,
-            per_call(lambda: asyncio.run(loop(coroutine))) - asynchronous,
+            per_call(lambda one=function: [one() for _ in range(2000)]) - sync,
+            per_call(lambda one=coroutine: asyncio.run(loop(one))) - asynchronous,
         )
         lines.append(f"{name:23}{a:7.1f}{b:8.1f}")
     return "\n".join(lines)
 
 
 def busy() -> str:
-    """How busy the machine was with other things before the start; figures from a busy machine are noisy."""
+    """How busy the machine was with other things before the start; figures from a busy machine are
+    noisy."""
     if not hasattr(os, "getloadavg"):  # Windows
         return ""
     return f"Load before the start: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors.\n\n"
@@ -282,9 +289,8 @@ def main() -> None:
         runs, load = {name: [] for name in group}, busy()
         for repetition in range(repeat):
             with ThreadPoolExecutor(len(group)) as pool:
-                for name, result in zip(
-                    group, pool.map(lambda name: run(name, repetition, args.strategy), group)
-                ):
+                once = partial(run, repetition=repetition, only=args.strategy)
+                for name, result in zip(group, pool.map(once, group)):
                     runs[name].append(result)
         for name in group:
             text = f"\n## {name}: {SCENARIOS[name][0]}\n\n{load}```text\n{table(runs[name])}\n```"

@@ -1,6 +1,8 @@
-"""The service in trouble behind a socket, for both clients: `POST /<name>/v1/chat/completions`, streaming or not.
+"""The service in trouble behind a socket, for both clients: `POST /<name>/v1/chat/completions`,
+streaming or not.
 
-Each name has rules and counters of its own, so strategies that run side by side don't disturb each other's quota.
+Each name has rules and counters of its own, so strategies that run side by side don't disturb each
+other's quota.
 """
 
 import asyncio
@@ -69,7 +71,8 @@ class Events(Response):
 
 
 class Trouble:
-    """The application. `services` maps a name to a `Service` (or anything with `arrive(now)`); `seen` keeps what came.
+    """The application. `services` maps a name to a `Service` (or anything with `arrive(now)`);
+    `seen` keeps what came.
 
     A service's clock starts with the first request to its name.
     """
@@ -99,7 +102,8 @@ class Trouble:
 
 @contextlib.contextmanager
 def serve(services: dict):
-    """The application on a free port of this machine, in a thread: `with serve({"a": Service(…)}) as (url, trouble)`."""
+    """The application on a free port of this machine, in a thread: `with serve({"a": Service(…)})
+    as (url, trouble)`."""
     trouble = Trouble(services)
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
         server = make_server(trouble.app)
@@ -131,7 +135,8 @@ def make_server(app) -> uvicorn.Server:
 
 
 def main(rules: str) -> None:
-    """`python -m authoring.bench.retry.server '{"name": {"quota": 20, …}, …}'`: says its port, serves until killed."""
+    """`python -m authoring.bench.retry.server '{"name": {"quota": 20, …}, …}'`: says its port,
+    serves until killed."""
     services = {name: Service(Rules(**settings)) for name, settings in json.loads(rules).items()}
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
         print(listener.getsockname()[1], flush=True)

@@ -1,7 +1,9 @@
-"""Drive helpers.retry through a service in trouble in virtual time: hours of it in a second, the same on every run.
+"""Drive helpers.retry through a service in trouble in virtual time: hours of it in a second, the
+same on every run.
 
-The program is the same as over a socket: workers take calls from a list, one after another, and each call goes through
-`Run.turn`, a request, and `Run.ok` or `Run.again`. Only the clock is a number.
+The program is the same as over a socket: workers take calls from a list, one after another, and
+each call goes through `Run.turn`, a request, and `Run.ok` or `Run.again`. Only the clock is a
+number.
 """
 
 import heapq
@@ -41,7 +43,8 @@ class Result:
 
 
 class Simulation:
-    """`calls` calls by `workers` workers, each with the policy that `policy(clock, uniform)` makes, `watch`ed or not.
+    """`calls` calls by `workers` workers, each with the policy that `policy(clock, uniform)` makes,
+    `watch`ed or not.
 
     network : seconds that a request and an answer are under way, each drawn from U(0, 2 * network).
     """

@@ -1,6 +1,8 @@
-"""The strategies of the benchmark: each is a function of a base URL that returns `call()`, one chat completion.
+"""The strategies of the benchmark: each is a function of a base URL that returns `call()`, one chat
+completion.
 
-Those of `ASYNC` return a coroutine function `run(calls)` instead, which makes all calls and returns one outcome for each.
+Those of `ASYNC` return a coroutine function `run(calls)` instead, which makes all calls and returns
+one outcome for each.
 """
 
 import asyncio
@@ -31,7 +33,8 @@ def openai_call(url, retries):
 
 
 def retryable(error) -> bool:
-    """What a careful user writes for a library that wants a predicate: by status, and by httpx2's classes."""
+    """What a careful user writes for a library that wants a predicate: by status, and by httpx2's
+    classes."""
     import httpx2
 
     response = getattr(error, "response", None)
@@ -51,7 +54,8 @@ def said(error) -> float | None:
 
 
 def old_lesson(url):
-    """The `call_with_retry` of the short lesson that this course grew out of, word for word in what it does."""
+    """The `call_with_retry` of the short lesson that this course grew out of, word for word in what
+    it does."""
     from huggingface_hub.utils import HfHubHTTPError
 
     ask = hub(url)
@@ -87,7 +91,8 @@ def http_backoff(url):
 
 
 def tenacity(url, header=False):
-    """The settings of the OpenAI cookbook; with `header`, the wait that the server asked for where it did."""
+    """The settings of the OpenAI cookbook; with `header`, the wait that the server asked for where
+    it did."""
     import tenacity
 
     jitter = tenacity.wait_random_exponential(min=1, max=60)
@@ -105,7 +110,8 @@ def tenacity(url, header=False):
 
 
 def stamina(url, hook=False):
-    """Its defaults; with `hook`, timeouts that fit a window and `classify` of helpers.retry, as lesson 03 shows."""
+    """Its defaults; with `hook`, timeouts that fit a window and `classify` of helpers.retry, as
+    lesson 03 shows."""
     import stamina
 
     if not hook:

@@ -1,4 +1,5 @@
-"""One strategy in a process of its own: gets ready, says so, waits for a line on stdin, makes its calls, prints JSON."""
+"""One strategy in a process of its own: gets ready, says so, waits for a line on stdin, makes its
+calls, prints JSON."""
 
 import asyncio
 import importlib

@@ -1,7 +1,7 @@
 """A service in trouble, as rules: what it answers to a request that arrives at a given moment.
 
-The same rules serve the server of the benchmark (over a socket, in real time) and the simulation of the tests (in
-virtual time). Nothing here sleeps or reads a clock.
+The same rules serve the server of the benchmark (over a socket, in real time) and the simulation of
+the tests (in virtual time). Nothing here sleeps or reads a clock.
 """
 
 import heapq
@@ -29,7 +29,8 @@ EPOCH = 1_800_000_000  # the date at second 0 of a service's clock
 class Reply:
     """One answer, `seconds` after the request arrived. Status 0 is a connection reset.
 
-    asked : seconds that a refusal told the client to wait, as whole or exact as the headers say it; None if they don't.
+    asked : seconds that a refusal told the client to wait, as whole or exact as the headers say it;
+        None if they don't.
     breaks_after : a stream breaks after so many chunks; None: it doesn't.
     """
 
@@ -46,12 +47,14 @@ class Rules:
     """How a service behaves. Times in seconds.
 
     quota, window : `quota` requests in `window`; quota None means no limit.
-    kind : "fixed" (windows by the clock, the first one ends after `phase`), "first" (a window begins with the first
-        request after the last one), "bucket" (quota tokens, refilled at quota / window a second).
-    say : which headers a 429 has: "all", "ratelimit", "retry-after", "date", "ms", "nothing". RateLimit headers are on
-        every answer, as on the Hub.
+    kind : "fixed" (windows by the clock, the first one ends after `phase`), "first" (a window
+        begins with the first request after the last one), "bucket" (quota tokens, refilled at quota
+        / window a second).
+    say : which headers a 429 has: "all", "ratelimit", "retry-after", "date", "ms", "nothing".
+        RateLimit headers are on every answer, as on the Hub.
     rounding : "up" or "down", for whole seconds.
-    cold : the model is ready so long after the first request; estimate : what it says meanwhile (None: nothing).
+    cold : the model is ready so long after the first request; estimate : what it says meanwhile
+        (None: nothing).
     errors : share of requests that fail with 502, 503 or a reset; down : everything answers 503.
     latency : seconds of work for a good answer.
     """
@@ -169,7 +172,8 @@ class Service:
 
 
 def least_seconds(rules: Rules, calls: int, workers: int) -> float:
-    """Seconds that `calls` need with `workers` at a time if somebody knew the rules and was never refused."""
+    """Seconds that `calls` need with `workers` at a time if somebody knew the rules and was never
+    refused."""
     if rules.down:
         return math.nan
     quiet = Rules(**{**vars(rules), "errors": 0.0, "cold": 0.0})
