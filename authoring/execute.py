@@ -87,7 +87,7 @@ def execute(
             notebook,
             km=manager,
             timeout=timeout,
-            startup_timeout=60,
+            startup_timeout=240,
             record_timing=False,
             store_widget_state=False,
             coalesce_streams=True,

@@ -6,10 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-pytest.register_assert_rewrite(
-    "check_cases"
-)  # its assertions say what they compared, as those of test files do
+# On a crowded machine an example may take any time; that says nothing about the code.
+settings.register_profile("crowded", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("crowded")
+
+# Its assertions say what they compared, as those of test files do.
+pytest.register_assert_rewrite("check_cases")
 
 
 @pytest.fixture(scope="session")

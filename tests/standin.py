@@ -206,7 +206,7 @@ def serve(app, **tls):
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", **tls))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while not server.started:
         assert thread.is_alive() and time.monotonic() < until, "the stand-in did not start"
         time.sleep(0.005)

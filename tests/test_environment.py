@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from guards import tracked
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
@@ -152,7 +153,7 @@ def uv(*arguments, cwd, python, platform):
     # macOS 14 is the oldest that Apple still mends.
     environment = os.environ | {"MACOSX_DEPLOYMENT_TARGET": "14.0"}
     done = subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
+        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=1200
     )
     if done.returncode and NO_INDEX.search(done.stderr):
         done = subprocess.run(
@@ -161,7 +162,7 @@ def uv(*arguments, cwd, python, platform):
             env=environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=1200,
         )
         if done.returncode:
             pytest.skip("no package index can be reached from here")
@@ -218,15 +219,10 @@ def test_the_wheel_carries_all_that_a_notebook_needs(tmp_path):
     assert done.returncode == 0, done.stderr
     (wheel,) = tmp_path.glob("*.whl")
     carried = set(zipfile.ZipFile(wheel).namelist())
-    listed = subprocess.run(
-        ["git", "ls-files", "helpers"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    ).stdout.split()
-    assert {"helpers/__init__.py", "helpers/models.toml"} <= set(listed) <= carried
+    listed = {
+        path.relative_to(ROOT).as_posix() for path in tracked() if ROOT / "helpers" in path.parents
+    }
+    assert {"helpers/__init__.py", "helpers/models.toml"} <= listed <= carried
     assert not [
         name for name in carried if name.split("/")[0] in ("authoring", "tests", "notebooks")
     ]
@@ -339,16 +335,11 @@ def as_binder_installs(conda, tmp_path_factory):
     conda writes the pip section into a file beside environment.yml and installs it in that folder;
     so it is done here.
     """
-    if not (ROOT / ".git").exists():
-        pytest.skip("the repository's files are listed by git")
     folder = tmp_path_factory.mktemp("binder") / "repository"
-    listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
-    ).stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, folder / name)
+    for path in tracked():
+        copy = folder / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
     venv = folder.parent / "environment"
     python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     (folder / "condaenv.requirements.txt").write_text("\n".join(conda["dependencies"][-1]["pip"]))
@@ -376,11 +367,11 @@ def as_binder_installs(conda, tmp_path_factory):
         "-r",
         "condaenv.requirements.txt",
     ]
-    subprocess.run(make, check=True, capture_output=True, timeout=60)
-    done = subprocess.run(install, cwd=folder, capture_output=True, text=True, timeout=300)
+    subprocess.run(make, check=True, capture_output=True, timeout=240)
+    done = subprocess.run(install, cwd=folder, capture_output=True, text=True, timeout=1200)
     if done.returncode and NO_INDEX.search(done.stderr):
         done = subprocess.run(
-            [*install, "--offline"], cwd=folder, capture_output=True, text=True, timeout=300
+            [*install, "--offline"], cwd=folder, capture_output=True, text=True, timeout=1200
         )
         if done.returncode:
             pytest.skip("no package index can be reached from here")
@@ -396,7 +387,7 @@ def test_what_binder_installs_is_what_pyproject_declares(as_binder_installs):
     )
     requires, installed = json.loads(
         subprocess.run(
-            [python, "-c", say], capture_output=True, text=True, check=True, timeout=60
+            [python, "-c", say], capture_output=True, text=True, check=True, timeout=240
         ).stdout
     )
     assert {
@@ -412,7 +403,7 @@ def test_what_binder_installs_is_what_pyproject_declares(as_binder_installs):
         [sys.executable, "-m", "uv", "pip", "check", "-q", "--python", str(python)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
     assert checked.returncode == 0, checked.stderr
 
@@ -438,20 +429,20 @@ def test_a_notebook_runs_in_what_binder_installs(as_binder_installs, tmp_path):
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     before, after = (
         json.loads(path.read_text(encoding="utf-8"))["cells"]
         for path in (ROOT / "notebooks" / notebook.name, notebook)
     )
-    printed = [
-        ["".join(output.get("text", "")) for output in cell.get("outputs", [])] for cell in before
-    ]
-    assert sum(map(len, printed)) > 20
-    assert [
-        ["".join(output.get("text", "")) for output in cell.get("outputs", [])] for cell in after
-    ] == printed
+    assert sum(map(bool, map(printed, before))) > 20
+    assert list(map(printed, after)) == list(map(printed, before))
+
+
+def printed(cell) -> str:
+    """What a cell printed, in however many pieces it came: a busy machine makes more of them."""
+    return "".join("".join(output.get("text", "")) for output in cell.get("outputs", []))
 
 
 # ---- the project, the Makefile and the workflows -----------------------------------------------
@@ -515,7 +506,7 @@ def test_second_make_has_nothing_to_install():
     if not list((ROOT / ".venv").glob(".test-*")):
         pytest.skip("this environment was not made by make")
     planned = subprocess.run(
-        ["make", "-n", "test"], cwd=ROOT, capture_output=True, text=True, timeout=60
+        ["make", "-n", "test"], cwd=ROOT, capture_output=True, text=True, timeout=240
     ).stdout
     assert "pytest" in planned and "install" not in planned
 
@@ -537,7 +528,7 @@ def test_workflow_is_well_formed(path):
                 plain = re.sub(r"\$\{\{.*?\}\}", "x", step["run"])
                 assert (
                     subprocess.run(
-                        ["bash", "-n"], input=plain, text=True, capture_output=True, timeout=30
+                        ["bash", "-n"], input=plain, text=True, capture_output=True, timeout=120
                     ).returncode
                     == 0
                 ), step
@@ -571,7 +562,7 @@ def test_latest_takes_every_dependency_without_its_limits(tmp_path):
         if "PYTHON'" in step.get("run", "")
     )
     done = subprocess.run(
-        [sys.executable, "-c", script[1]], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", script[1]], cwd=ROOT, capture_output=True, text=True, timeout=240
     )
     assert done.stdout.split() == [requirement.name for requirement in declared(*EXTRAS)]
 
@@ -580,4 +571,4 @@ def test_latest_takes_every_dependency_without_its_limits(tmp_path):
 def test_ci_run_is_a_script_that_ends_with_the_suite():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK) and "make test" in script.read_text(encoding="utf-8")
-    assert subprocess.run(["bash", "-n", str(script)], timeout=30).returncode == 0
+    assert subprocess.run(["bash", "-n", str(script)], timeout=120).returncode == 0

@@ -45,7 +45,7 @@ pytestmark = pytest.mark.usefixtures("none_left")
 
 
 def ready(endpoint):
-    return endpoint.wait(timeout=30, refresh_every=0.02)
+    return endpoint.wait(timeout=120, refresh_every=0.02)
 
 
 def test_a_whole_life(as_service):
@@ -91,7 +91,7 @@ def test_a_sleeping_endpoint_wakes_when_it_is_called(as_service):
     held = httpx2.post(
         f"{as_service.to}/v1/chat/completions",
         json={"messages": HI, "max_tokens": 2},
-        timeout=30,
+        timeout=120,
         headers={
             "host": endpoint.url[8:],
             "authorization": f"Bearer {TOKEN}",
@@ -109,7 +109,7 @@ def test_who_may_call(as_service):
         return httpx2.post(
             f"{as_service.to}/v1/chat/completions",
             json={"messages": HI, "max_tokens": 2},
-            timeout=30,
+            timeout=120,
             headers=headers | {"host": endpoint.url[8:]},
         ).status_code
 
@@ -159,7 +159,7 @@ def test_other_images_answer_at_the_root(as_service):
 
 def test_straight_on_this_machine_an_endpoint_has_a_local_address(practice):
     with httpx2.Client(
-        base_url=practice.url, headers={"authorization": f"Bearer {TOKEN}"}, timeout=30
+        base_url=practice.url, headers={"authorization": f"Bearer {TOKEN}"}, timeout=120
     ) as http:
         made = http.post(
             "/v2/endpoint/practice-user",
@@ -183,7 +183,7 @@ def test_straight_on_this_machine_an_endpoint_has_a_local_address(practice):
         assert httpx2.get(url + "/health").status_code == 200
         assert (
             httpx2.post(
-                url + "/v1/chat/completions", json={"messages": HI, "max_tokens": 2}, timeout=30
+                url + "/v1/chat/completions", json={"messages": HI, "max_tokens": 2}, timeout=120
             ).status_code
             == 200
         )

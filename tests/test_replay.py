@@ -1,6 +1,5 @@
 """Recording, finding, playing back, and reading what is damaged."""
 
-import asyncio
 import hashlib
 import json
 import random
@@ -127,7 +126,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.dictionaries(st.text(), values, max_size=4))
 def test_order_and_spacing_never_matter(value):
     turned = dict(reversed(value.items()))
@@ -136,7 +135,7 @@ def test_order_and_spacing_never_matter(value):
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(values)
 def test_pretty_json_is_the_same_json(value):
     assert canonical(json.loads(pretty(value))) == canonical(value)
@@ -565,7 +564,7 @@ def test_an_altered_picture_is_found(path):
     assert "is not the one that was recorded" in check(path)[0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_damage_is_survived_and_told(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("damage") / "x.json"
@@ -647,7 +646,7 @@ def test_what_is_no_longer_asked_goes_and_the_order_stays(path):
 
 
 def test_headers_by_list_only(path):
-    kept = {name: "1" for name in KEEP} | {"content-type": "application/json"}
+    kept = dict.fromkeys(KEEP, "1") | {"content-type": "application/json"}
     answer = Answer(
         200, kept | {"set-cookie": "a=b", "x-amz-cf-id": "1", "authorization": "x"}, [(0.1, b"{}")]
     )

