@@ -18,6 +18,7 @@ from dataclasses import InitVar, dataclass, field
 from datetime import datetime, timezone
 from urllib.parse import urlsplit
 
+from helpers import sse
 from helpers.wire import Answer
 
 # Access tokens of Hugging Face and of its providers. The last alternative of START is for JSON inside JSON, where a
@@ -55,23 +56,6 @@ def masked(content: bytes) -> bytes:
     if not any(sign in content for sign in SIGNS) and not (len(own) >= 8 and own in content):
         return content
     return mask(content.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
-
-
-def sse_events(chunks: list[tuple[float, bytes]]) -> list[tuple[float, dict]]:
-    """The server-sent events in a stream's pieces: [(seconds when the event was complete, data), …], without `[DONE]`.
-
-    Pieces may end anywhere, even inside a character, so lines are put together as bytes. Source: WHATWG HTML, 9.2.
-    """
-    found, rest = [], b""
-    for seconds, chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if line.startswith(b"data:"):
-                try:
-                    found.append((seconds, json.loads(line[5:])))
-                except ValueError:
-                    pass  # `[DONE]`, or a line that is no JSON
-    return found
 
 
 @dataclass
@@ -156,7 +140,7 @@ class Entry:
     @property
     def events(self) -> list[tuple[float, dict]]:
         """A stream's server-sent events: [(seconds since the request, data), …], without the closing `[DONE]`."""
-        return sse_events(self.chunks)
+        return sse.events(self.chunks)
 
     @property
     def usage(self) -> dict[str, int]:

@@ -79,7 +79,9 @@ def ask(
         if method == "POST"
         else {}
     )
-    return httpx2.request(method, address + path, headers=sent, timeout=120, trust_env=False, **body)
+    return httpx2.request(
+        method, address + path, headers=sent, timeout=120, trust_env=False, **body
+    )
 
 
 def calls(service, path=CHAT):

@@ -23,7 +23,8 @@ from guards import (
 
 from authoring import derive
 from helpers.models import models
-from helpers.replay.recording import FOLDER, Recording, SecretFound, write
+from helpers.replay.recording import Recording
+from helpers.replay.storage import FOLDER, SecretFound, write
 
 KNOWN = {model.id for model in models}
 ALL = notebooks()

@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 import pytest
 import standin
 
-from helpers.log import COLUMNS, Entry, Log, mask, sse_events
+from helpers import sse
+from helpers.log import COLUMNS, Entry, Log, mask
 from helpers.wire import Answer
 
 URL = "https://router.huggingface.co/v1/chat/completions"
@@ -75,7 +76,7 @@ def test_the_other_ways_to_write_a_stream():
         b': a comment\r\nevent: x\r\ndata:{"a": 1}\r\n\r\ndata: not json\n\ndata: {"a": 2}\n\ndata:'
         b' {"a": 3'
     )
-    assert [data for _, data in sse_events([(0.1, lines)])] == [{"a": 1}, {"a": 2}]
+    assert [data for _, data in sse.events([(0.1, lines)])] == [{"a": 1}, {"a": 2}]
 
 
 @pytest.mark.parametrize(

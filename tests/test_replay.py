@@ -16,17 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.replay.recorder import KEEP, Recorder
-from helpers.replay.recording import (
-    Recording,
-    SecretFound,
-    canonical,
-    check,
-    key,
-    miss,
-    read,
-    write,
-)
-from helpers.replay.storage import pretty
+from helpers.replay.recording import Recording, canonical, key, miss
+from helpers.replay.storage import SecretFound, check, pretty, read, write
 from helpers.wire import Answer
 
 ROUTER = "https://router.huggingface.co/v1/chat/completions"

@@ -23,7 +23,7 @@ from huggingface_hub.utils import _http as hub_http
 from helpers import models, wire
 from helpers import session as sessions
 from helpers.replay.recorder import Recorder
-from helpers.replay.recording import SecretFound, read
+from helpers.replay.storage import SecretFound, read
 from helpers.session import PLACEHOLDER, PRACTICE_TOKEN, start
 from helpers.wire import Answer
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
 
+from helpers import sse
 from helpers.faults import IN_STREAM, Ruling, Trouble
 
 HANG = 30.0  # seconds: nothing in this course hangs for ever
@@ -148,7 +149,7 @@ class _Send:
             began,
             clock,
         )
-        self.events, self.over = 0, False
+        self.events, self.rest, self.over = 0, b"", False
         self.after = ruling.drop_after if ruling.drop_after is not None else ruling.error_after
 
     async def __call__(self, message) -> None:
@@ -168,13 +169,14 @@ class _Send:
                 await self._end()
                 return
         elif self.after is not None and self.seen.status == 200:
-            for piece in _pieces(message.get("body", b"")):
-                await self.send({"type": "http.response.body", "body": piece, "more_body": True})
-                self.events += piece.endswith(b"\n\n")
+            *events, self.rest = sse.split(self.rest + message.get("body", b""))
+            for event in events:
+                await self.send({"type": "http.response.body", "body": event, "more_body": True})
+                self.events += 1
                 if self.events >= self.after:
                     await self._end()
                     return
-            message = {**message, "body": b""}
+            message = {**message, "body": b"" if message.get("more_body") else self.rest}
         await self.send(message)
 
     async def _end(self) -> None:
@@ -185,8 +187,3 @@ class _Send:
         else:
             await asyncio.sleep(0.01)  # what was sent goes out first
             await _hang_up(self.receive)
-
-
-def _pieces(body: bytes) -> list[bytes]:
-    *whole, rest = body.split(b"\n\n")
-    return [event + b"\n\n" for event in whole] + ([rest] if rest else [])

@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 
 import httpx2
 
-from helpers import wire
+from helpers import sse, wire
 from helpers.faults.clock import EPOCH, ScaledClock, VirtualClock
 from helpers.faults.rules import (  # noqa: F401 (some are only passed on: a lesson imports all it needs from here)
     BREAKS,
@@ -236,22 +236,13 @@ def _troubled(plan: wire.Answer, ruling: Ruling, entry: Entry) -> wire.Answer:
     after = ruling.drop_after if ruling.drop_after is not None else ruling.error_after
     if after is None or plan.status != 200:
         return plan
-    kept = _events(chunks)[:after]
+    kept = sse.pieces(chunks)[:after]
     last = kept[-1][0] if kept else plan.headers_at
     if ruling.drop_after is not None:
         entry.note = f"fault: stream broke after {len(kept)} events"
         return replace(plan, chunks=kept, breaks=copy(BREAKS["stream"]))
     entry.note = f"fault: error event after {len(kept)} events"
     return replace(plan, chunks=[*kept, (last, f"data: {json.dumps(IN_STREAM)}\n\n".encode())])
-
-
-def _events(chunks: list[tuple[float, bytes]]) -> list[tuple[float, bytes]]:
-    """A stream's chunks, cut so that each holds one server-sent event."""
-    events, rest = [], b""
-    for seconds, chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n\n")
-        events += [(seconds, event + b"\n\n") for event in whole]
-    return events + ([(chunks[-1][0], rest)] if rest else [])
 
 
 def _json(content: bytes) -> dict:

@@ -3,7 +3,7 @@
 import json
 from urllib.parse import urlsplit
 
-from helpers.log import sse_events
+from helpers import sse
 from helpers.models import Model, models
 from helpers.replay.recording import Recording
 from helpers.replay.storage import chunks
@@ -117,7 +117,7 @@ def _tokens(request: dict, kept: dict, recording: Recording) -> tuple[int, int]:
     else:
         bodies = [
             event
-            for _, event in sse_events(chunks(kept, recording.path))
+            for _, event in sse.events(chunks(kept, recording.path))
             if isinstance(event, dict)
         ]
     for body in reversed(bodies):

@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from helpers.log import sse_events
+from helpers import sse
 from helpers.replay.recording import key, record_key
 from helpers.replay.storage import read, refuse_secrets, write, write_whole
 from helpers.wire import Answer
@@ -82,7 +82,7 @@ class Recorder:
         body = b"".join(chunk for _, chunk in answer.chunks)
         headers = {name: answer.headers[name] for name in KEEP if name in answer.headers}
         said = "".join(
-            _said(event) for _, event in sse_events(answer.chunks)
+            _said(event) for _, event in sse.events(answer.chunks)
         )  # a token may come in several pieces
         refuse_secrets("The answer", body.decode("utf-8", "replace"), said, *headers.values())
         seconds = answer.chunks[-1][0] if answer.chunks else answer.headers_at
@@ -161,7 +161,7 @@ def _events(kept: dict) -> list[dict]:
         (0.0, text.encode() if isinstance(text, str) else base64.b64decode(text["base64"]))
         for _, text in kept.get("stream", [])
     ]
-    return [data for _, data in sse_events(pieces)]
+    return [data for _, data in sse.events(pieces)]
 
 
 def _timeless(value, made_up: bool = False):

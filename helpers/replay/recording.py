@@ -12,15 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from helpers.replay.storage import (
-    FOLDER,
-    SecretFound,
-    check,
-    chunks,
-    compact,
-    read,
-    write,
-)  # noqa: F401 (the file's side, for callers)
+from helpers.replay.storage import chunks, compact, read
 from helpers.wire import Answer
 
 Key = tuple[str, str, str]
