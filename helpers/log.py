@@ -4,58 +4,21 @@
     session.log.last      the newest row: .method .url .json .status .seconds .tokens .answered_by .response .events
     session.log.last.as_curl()    the same request for a terminal
 
-It never holds a token: request headers are not kept, and what looks like a token in a URL or a body is replaced when an
-entry is made.
+It never holds a token: request headers are not kept, and what looks like a token in a URL or a body
+is replaced when an entry is made.
 """
 
 import html
 import json
-import os
-import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import InitVar, dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from helpers import sse
+from helpers.tokens import masked
 from helpers.wire import Answer
-
-# Access tokens of Hugging Face and of its providers. The last alternative of START is for JSON inside JSON, where a
-# line break before a token is written \n: two characters, the second of them a letter.
-START = r"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt]))"
-TOKEN = re.compile(
-    rf"(?:hf_|{START}(?:api_org_|sk[-_]|gsk_|r8_|tgp_|fw_|csk-|xai-|nvapi-|ghp_))[A-Za-z0-9_-]{{16,}}"
-)
-SIGNS = (
-    b"hf_",
-    b"sk-",
-    b"sk_",
-    b"gsk_",
-    b"r8_",
-    b"tgp_",
-    b"fw_",
-    b"api_org_",
-    b"xai-",
-    b"nvapi-",
-    b"ghp_",
-)
-
-
-def mask(text: str) -> str:
-    """`text` with everything that looks like an access token, and this process's own token, replaced by `$HF_TOKEN`."""
-    own = os.environ.get("HF_TOKEN", "")
-    if len(own) >= 8:
-        text = text.replace(own, "$HF_TOKEN")
-    return TOKEN.sub("$HF_TOKEN", text)
-
-
-def masked(content: bytes) -> bytes:
-    """`content` without tokens; the very same object where there is none (looking is cheap, most bodies are clean)."""
-    own = os.environ.get("HF_TOKEN", "").encode()
-    if not any(sign in content for sign in SIGNS) and not (len(own) >= 8 and own in content):
-        return content
-    return mask(content.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
 @dataclass
@@ -64,7 +27,8 @@ class Entry:
 
     number : 1 for the session's first request.
     mode : who was asked, "replay", "practice" or "live".
-    seconds : how long the answer took when it was given for real (in replay: as recorded), None while it is under way.
+    seconds : how long the answer took when it was given for real (in replay: as recorded), None
+        while it is under way.
     answered_by : the model (or service) that really answered.
     note : what the course did to this request (a miss, an injected fault), empty otherwise.
     at : when the request was sent, in UTC.
@@ -80,7 +44,7 @@ class Entry:
     seconds: float | None = None
     answered_by: str = ""
     note: str = ""
-    at: datetime = field(default_factory=lambda: datetime.now(timezone.utc), repr=False)
+    at: datetime = field(default_factory=lambda: datetime.now(UTC), repr=False)
     clean: InitVar[bool] = False
 
     def __post_init__(self, clean: bool):
@@ -116,7 +80,8 @@ class Entry:
 
     @property
     def chunks(self) -> list[tuple[float, bytes]]:
-        """The pieces of the answer that the client took: [(seconds since the request, bytes), …]."""
+        """The pieces of the answer that the client took: [(seconds since the request, bytes),
+        …]."""
         return self.answer.delivered if self.answer else []
 
     @property
@@ -139,12 +104,14 @@ class Entry:
 
     @property
     def events(self) -> list[tuple[float, dict]]:
-        """A stream's server-sent events: [(seconds since the request, data), …], without the closing `[DONE]`."""
+        """A stream's server-sent events: [(seconds since the request, data), …], without the
+        closing `[DONE]`."""
         return sse.events(self.chunks)
 
     @property
     def usage(self) -> dict[str, int]:
-        """Token counts as the service reports them: prompt_tokens, completion_tokens, total_tokens; {} if it says none."""
+        """Token counts as the service reports them: prompt_tokens, completion_tokens, total_tokens;
+        {} if it says none."""
         answer = self.response
         bodies = [data for _, data in reversed(self.events)] if answer is None else [answer]
         return next(
@@ -194,7 +161,8 @@ RIGHT = ("#", "seconds", "tokens")
 class Log:
     """The rows of a session, oldest first. Indexes and slices like a list.
 
-    The table leaves out when a request was sent (`entry.at`), so that a notebook reads the same on every run.
+    The table leaves out when a request was sent (`entry.at`), so that a notebook reads the same on
+    every run.
     """
 
     def __init__(self, entries: list[Entry] | None = None):

@@ -16,7 +16,6 @@ does not use httpx2 (the older `httpx`, `requests`, curl). Those go where they a
 
 import contextvars
 import functools
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -26,7 +25,6 @@ from dataclasses import dataclass, field
 import httpx2
 
 from helpers import browser
-from helpers.browser import packages as fetched
 
 HOSTS = frozenset(
     {
@@ -346,7 +344,7 @@ def _forward(transport, plan: Forward) -> httpx2.Response:
         if own:
             own.close()
         plan.done(Answer(0, {}, [], time.perf_counter() - started, breaks=error))
-        raise _explained(error, plan.request)
+        raise browser.explained(error, plan.request)
     tee = _Tee(plan, response, started, own)
     if not plan.drain:
         return httpx2.Response(
@@ -374,7 +372,7 @@ async def _async_forward(transport, plan: Forward) -> httpx2.Response:
         if own:
             await own.aclose()
         plan.done(Answer(0, {}, [], time.perf_counter() - started, breaks=error))
-        raise _explained(error, plan.request)
+        raise browser.explained(error, plan.request)
     tee = _AsyncTee(plan, response, started, own)
     if not plan.drain:
         return httpx2.Response(
@@ -391,14 +389,6 @@ async def _async_forward(transport, plan: Forward) -> httpx2.Response:
     finally:
         await tee.aclose()
     return await _async_play(_from_the_start(tee.answer))
-
-
-def _explained(error: BaseException, request: httpx2.Request) -> BaseException:
-    """The error itself; in a browser tab, whose "Failed to fetch" explains nothing, one that says
-    what it means."""
-    if sys.platform == "emscripten" and isinstance(error, httpx2.ConnectError):
-        return httpx2.ConnectError(fetched.refused(request.url.host), request=request)
-    return error
 
 
 def _straight(plan: Forward) -> dict:

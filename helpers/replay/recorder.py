@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 from helpers import sse
 from helpers.replay.recording import key, record_key
-from helpers.replay.storage import read, refuse_secrets, write, write_whole
+from helpers.replay.storage import read, write, write_whole
+from helpers.tokens import refuse_secrets
 from helpers.wire import Answer
 
 # Response headers worth keeping: the lessons read them.

@@ -16,27 +16,10 @@ import os
 import re
 from pathlib import Path
 
-from helpers.log import TOKEN
+from helpers.tokens import TOKEN, refuse_secrets
 
 FOLDER = Path(__file__).resolve().parent.parent / "recordings"
 MEND = "restore it with git, or record again"
-
-
-class SecretFound(Exception):
-    """Something that looks like an access token was about to be recorded. It was not written."""
-
-
-def refuse_secrets(where: str, *texts: str) -> None:
-    """Raise SecretFound if a text holds the token of this process, or anything that looks like an access token."""
-    own = os.environ.get("HF_TOKEN", "")
-    for text in texts:
-        found = TOKEN.search(text)
-        if found or (len(own) >= 8 and own in text):
-            start = found.group()[:5] if found else own[:3]
-            raise SecretFound(
-                f"{where} holds what looks like an access token ({start}…); it was not recorded. "
-                "Take it out of the notebook, and revoke it if it is real."
-            )
 
 
 def compact(value) -> bytes:
