@@ -426,7 +426,7 @@ def _listener(number: int, path: str, marker: str, ours: str) -> str | None:
 def _recordings() -> Check:
     folder = COURSE / "helpers" / "recordings"
     try:
-        from helpers.replay.recording import check
+        from helpers.replay.storage import check
     except ImportError as error:
         return Check(
             "recordings",
