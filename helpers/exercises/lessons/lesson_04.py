@@ -503,7 +503,7 @@ def check_first_sentence(first_sentence) -> str:
             len(before) + 3,
         )  # a chunk without choices, the role, the pieces, the one with the full stop
         expect(
-            read < len(answer.chunks) - 10,
+            read < len(service.sent.last.plan.chunks) - 10,
             "You read the stream to its end and cut the text afterwards: the wait and the cost are"
             " those of the whole answer. Leave the loop as soon as the full stop is there.",
         )
