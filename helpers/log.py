@@ -12,13 +12,13 @@ import html
 import json
 import shlex
 from collections.abc import Iterator
-from dataclasses import InitVar, dataclass, field
+from dataclasses import InitVar, dataclass, field, replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from helpers import sse
 from helpers.tokens import masked
-from helpers.wire import Answer
+from helpers.wire import Piece, Plan
 
 
 @dataclass
@@ -27,6 +27,8 @@ class Entry:
 
     number : 1 for the session's first request.
     mode : who was asked, "replay", "practice" or "live".
+    plan : what came back, whole, and would come again; None while it is under way.
+    chunks : what the client took of it so far: [(seconds since the request, bytes), …].
     seconds : how long the answer took when it was given for real (in replay: as recorded), None
         while it is under way.
     answered_by : the model (or service) that really answered.
@@ -40,7 +42,8 @@ class Entry:
     url: str
     content: bytes = field(repr=False)
     mode: str
-    answer: Answer | None = field(default=None, repr=False)
+    plan: Plan | None = field(default=None, repr=False)
+    chunks: list[Piece] = field(default_factory=list, repr=False)
     seconds: float | None = None
     answered_by: str = ""
     note: str = ""
@@ -50,6 +53,15 @@ class Entry:
     def __post_init__(self, clean: bool):
         if not clean:
             self.url, self.content = masked(self.url.encode()).decode(), masked(self.content)
+
+    def play(self, plan: Plan, pace: float = 1.0) -> Plan:
+        """`plan` as it is to be played for this request: what the client takes is noted here."""
+        self.plan, self.seconds = plan, plan.seconds
+        return replace(plan, pace=pace, taken=self.chunks.append)
+
+    def take(self, piece: Piece) -> None:
+        """Note a piece that comes from outside, and may hold a token."""
+        self.chunks.append((piece[0], masked(piece[1])))
 
     @property
     def host(self) -> str:
@@ -71,18 +83,12 @@ class Entry:
     @property
     def status(self) -> int | None:
         """The HTTP status; None while under way, 0 if the connection broke before one came."""
-        return self.answer and self.answer.status
+        return self.plan and self.plan.status
 
     @property
     def headers(self) -> dict[str, str]:
         """The response headers that the course keeps."""
-        return dict(self.answer.headers) if self.answer else {}
-
-    @property
-    def chunks(self) -> list[tuple[float, bytes]]:
-        """The pieces of the answer that the client took: [(seconds since the request, bytes),
-        …]."""
-        return self.answer.delivered if self.answer else []
+        return dict(self.plan.headers) if self.plan else {}
 
     @property
     def body(self) -> bytes:
@@ -112,10 +118,8 @@ class Entry:
     def usage(self) -> dict[str, int]:
         """Token counts as the service reports them: prompt_tokens, completion_tokens, total_tokens;
         {} if it says none."""
-        answer = self.response
-        bodies = [data for _, data in reversed(self.events)] if answer is None else [answer]
         return next(
-            (body["usage"] for body in bodies if isinstance(body, dict) and body.get("usage")), {}
+            (said["usage"] for said in reversed(bodies(self.chunks)) if said.get("usage")), {}
         )
 
     @property
@@ -152,6 +156,16 @@ class Entry:
             str(self.tokens or ""),
             who,
         ]
+
+
+def bodies(chunks: list[Piece]) -> list[dict]:
+    """The JSON objects in an answer: the one of a whole answer, or that of each event of a
+    stream."""
+    try:
+        found = [json.loads(b"".join(chunk for _, chunk in chunks))]
+    except ValueError:
+        found = [data for _, data in sse.events(chunks)]
+    return [said for said in found if isinstance(said, dict)]
 
 
 COLUMNS = ["#", "method", "host", "path", "status", "seconds", "tokens", "answered by"]

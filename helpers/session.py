@@ -17,11 +17,12 @@ import os
 import re
 import sys
 import threading
+from dataclasses import replace
 
 import httpx2
 
 from helpers import browser, tokens, wire
-from helpers.log import Entry, Log
+from helpers.log import Entry, Log, bodies
 from helpers.replay.cost import say_cost
 from helpers.replay.recorder import KEEP, Recorder
 from helpers.replay.recording import Recording, miss
@@ -147,36 +148,41 @@ class Session:
 
     # ---- a request (called by helpers.wire) ----
 
-    def __call__(self, request: httpx2.Request) -> wire.Answer | wire.Forward:
+    def __call__(self, request: httpx2.Request) -> wire.Plan | wire.Forward:
+        return self.answer(request, self.row(request))
+
+    def row(self, request: httpx2.Request) -> Entry:
+        """A new row of the log, for a request that is about to be answered."""
         method, url, content = request.method, str(request.url), request.content
         clean = self._mode == "replay" and self.recording.holds(method, url, content)
         with self._lock:
             entry = Entry(len(self.log) + 1, method, url, content, self._mode, clean=clean)
             self.log.entries.append(entry)
-        if self._mode == "replay":
-            return self._replay(entry, content)
+        return entry
+
+    def answer(self, request: httpx2.Request, entry: Entry) -> wire.Plan | wire.Forward:
+        """What comes back for a request, noted in its row of the log."""
+        if entry.mode == "replay":
+            return self._replay(entry, request.content)
         if self._recorder:
-            refuse_secrets(f"The request to {entry.host}", url, content.decode("utf-8", "replace"))
+            text = request.content.decode("utf-8", "replace")
+            refuse_secrets(f"The request to {entry.host}", str(request.url), text)
         return wire.Forward(
             self._address(request),
-            lambda answer: self._done(entry, request, answer),
+            lambda plan: self._done(entry, request, plan),
+            entry.take,
             drain=self._recorder is not None,
-            direct=self._mode == "practice",
+            direct=entry.mode == "practice",
         )
 
-    def _replay(self, entry: Entry, content: bytes) -> wire.Answer:
+    def _replay(self, entry: Entry, content: bytes) -> wire.Plan:
         found = self.recording.answer(entry.method, entry.url, content)
         if found is None:
-            entry.note, entry.seconds = "not recorded", 0.0
-            entry.answer = miss(self.recording, entry.method, entry.url, entry.content)
-            return entry.answer
-        entry.answer, by = found
-        entry.answer.pace = self.pace
-        entry.seconds = (
-            entry.answer.chunks[-1][0] if entry.answer.chunks else entry.answer.headers_at
-        )
+            entry.note = "not recorded"
+            return entry.play(miss(self.recording, entry.method, entry.url, entry.content))
+        plan, by = found
         entry.answered_by = by.get("model", "")
-        return entry.answer
+        return entry.play(plan, self.pace)
 
     def _address(self, request: httpx2.Request) -> httpx2.Request:
         """The request as it is sent on: to the service itself, or to the practice server under the
@@ -201,27 +207,22 @@ class Session:
             extensions=request.extensions,
         )
 
-    def _done(self, entry: Entry, request: httpx2.Request, answer: wire.Answer) -> None:
-        entry.answer, headers = answer, answer.headers
-        entry.seconds = answer.chunks[-1][0] if answer.chunks else answer.headers_at
-        body = (
-            entry.response
-            if isinstance(entry.response, dict)
-            else next((data for _, data in entry.events), {})
-        )
+    def _done(self, entry: Entry, request: httpx2.Request, plan: wire.Plan) -> None:
+        headers = plan.headers
+        model = next(iter(bodies(plan.chunks)), {}).get("model")
         by = {
-            "model": headers.get("x-answered-by") or body.get("model") or entry.host,
+            "model": headers.get("x-answered-by") or model or entry.host,
             "weights": headers.get("x-answered-weights"),
             "runtime": headers.get("x-answered-runtime"),
             "provider": headers.get("x-inference-provider"),
         }
-        entry.answered_by = by["model"] if answer.status else ""
-        if self._recorder and answer.status and answer.breaks is None:
+        entry.answered_by = by["model"] if plan.status else ""
+        entry.plan, entry.seconds = _for_the_log(plan), plan.seconds
+        if self._recorder and plan.status and plan.breaks is None:
             by = {name: value for name, value in by.items() if value}
             self._recorder.add(
-                entry.number, entry.method, str(request.url), request.content, answer, by
+                entry.number, entry.method, str(request.url), request.content, plan, by
             )
-        entry.answer = _for_the_log(answer)
 
     # ---- what the learner sees ----
 
@@ -261,16 +262,11 @@ class Session:
             show_switch(self)
 
 
-def _for_the_log(answer: wire.Answer) -> wire.Answer:
-    """The answer without what the log must not hold: tokens, and headers that nobody needs."""
-    headers = {name: mask(answer.headers[name]) for name in KEEP if name in answer.headers}
-    clean = [(moment, masked(chunk)) for moment, chunk in answer.delivered]
-    if clean == answer.delivered:
-        answer.headers = headers
-        return answer
-    return wire.Answer(
-        answer.status, headers, clean, answer.headers_at, answer.breaks, delivered=clean
-    )
+def _for_the_log(plan: wire.Plan) -> wire.Plan:
+    """The same without what the log must not hold: tokens, and headers that nobody needs."""
+    headers = {name: mask(plan.headers[name]) for name in KEEP if name in plan.headers}
+    clean = [(moment, masked(chunk)) for moment, chunk in plan.chunks]
+    return replace(plan, headers=headers, chunks=clean)
 
 
 def _pace() -> float:

@@ -12,7 +12,7 @@ import standin
 from helpers import sse
 from helpers.log import COLUMNS, Entry, Log
 from helpers.tokens import mask
-from helpers.wire import Answer
+from helpers.wire import Plan
 
 URL = "https://router.huggingface.co/v1/chat/completions"
 TOKEN = "hf_" + "PlantedTokenOfNobody" + "0123456789abcd"
@@ -29,16 +29,17 @@ def entry(content=None, answer=None, url=URL, **more) -> Entry:
                 "url": url,
                 "content": body,
                 "mode": "replay",
-                "answer": answer,
+                "plan": answer,
+                "chunks": answer.chunks if answer else [],
             }
             | more
         )
     )
 
 
-def answered(pieces, status=200, kind="application/json") -> Answer:
+def answered(pieces, status=200, kind="application/json") -> Plan:
     chunks = [(0.5 + n / 10, piece) for n, piece in enumerate(pieces)]
-    return Answer(status, {"content-type": kind}, chunks, 0.4, delivered=chunks)
+    return Plan(status, {"content-type": kind}, chunks, 0.4)
 
 
 def test_a_row_of_a_chat_call():
@@ -98,7 +99,7 @@ def test_under_way_broken_and_empty():
         and entry().usage == {}
         and entry().tokens is None
     )
-    broken = entry(answer=Answer(0, {}, []))
+    broken = entry(answer=Plan(0, {}, []))
     assert broken.row()[COLUMNS.index("status")] == "broken" and broken.status == 0
     assert entry(answer=answered([b""], 204)).response is None
 

@@ -28,7 +28,7 @@ from helpers.replay.recorder import Recorder
 from helpers.replay.storage import read
 from helpers.session import start
 from helpers.tokens import PLACEHOLDER, PRACTICE_TOKEN, SecretFound
-from helpers.wire import Answer
+from helpers.wire import Plan
 
 SYNC, ASYNC = httpx2.HTTPTransport.handle_request, httpx2.AsyncHTTPTransport.handle_async_request
 ROUTER = "https://router.huggingface.co/v1"
@@ -79,7 +79,7 @@ def request(text, stream=None) -> bytes:
 
 
 def answered(value, seconds=0.5, status=200):
-    return Answer(
+    return Plan(
         status,
         {"content-type": "application/json"},
         [(seconds, json.dumps(value).encode())],
@@ -92,7 +92,7 @@ def recorded(tmp_path):
     """A recording of one whole and one streamed answer, as each of the two clients asks for it, and
     a picture."""
     recorder, number = Recorder(tmp_path / "recordings" / "01_first_call.json"), 0
-    pieces = Answer(
+    pieces = Plan(
         200,
         {"content-type": "text/event-stream"},
         [(0.2 + n / 20, piece) for n, piece in enumerate(standin.events())],
@@ -126,7 +126,7 @@ def recorded(tmp_path):
         "POST",
         image,
         b'{"inputs":"a cat","parameters":{}}',
-        Answer(200, {"content-type": "image/png"}, [(0.5, png())]),
+        Plan(200, {"content-type": "image/png"}, [(0.5, png())]),
         {"model": "test card"},
     )
     recorder.new.replace(recorder.path)
@@ -824,7 +824,7 @@ def test_banner_of_many_calls_and_none(tmp_path):
             [
                 (
                     {"model": models.chat, "stream": True},
-                    Answer(
+                    Plan(
                         200,
                         {"content-type": "text/event-stream"},
                         [(0.1, e) for e in standin.events()],
@@ -850,7 +850,7 @@ def test_rough_cost_by_the_second_and_of_a_stream_without_usage(tmp_path):
         (
             CHAT,
             asked,
-            Answer(200, {"content-type": "text/event-stream"}, [(0.1, e) for e in silent]),
+            Plan(200, {"content-type": "text/event-stream"}, [(0.1, e) for e in silent]),
         ),
     )
     by_second = 10 * models["embedding"].price["second"]

@@ -15,7 +15,7 @@ import pytest
 import standin
 
 from helpers import start, wire
-from helpers.wire import Answer, Forward
+from helpers.wire import Forward, Plan
 
 CERTIFICATES = ssl.create_default_context()  # loaded once: every client without it takes 30 ms
 SYNC, ASYNC = httpx2.HTTPTransport.handle_request, httpx2.AsyncHTTPTransport.handle_async_request
@@ -48,7 +48,7 @@ def service():
 
 
 def hello(request=None, **changes):
-    return Answer(
+    return Plan(
         **(
             {"status": 200, "headers": {"content-type": "text/plain"}, "chunks": [(0.0, b"hello")]}
             | changes
@@ -213,17 +213,19 @@ def test_a_slow_whole_answer_waits_too(handled):
 
 
 def test_delivered_is_what_the_client_took(handled):
-    answer = hello(chunks=[(0.0, b"a"), (0.0, b"b"), (0.0, b"c")])
-    handled(lambda request: answer)
+    taken = []
+    plan = hello(chunks=[(0.0, b"a"), (0.0, b"b"), (0.0, b"c")], taken=taken.append)
+    handled(lambda request: plan)
     with httpx2.stream("GET", URL) as response:
         assert next(response.iter_raw()) == b"a"
-    assert answer.delivered == [(0.0, b"a")]
+    assert taken == [(0.0, b"a")] and len(plan.chunks) == 3
 
 
 def test_a_stream_that_is_read_again_goes_on_where_it_was(handled, service):
     """openai reads what is left after [DONE], by iterating once more over the response's stream."""
-    answer, notes = hello(chunks=[(0.0, b"a"), (0.0, b"b")]), []
-    handled(lambda request: answer)
+    notes, taken = [], []
+    plan = hello(chunks=[(0.0, b"a"), (0.0, b"b")], taken=taken.append)
+    handled(lambda request: plan)
     handled(sent_on(service[0], notes))
 
     async def twice(text, take):
@@ -243,14 +245,13 @@ def test_a_stream_that_is_read_again_goes_on_where_it_was(handled, service):
         first + rest
     )
     wire.remove(wire.current())
-    assert asyncio.run(twice("x", 2)) == ([b"a", b"b"], []) and len(answer.delivered) == 2
-    answer.delivered.clear()
+    assert asyncio.run(twice("x", 2)) == ([b"a", b"b"], []) and len(taken) == 2
     assert asyncio.run(twice("x", 1)) == ([b"a"], [b"b"])
 
 
 def test_a_connection_that_never_was_and_one_that_breaks(handled):
     lost = httpx2.ReadError("connection reset")
-    answers = [Answer(0, {}, [], breaks=httpx2.ConnectError("refused")), hello(breaks=lost)] * 2
+    answers = [Plan(0, {}, [], breaks=httpx2.ConnectError("refused")), hello(breaks=lost)] * 2
     handled(lambda request: answers.pop(0))
     with pytest.raises(httpx2.ConnectError, match="refused") as error:
         httpx2.get(URL)
@@ -376,12 +377,12 @@ def test_a_stream_closed_early_is_noted_as_far_as_it_was_read(handled, service, 
 
 @both_kinds
 def test_a_stream_closed_early_is_drained_for_a_recording(handled, service, kind):
-    notes = []
-    handled(sent_on(service[0], notes, drain=True))
+    notes, taken = [], []
+    handled(sent_on(service[0], notes, drain=True, taken=taken.append))
     post(kind, "hello", stream=True, take=1)
     [answer] = notes
     assert answer.chunks[-1][1].endswith(b"data: [DONE]\n\n")
-    assert b"[DONE]" not in b"".join(chunk for _, chunk in answer.delivered)
+    assert b"[DONE]" not in b"".join(chunk for _, chunk in taken) and taken
 
 
 def test_a_stream_nobody_reads_or_closes_is_still_drained(handled, service):
@@ -683,21 +684,31 @@ def test_who_carries_can_start_the_threads_himself(nothing_left):
         thread.start()
 
 
-def test_reloaded_while_somebody_answers(nothing_left):
+@pytest.fixture
+def reloads():
+    """Afterwards the classes are again those that other modules know."""
+    modules = wire, wire.scopes
+    before = [dict(vars(module)) for module in modules]
+    yield lambda: [importlib.reload(module) for module in modules]
+    for module, names in zip(modules, before):
+        vars(module).update(names)
+
+
+def test_reloaded_while_somebody_answers(nothing_left, reloads):
     """A reload makes new functions and classes; what stood in line stays there, and can leave."""
     session, front = says("session"), says("front")
     wire.install(session)
     try:
         with wire.in_front(front):
-            importlib.reload(wire)
+            reloads()
             assert ask_who() == "front" and in_thread(ask_who) == "front"
         assert ask_who() == "session" and wire.current() is session
     finally:
         wire.remove(session)
 
 
-def test_reloaded_while_a_session_is_on(nothing_left):
+def test_reloaded_while_a_session_is_on(nothing_left, reloads):
     session = start("01_first_call")
-    importlib.reload(wire)
+    reloads()
     assert wire.current() is session
     session.stop()

@@ -48,18 +48,11 @@ def fetch(module: str) -> None:
         packages.fetch(module)
 
 
-def explained(error: BaseException, request) -> BaseException:
-    """What a request met; in a tab, whose "Failed to fetch" explains nothing, with what it means."""
-    import httpx2
-
-    if HERE and isinstance(error, httpx2.ConnectError):
-        from helpers.browser import packages
-
-        return httpx2.ConnectError(packages.refused(request.url.host), request=request)
-    return error
-
-
 def run_in(context, function, /, *args, **kwargs):
-    """Call `function` in `context`, on the thread that asks. In a tab, threads.py puts its own
-    here."""
+    """Call `function` in `context`, on the thread that asks."""
     return context.run(function, *args, **kwargs)
+
+
+def explained(error: BaseException, request) -> BaseException:
+    """The error of a request that could not be sent, in words that say what it means."""
+    return error
