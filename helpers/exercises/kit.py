@@ -56,6 +56,7 @@ __all__ = [
     "expect_given_client",
     "expect_refusal_through",
     "expect_text",
+    "read_messages",
     "read_tasks",
     "reply",
     "spy",
@@ -74,10 +75,10 @@ class Verdict:
         return f"{'Right' if self.ok else 'Not yet'}: {self.message}"
 
 
-def expect(condition: object, message: str) -> None:
-    """End the check with `message` unless the condition holds."""
+def expect(condition: object, message: str, **fields: object) -> None:
+    """End the check with `message`, its {names} filled from `fields`, unless the condition holds."""
     if not condition:
-        raise NotYet(message)
+        raise NotYet(message.format(**fields) if fields else message)
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,16 @@ def read_tasks(module: str, *checks: Callable) -> list[Task | Quiz]:
         for question in text["quiz"]["question"]
     ]
     return [*tasks, Quiz(text["quiz"]["title"], questions)]
+
+
+def read_messages(module: str) -> dict[str, dict[str, str]]:
+    """The messages in the TOML file beside `module`: {task: {key: text}} from its [task.say] tables.
+
+    Those that several tasks share, the table [say], stand under the name "".
+    """
+    text = tomllib.loads(Path(module).with_suffix(".toml").read_text(encoding="utf-8"))
+    shared = {"": text.get("say", {})}
+    return shared | {task["call"].split("(")[0]: task.get("say", {}) for task in text["task"]}
 
 
 # ---- what several checks look at -----------------------------------------------------------------------------------
