@@ -16,12 +16,15 @@ A quiz: `Quiz("…", [Question("…", [Choice("…", "why it is right", right=Tr
 import ast
 import functools
 import inspect
+import random
 import textwrap
 import tomllib
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from helpers.exercises.spy import (
     GIVEN,
@@ -50,16 +53,19 @@ __all__ = [
     "answer",
     "broken",
     "call_whole",
+    "called",
     "error",
     "expect",
     "expect_chat_request",
     "expect_given_client",
     "expect_refusal_through",
     "expect_text",
+    "expect_unchanged",
     "read_messages",
     "read_tasks",
     "reply",
     "spy",
+    "texts_about",
     "words",
 ]
 
@@ -201,6 +207,17 @@ def read_messages(module: str) -> dict[str, dict[str, str]]:
 
 
 # ---- what several checks look at -----------------------------------------------------------------------------------
+
+
+SUBJECTS = ["refund", "invoice", "password", "upload", "language", "profile", "backup", "discount"]
+
+
+def texts_about(count: int) -> list[str]:
+    """`count` different texts that nobody can know beforehand."""
+    return [
+        f"A question about my {random.choice(SUBJECTS)}, number {random.randrange(10**6)}."
+        for _ in range(count)
+    ]
 
 
 def describe(value: object) -> str:
@@ -369,6 +386,16 @@ def expect_refusal_through(function: Callable, *arguments) -> None:
             )
 
 
+def expect_unchanged(**given: tuple) -> None:
+    """What the function was given is what it was: name=(a copy made before, the thing itself)."""
+    for name, (before, after) in given.items():
+        expect(
+            np.array_equal(before, after) if isinstance(before, np.ndarray) else before == after,
+            f"Your function changed `{name}`, which belongs to the caller, who may still need it."
+            " Work on a copy.",
+        )
+
+
 def call_whole(service: Spy, function: Callable, *arguments):
     """service.call(), for a task that wants its value at once: a generator is a mistake, where service.call() would make a list of it."""
     boxed = functools.wraps(function)(lambda *given: [function(*given)])
@@ -385,6 +412,12 @@ def call_whole(service: Spy, function: Callable, *arguments):
         " return them together.",
     )
     return value
+
+
+def called(raised: Raised, method: str) -> bool:
+    """Was the error raised inside a function of this name?"""
+    frames = traceback.walk_tb(raised.error.__traceback__)
+    return any(frame.f_code.co_name == method for frame, _ in frames)
 
 
 def _expect_no_bare_except(function: Callable) -> None:
