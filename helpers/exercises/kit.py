@@ -196,7 +196,7 @@ def read_tasks(module: str, *checks: Callable) -> list[Task | Quiz]:
     return [*tasks, Quiz(text["quiz"]["title"], questions)]
 
 
-def read_messages(module: str) -> dict[str, dict[str, str]]:
+def read_messages(module: str | Path) -> dict[str, dict[str, str]]:
     """The messages in the TOML file beside `module`: {task: {key: text}} from its [task.say] tables.
 
     Those that several tasks share, the table [say], stand under the name "".
