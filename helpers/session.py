@@ -28,6 +28,7 @@ from helpers.replay.recorder import KEEP, Recorder
 from helpers.replay.recording import Recording, miss
 from helpers.replay.storage import FOLDER
 from helpers.tokens import PLACEHOLDER, PRACTICE_TOKEN, mask, masked, refuse_secrets
+from helpers.wire.environment import unusable
 
 MODES = ("replay", "practice", "live")
 PRACTICE_URL = "http://127.0.0.1:8750"
@@ -97,7 +98,8 @@ class Session:
         if mode not in MODES:
             raise ValueError(f"there is no mode {mode!r}; choose one of {', '.join(MODES)}")
         if mode == "live":
-            _check_live()
+            on = self if self._begun else _session or self
+            _check_live(on._lent.learners_environ())
         if mode == "practice":
             self._find_practice_server()
         self._mode = mode
@@ -125,8 +127,7 @@ class Session:
         """Set huggingface_hub up for the mode: no telemetry, a token to build clients with, and in
         Replay and Practice nothing that keeps an answer away."""
         browser.prepare_clients()
-        tokens.no_telemetry()
-        self._lent.prepare(self._mode)
+        self._lent.prepare(self._mode, unusable(self._lent.learners_environ()))
 
     def _find_practice_server(self) -> None:
         if browser.NO_PRACTICE:
@@ -283,27 +284,27 @@ def _pace() -> float:
     return pace
 
 
-def _check_live() -> None:
-    """Raises RuntimeError with what Live lacks here."""
+def _check_live(environ: dict[str, str]) -> None:
+    """Raises RuntimeError with what Live lacks here.
+
+    environ : the learner's, without what is set aside while there is a session.
+    """
     if not tokens.learners():
         raise RuntimeError(
             "Live needs your own token and none was found. Make one at"
             ' huggingface.co/settings/tokens with the permission "Make calls to Inference'
             f' Providers", {browser.WHERE_TOKENS_GO}'
         )
-    if _offline():
+    asked = environ.get("HF_HUB_OFFLINE") or environ.get("TRANSFORMERS_OFFLINE") or ""
+    if asked.upper() in ("1", "ON", "YES", "TRUE"):
         raise RuntimeError(
             "Live needs the network, and HF_HUB_OFFLINE is set. Unset it, restart the kernel and"
             " choose Live again."
         )
-    for name, wrong in tokens.unusable(os.environ).items():
+    for name, wrong in unusable(environ).items():
+        if wrong == tokens.BLANK:
+            continue  # as if there were none; the one of `hf auth login` was found
         raise RuntimeError(
             f"Live goes by what your environment says, and {name} {wrong}. Unset {name}"
             " (`make doctor` says more), restart the kernel and choose Live again."
         )
-
-
-def _offline() -> bool:
-    """Whether the learner asked huggingface_hub to stay offline."""
-    asked = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
-    return asked.upper() in ("1", "ON", "YES", "TRUE")
