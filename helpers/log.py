@@ -10,55 +10,15 @@ is replaced when an entry is made.
 
 import html
 import json
-import os
-import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import InitVar, dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from helpers import sse
+from helpers.tokens import masked
 from helpers.wire import Piece, Plan
-
-# Access tokens of Hugging Face and of its providers. The last alternative of START is for JSON
-# inside JSON, where a line break before a token is written \n: two characters, the second of them a
-# letter.
-START = r"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt]))"
-TOKEN = re.compile(
-    rf"(?:hf_|{START}(?:api_org_|sk[-_]|gsk_|r8_|tgp_|fw_|csk-|xai-|nvapi-|ghp_))[A-Za-z0-9_-]{{16,}}"
-)
-SIGNS = (
-    b"hf_",
-    b"sk-",
-    b"sk_",
-    b"gsk_",
-    b"r8_",
-    b"tgp_",
-    b"fw_",
-    b"api_org_",
-    b"xai-",
-    b"nvapi-",
-    b"ghp_",
-)
-
-
-def mask(text: str) -> str:
-    """`text` with everything that looks like an access token, and this process's own token,
-    replaced by `$HF_TOKEN`."""
-    own = os.environ.get("HF_TOKEN", "")
-    if len(own) >= 8:
-        text = text.replace(own, "$HF_TOKEN")
-    return TOKEN.sub("$HF_TOKEN", text)
-
-
-def masked(content: bytes) -> bytes:
-    """`content` without tokens; the very same object where there is none (looking is cheap, most
-    bodies are clean)."""
-    own = os.environ.get("HF_TOKEN", "").encode()
-    if not any(sign in content for sign in SIGNS) and not (len(own) >= 8 and own in content):
-        return content
-    return mask(content.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
 @dataclass
@@ -87,7 +47,7 @@ class Entry:
     seconds: float | None = None
     answered_by: str = ""
     note: str = ""
-    at: datetime = field(default_factory=lambda: datetime.now(timezone.utc), repr=False)
+    at: datetime = field(default_factory=lambda: datetime.now(UTC), repr=False)
     clean: InitVar[bool] = False
 
     def __post_init__(self, clean: bool):

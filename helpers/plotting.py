@@ -12,9 +12,10 @@ import base64
 import html
 import io
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from numbers import Integral
+
+from helpers import browser
 
 # Okabe and Ito, "Color Universal Design", 2008: told apart with every kind of colour vision.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
@@ -29,12 +30,7 @@ EMPTY_ALT = re.compile(
 def new_figure(width: float = 7.0, height: float = 3.0, columns: int = 1):
     """(figure, axes) in the course's style, sizes in inches; axes is a list where `columns` > 1.
     (None, None) without Matplotlib."""
-    if (
-        sys.platform == "emscripten"
-    ):  # a browser tab, where Matplotlib is fetched with the first figure
-        from helpers.browser.packages import fetch
-
-        fetch("matplotlib")
+    browser.fetch("matplotlib")
     try:
         import matplotlib
     except ImportError:

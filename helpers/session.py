@@ -17,26 +17,20 @@ import os
 import re
 import sys
 import threading
-from contextlib import contextmanager
 from dataclasses import replace
 
 import httpx2
 
-from helpers import wire
-from helpers.browser import packages as fetched
-from helpers.log import Entry, Log, bodies, mask, masked
-from helpers.replay.cost import rough_cost, say_cost  # noqa: F401 (rough_cost is asked for here)
+from helpers import browser, tokens, wire
+from helpers.log import Entry, Log, bodies
+from helpers.replay.cost import say_cost
 from helpers.replay.recorder import KEEP, Recorder
 from helpers.replay.recording import Recording, miss
-from helpers.replay.storage import FOLDER, refuse_secrets
+from helpers.replay.storage import FOLDER
+from helpers.tokens import PLACEHOLDER, PRACTICE_TOKEN, mask, masked, refuse_secrets
 
 MODES = ("replay", "practice", "live")
 PRACTICE_URL = "http://127.0.0.1:8750"
-# Clients refuse to be built without a token. Where there is none the first of these stands in for
-# it; it is never sent. The second takes the place of any token on its way to the practice server,
-# which has no business with a real one.
-PLACEHOLDER = "hf_placeholder_of_the_course"
-PRACTICE_TOKEN = "hf_practice_on_this_machine"
 PRACTICE_BY = (  # unless the server says who else does (a class's)
     "Practice: small models on this machine answer, free."
 )
@@ -87,7 +81,7 @@ class Session:
         self._recorder = Recorder(self.recording.path) if os.environ.get("COURSE_RECORD") else None
         self._name, self._practice_by = os.urandom(8).hex(), PRACTICE_BY
         self._lock = threading.Lock()
-        self._lent: str | None = None  # the token that stands in os.environ because we put it there
+        self._lent = tokens.Lent()
         self._begun = False
         self._mode = ""
         self.mode = mode
@@ -125,42 +119,18 @@ class Session:
         if self._begun:
             self._begun = False
             wire.remove(self)
-            self._take_back()
+            self._lent.back()
 
     def _prepare(self) -> None:
-        """Set huggingface_hub up for the mode: no telemetry, a token to build clients with, no
-        offline mode."""
-        from huggingface_hub import constants
-
-        if sys.platform == "emscripten":
-            fetched.teach_hub()
-        self._take_back()
-        # Telemetry: before its first request it would send one that nobody asked for, and keep the
-        # answer in HF_HOME.
-        os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-        constants.HF_HUB_DISABLE_TELEMETRY = True
-        # HF_HUB_OFFLINE refuses requests before anybody could answer them; here they do not leave
-        # this machine.
-        constants.HF_HUB_OFFLINE = self._mode == "live" and _offline()
-        if not os.environ.get("HF_TOKEN"):
-            # Live: the learner's own, so that os.environ["HF_TOKEN"] works also after `hf auth
-            # login`.
-            self._lent = os.environ["HF_TOKEN"] = _token() if self._mode == "live" else PLACEHOLDER
-
-    def _take_back(self) -> None:
-        from huggingface_hub import constants
-
-        if self._lent is not None and os.environ.get("HF_TOKEN") == self._lent:
-            del os.environ["HF_TOKEN"]
-        self._lent = None
-        constants.HF_HUB_OFFLINE = _offline()
+        """Set huggingface_hub up for the mode: no telemetry, a token to build clients with, and in
+        Replay and Practice nothing that keeps an answer away."""
+        browser.prepare_clients()
+        tokens.no_telemetry()
+        self._lent.prepare(self._mode)
 
     def _find_practice_server(self) -> None:
-        if sys.platform == "emscripten":
-            raise RuntimeError(
-                "Practice needs the practice server on your machine, and a page in a browser may"
-                " not ask it. Here it is Replay; for Practice open the course with `make lab`."
-            )
+        if browser.NO_PRACTICE:
+            raise RuntimeError(browser.NO_PRACTICE)
         try:
             with httpx2.Client(trust_env=False, timeout=2) as client:
                 health = client.get(self.practice_url + "/health").raise_for_status().json()
@@ -171,30 +141,10 @@ class Session:
                 "Start it with `make practice` in a terminal in the course's folder."
             ) from error
 
-    @contextmanager
     def without_token(self):
         """Inside `with session.without_token():` the clients find no token, as on a machine where
-        nobody has logged in.
-
-        Hides the environment's token, the one of `hf auth login` and the secret of Colab. Not for
-        several threads.
-        """
-        from huggingface_hub import constants
-
-        kept = {
-            name: os.environ.pop(name, None)
-            for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "VERTEX_PRODUCT")
-        }
-        os.environ["VERTEX_PRODUCT"] = (
-            "COLAB_ENTERPRISE"  # where huggingface_hub does not ask for Colab's secrets
-        )
-        path, constants.HF_TOKEN_PATH = constants.HF_TOKEN_PATH, os.devnull
-        try:
-            yield
-        finally:
-            constants.HF_TOKEN_PATH = path
-            del os.environ["VERTEX_PRODUCT"]
-            os.environ.update({name: value for name, value in kept.items() if value is not None})
+        nobody has logged in. Not for several threads."""
+        return tokens.none()
 
     # ---- a request (called by helpers.wire) ----
 
@@ -242,18 +192,13 @@ class Session:
         if self._mode == "practice":
             practice = httpx2.URL(self.practice_url)
             headers["host"] = url.host
-            headers["x-course-session"] = (
-                self._name
-            )  # a class's server gives each session the next answer
+            # A class's server gives each session the next answer.
+            headers["x-course-session"] = self._name
             url = url.copy_with(scheme=practice.scheme, host=practice.host, port=practice.port)
-            if sent and sent.removeprefix("Bearer ") in (
-                PLACEHOLDER,
-                os.environ.get("HF_TOKEN"),
-                _token(),
-            ):
+            if sent.removeprefix("Bearer ") in (PLACEHOLDER, tokens.learners()):
                 headers["authorization"] = f"Bearer {PRACTICE_TOKEN}"
         elif PLACEHOLDER in sent:  # a client that was built before the switch to live
-            headers["authorization"] = f"Bearer {_token()}"
+            headers["authorization"] = f"Bearer {tokens.learners()}"
         return httpx2.Request(
             request.method,
             url,
@@ -339,40 +284,23 @@ def _pace() -> float:
 
 
 def _check_live() -> None:
-    if not _token() and sys.platform == "emscripten":
-        raise RuntimeError(
-            "Live needs your own token. Make one at huggingface.co/settings/tokens with the"
-            ' permission "Make calls to Inference Providers", run `import os, getpass;'
-            ' os.environ["HF_TOKEN"] = getpass.getpass()` in a cell, and choose Live again. The'
-            " token stays in this tab's Python and is gone when the kernel ends."
-        )
-    if not _token():
+    """Raises RuntimeError with what Live lacks here."""
+    if not tokens.learners():
         raise RuntimeError(
             "Live needs your own token and none was found. Make one at"
             ' huggingface.co/settings/tokens with the permission "Make calls to Inference'
-            ' Providers", then run `hf auth login` in a terminal (on Colab: add the secret'
-            " HF_TOKEN), restart the kernel and choose Live again."
+            f' Providers", {browser.WHERE_TOKENS_GO}'
         )
     if _offline():
         raise RuntimeError(
             "Live needs the network, and HF_HUB_OFFLINE is set. Unset it, restart the kernel and"
             " choose Live again."
         )
-
-
-def _token() -> str | None:
-    """The learner's token as huggingface_hub finds it (environment, `hf auth login`, Colab secret);
-    not the placeholder."""
-    from huggingface_hub import get_token
-
-    lent = os.environ.get("HF_TOKEN") == PLACEHOLDER
-    if lent:
-        del os.environ["HF_TOKEN"]  # it would hide the one of `hf auth login`
-    try:
-        return get_token()
-    finally:
-        if lent:
-            os.environ["HF_TOKEN"] = PLACEHOLDER
+    for name, wrong in tokens.unusable(os.environ).items():
+        raise RuntimeError(
+            f"Live goes by what your environment says, and {name} {wrong}. Unset {name}"
+            " (`make doctor` says more), restart the kernel and choose Live again."
+        )
 
 
 def _offline() -> bool:

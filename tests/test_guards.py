@@ -24,7 +24,8 @@ from guards import (
 from authoring import derive
 from helpers.models import models
 from helpers.replay.recording import Recording
-from helpers.replay.storage import FOLDER, SecretFound, write
+from helpers.replay.storage import FOLDER, write
+from helpers.tokens import SecretFound
 
 KNOWN = {model.id for model in models}
 ALL = notebooks()

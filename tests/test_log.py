@@ -10,7 +10,8 @@ import pytest
 import standin
 
 from helpers import sse
-from helpers.log import COLUMNS, Entry, Log, mask
+from helpers.log import COLUMNS, Entry, Log
+from helpers.tokens import mask
 from helpers.wire import Plan
 
 URL = "https://router.huggingface.co/v1/chat/completions"

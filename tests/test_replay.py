@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from helpers.replay.recorder import KEEP, Recorder
 from helpers.replay.recording import Recording, canonical, key, miss
-from helpers.replay.storage import SecretFound, check, pretty, read, write
+from helpers.replay.storage import check, pretty, read, write
+from helpers.tokens import SecretFound
 from helpers.wire import Plan
 
 ROUTER = "https://router.huggingface.co/v1/chat/completions"

@@ -1,10 +1,12 @@
-"""The fault lab's troubles over a real socket: middleware around the practice server, or any other ASGI app.
+"""The fault lab's troubles over a real socket: middleware around the practice server, or any other
+ASGI app.
 
     app = Faults(create_app(), Trouble(rate_limit=FixedWindow(20, 2), seed=1))
 
-Decisions, statuses, headers and bodies are those of helpers.faults; only the carrying out is different, because here a
-connection is a connection. Two faults have no twin on this side of a socket: a connection that is refused is reset
-instead, and an answer that never comes ends with the client's patience, or after HANG seconds.
+Decisions, statuses, headers and bodies are those of helpers.faults; only the carrying out is
+different, because here a connection is a connection. Two faults have no twin on this side of a
+socket: a connection that is refused is reset instead, and an answer that never comes ends with the
+client's patience, or after HANG seconds.
 """
 
 import asyncio
@@ -25,7 +27,8 @@ LARGEST = 10 * 2**20  # bytes of a request's body that are read to decide about 
 
 @dataclass
 class Seen:
-    """One request as the server saw it: seconds since the first one, the status it got (0: none yet), and what was done to it."""
+    """One request as the server saw it: seconds since the first one, the status it got (0: none
+    yet), and what was done to it."""
 
     at: float
     status: int
@@ -33,9 +36,11 @@ class Seen:
 
 
 class Faults:
-    """Passes requests on to `app`, through `trouble`, which can be exchanged at any time. `seen` lists what came.
+    """Passes requests on to `app`, through `trouble`, which can be exchanged at any time. `seen`
+    lists what came.
 
-    Only requests that do work (POST) are troubled. Works under uvicorn, whose transport it needs to break connections.
+    Only requests that do work (POST) are troubled. Works under uvicorn, whose transport it needs to
+    break connections.
     """
 
     def __init__(self, app, trouble: Trouble | None = None, clock=time.monotonic):
@@ -138,7 +143,8 @@ async def _hang_up(receive, reset: bool = False) -> None:
 
 
 class _Send:
-    """`send` for a request that passes: later, with the limits' headers, and for a stream only as far as it is to go."""
+    """`send` for a request that passes: later, with the limits' headers, and for a stream only as
+    far as it is to go."""
 
     def __init__(self, send, receive, ruling: Ruling, seen: Seen, began: float, clock):
         self.send, self.receive, self.ruling, self.seen, self.began, self.clock = (

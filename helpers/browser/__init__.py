@@ -1,15 +1,68 @@
 """What a browser tab lacks and the course brings: threads, and packages that come late.
 
-The rest of the course asks here. In a tab, threads.py and packages.py put their own answers in
-place of these.
+The only place that asks whether this is a tab; everywhere else the functions here do what is right.
 """
 
+import sys
 
-def run_in(context, function, /, *args, **kwargs):
-    """Call `function` in `context`, on the thread that asks."""
-    return context.run(function, *args, **kwargs)
+HERE = sys.platform == "emscripten"
+
+WHERE_TOKENS_GO = (
+    "then run `hf auth login` in a terminal (on Colab: add the secret HF_TOKEN), restart the kernel"
+    " and choose Live again."
+)
+NO_PRACTICE = ""  # why Practice cannot be had here
+if HERE:
+    WHERE_TOKENS_GO = (
+        'then run `import os, getpass; os.environ["HF_TOKEN"] = getpass.getpass()` in a cell, and'
+        " choose Live again. The token stays in this tab's Python and is gone when the kernel ends."
+    )
+    NO_PRACTICE = (
+        "Practice needs the practice server on your machine, and a page in a browser may not ask"
+        " it. Here it is Replay; for Practice open the course with `make lab`."
+    )
+
+
+def install() -> None:
+    """Once, before anything asks for a lock or a thread."""
+    if HERE:
+        from helpers.browser import packages, threads
+
+        threads.install()
+        packages.install()
+
+
+def prepare_clients() -> None:
+    """Before huggingface_hub is used: it asks what is installed, not what could be fetched."""
+    if HERE:
+        from helpers.browser import packages
+
+        packages.teach_hub()
+
+
+def fetch(module: str) -> None:
+    """Before a module is imported that no cell has imported by name."""
+    if HERE:
+        from helpers.browser import packages
+
+        packages.fetch(module)
 
 
 def explained(error: BaseException, request) -> BaseException:
-    """The error of a request that could not be sent, in words that say what it means."""
+    """What a request met; in a tab, whose "Failed to fetch" explains nothing, with what it means."""
+    import httpx2
+
+    if HERE and isinstance(error, httpx2.ConnectError):
+        from helpers.browser import packages
+
+        return httpx2.ConnectError(packages.refused(request.url.host), request=request)
     return error
+
+
+def run_in(context, function, /, *args, **kwargs):
+    """Call `function` in `context`, which another thread may have made, on the one that asks."""
+    if HERE:
+        from helpers.browser import threads
+
+        threads.stay_in(context)
+    return context.run(function, *args, **kwargs)

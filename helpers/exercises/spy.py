@@ -29,8 +29,9 @@ from urllib.parse import unquote
 import httpx2
 
 from helpers import wire
-from helpers.log import Entry, Log, mask
+from helpers.log import Entry, Log
 from helpers.models import models
+from helpers.tokens import mask
 from helpers.wire import Plan
 
 # Headers of the client that a check hands over; `Spy.strangers` counts the requests that came through another one.
