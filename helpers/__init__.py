@@ -24,11 +24,8 @@ How it works, for whoever wants to know:
 import importlib.metadata
 import sys
 
-if sys.version_info < (3, 11):
-    raise ImportError(
-        "The course needs Python 3.11 to 3.14; this is %d.%d. `make lab` finds a newer one."
-        % sys.version_info[:2]
-    )
+if sys.version_info < (3, 11):  # noqa: UP036 (a kernel of an older Python hears why)
+    raise ImportError(f"The course needs Python 3.11 to 3.14, and this is {sys.version}.")
 
 CLIENTS = ("huggingface_hub", "openai", "httpx2")
 

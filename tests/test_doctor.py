@@ -148,6 +148,7 @@ def test_token():
     assert wrong(doctor.token("x", "the file that `hf auth login` wrote"), cure="hf auth login")
 
 
+NO_JSON = "JSONDecodeError: Expecting value: line 1 column 1 (char 0)"
 FINE = {
     "auth": {
         "accessToken": {
@@ -273,7 +274,9 @@ def test_find_token_says_where_it_lies_and_ignores_the_placeholder(monkeypatch, 
     assert doctor._find_token() == (TOKEN, "the file that `hf auth login` wrote")
     monkeypatch.setenv("HF_TOKEN", TOKEN + "\n")
     assert doctor._find_token() == (TOKEN, "the environment variable HF_TOKEN")
-    monkeypatch.setenv("HF_TOKEN", PLACEHOLDER)
+    monkeypatch.setenv("HF_TOKEN", PLACEHOLDER)  # which hides nothing
+    assert doctor._find_token() == (TOKEN, "the file that `hf auth login` wrote")
+    (tmp_path / "token").unlink()
     assert doctor._find_token() == (None, "")
 
 

@@ -16,12 +16,15 @@ A quiz: `Quiz("…", [Question("…", [Choice("…", "why it is right", right=Tr
 import ast
 import functools
 import inspect
+import random
 import textwrap
 import tomllib
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from helpers.exercises.spy import (
     GIVEN,
@@ -50,15 +53,19 @@ __all__ = [
     "answer",
     "broken",
     "call_whole",
+    "called",
     "error",
     "expect",
     "expect_chat_request",
     "expect_given_client",
     "expect_refusal_through",
     "expect_text",
+    "expect_unchanged",
+    "read_messages",
     "read_tasks",
     "reply",
     "spy",
+    "texts_about",
     "words",
 ]
 
@@ -74,10 +81,10 @@ class Verdict:
         return f"{'Right' if self.ok else 'Not yet'}: {self.message}"
 
 
-def expect(condition: object, message: str) -> None:
-    """End the check with `message` unless the condition holds."""
+def expect(condition: object, message: str, **fields: object) -> None:
+    """End the check with `message`, its {names} filled from `fields`, unless the condition holds."""
     if not condition:
-        raise NotYet(message)
+        raise NotYet(message.format(**fields) if fields else message)
 
 
 @dataclass(frozen=True)
@@ -189,7 +196,28 @@ def read_tasks(module: str, *checks: Callable) -> list[Task | Quiz]:
     return [*tasks, Quiz(text["quiz"]["title"], questions)]
 
 
+def read_messages(module: str | Path) -> dict[str, dict[str, str]]:
+    """The messages in the TOML file beside `module`: {task: {key: text}} from its [task.say] tables.
+
+    Those that several tasks share, the table [say], stand under the name "".
+    """
+    text = tomllib.loads(Path(module).with_suffix(".toml").read_text(encoding="utf-8"))
+    shared = {"": text.get("say", {})}
+    return shared | {task["call"].split("(")[0]: task.get("say", {}) for task in text["task"]}
+
+
 # ---- what several checks look at -----------------------------------------------------------------------------------
+
+
+SUBJECTS = ["refund", "invoice", "password", "upload", "language", "profile", "backup", "discount"]
+
+
+def texts_about(count: int) -> list[str]:
+    """`count` different texts that nobody can know beforehand."""
+    return [
+        f"A question about my {random.choice(SUBJECTS)}, number {random.randrange(10**6)}."
+        for _ in range(count)
+    ]
 
 
 def describe(value: object) -> str:
@@ -358,6 +386,16 @@ def expect_refusal_through(function: Callable, *arguments) -> None:
             )
 
 
+def expect_unchanged(**given: tuple) -> None:
+    """What the function was given is what it was: name=(a copy made before, the thing itself)."""
+    for name, (before, after) in given.items():
+        expect(
+            np.array_equal(before, after) if isinstance(before, np.ndarray) else before == after,
+            f"Your function changed `{name}`, which belongs to the caller, who may still need it."
+            " Work on a copy.",
+        )
+
+
 def call_whole(service: Spy, function: Callable, *arguments):
     """service.call(), for a task that wants its value at once: a generator is a mistake, where service.call() would make a list of it."""
     boxed = functools.wraps(function)(lambda *given: [function(*given)])
@@ -374,6 +412,12 @@ def call_whole(service: Spy, function: Callable, *arguments):
         " return them together.",
     )
     return value
+
+
+def called(raised: Raised, method: str) -> bool:
+    """Was the error raised inside a function of this name?"""
+    frames = traceback.walk_tb(raised.error.__traceback__)
+    return any(frame.f_code.co_name == method for frame, _ in frames)
 
 
 def _expect_no_bare_except(function: Callable) -> None:

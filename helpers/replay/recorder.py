@@ -1,8 +1,9 @@
-"""How recordings are made (`make record`): keep what comes back, refuse what is secret, write all of it or nothing.
+"""How recordings are made (`make record`): keep what comes back, refuse what is secret, write all
+of it or nothing.
 
-What is written: the request's method, URL and JSON body; the answer's status, a list of harmless headers, its body in
-the pieces in which it came, and who gave it. Never written: request headers, other response headers, anything that
-looks like an access token.
+What is written: the request's method, URL and JSON body; the answer's status, a list of harmless
+headers, its body in the pieces in which it came, and who gave it. Never written: request headers,
+other response headers, anything that looks like an access token.
 """
 
 import base64
@@ -42,11 +43,12 @@ KEEP = (
 
 
 class Recorder:
-    """Collects what comes back while a notebook runs, and writes it to `<path>.new` after every answer.
+    """Collects what comes back while a notebook runs, and writes it to `<path>.new` after every
+    answer.
 
-    An answer that says the same as the one recorded before is kept as it was, with its old date and timing,
-    so recording again changes nothing where nothing changed. The caller moves the new file into place when the
-    whole notebook has run; until then the earlier recording is untouched.
+    An answer that says the same as the one recorded before is kept as it was, with its old date and
+    timing, so recording again changes nothing where nothing changed. The caller moves the new file
+    into place when the whole notebook has run; until then the earlier recording is untouched.
     """
 
     def __init__(self, path: Path):
@@ -59,7 +61,8 @@ class Recorder:
     def add(
         self, number: int, method: str, url: str, content: bytes, plan: Plan, answered_by: dict
     ) -> None:
-        """Keep one answer to the `number`-th request of the session. Raises SecretFound rather than keep a token."""
+        """Keep one answer to the `number`-th request of the session. Raises SecretFound rather than
+        keep a token."""
         refuse_secrets(
             f"The request to {urlsplit(url).hostname}", url, content.decode("utf-8", "replace")
         )
@@ -106,7 +109,8 @@ class Recorder:
             return kept | {"text": text}
 
     def _keep_file(self, body: bytes, kind: str) -> str:
-        """Put a picture beside the recording, named after its content, so that one name never means two pictures."""
+        """Put a picture beside the recording, named after its content, so that one name never means
+        two pictures."""
         suffix = re.match(r"(?:image|audio|video)/(\w+)", kind)
         path = (
             self.path.with_suffix("")
@@ -117,7 +121,8 @@ class Recorder:
         return path.name
 
     def _in_order(self) -> list[dict]:
-        """Known requests in their old order, new ones after; answers that say the same as before stay as they were."""
+        """Known requests in their old order, new ones after; answers that say the same as before
+        stay as they were."""
         wanted = [k for k in self._old if k in self._records] + [
             k for k in self._records if k not in self._old
         ]
@@ -139,7 +144,8 @@ class Recorder:
 
 
 def says_the_same(old: dict, new: dict) -> bool:
-    """True if two answers differ in nothing but times, dates and the ids that the service makes up for each answer."""
+    """True if two answers differ in nothing but times, dates and the ids that the service makes up
+    for each answer."""
     return _meaning(old) == _meaning(new)
 
 

@@ -4,8 +4,8 @@ import functools
 import inspect
 import json
 import random
-from dataclasses import replace
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from unittest.mock import patch
 
 import httpx2
