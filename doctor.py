@@ -1,10 +1,10 @@
 """Is this machine ready for the course?
 
-    python doctor.py            says what is right and, for each thing that is not, the command that mends it
+    python doctor.py            says what is right and, for each thing that is not, how to mend it
     python doctor.py --live     also asks Hugging Face, once, whether your token may make calls
 
-Every check is a function of what it is told, so each can be shown to fail; `examine()` is where the machine is looked at.
-Ends with exit code 0 if everything is right, 1 if something is not.
+Every check is a function of what it is told, so each can be shown to fail; `examine()` is where the
+machine is looked at. Ends with exit code 0 if everything is right, 1 if something is not.
 """
 
 import argparse
@@ -39,7 +39,7 @@ class Check:
     cure: str = ""
 
 
-# ---- the checks --------------------------------------------------------------------------------------------------
+# ---- the checks --------------------------------------------------------------------------------
 
 
 def python_version(version: tuple[int, int]) -> Check:
@@ -62,7 +62,7 @@ def packages_as_locked(lock: str, installed: dict[str, str], python: str) -> Che
     lock : the text of locks/lab.txt (`name==version ; marker` lines).
     installed : {normalised name: version}.
     """
-    pins = {name: version for name, version in _pins(lock)}
+    pins = dict(_pins(lock))
     wrong = [
         f"{name} {installed.get(name, 'missing')} (locked: {version})"
         for name, version in pins.items()
@@ -79,7 +79,8 @@ def packages_as_locked(lock: str, installed: dict[str, str], python: str) -> Che
 
 
 def packages_in_range(requirements: list[str], installed: dict[str, str], python: str) -> Check:
-    """Every requirement of pyproject.toml is met. For places that bring their own packages: conda, Binder, Colab.
+    """Every requirement of pyproject.toml is met. For places that bring their own packages: conda,
+    Binder, Colab.
 
     requirements : lines like `numpy>=2,<3`.
     """
@@ -113,7 +114,8 @@ def packages_in_range(requirements: list[str], installed: dict[str, str], python
 
 
 def kernel(argv: list[str] | None, executable: str, python: str) -> Check:
-    """The kernel that JupyterLab calls `python3` runs this Python, and not another one on the machine.
+    """The kernel that JupyterLab calls `python3` runs this Python, and not another one on the
+    machine.
 
     argv : the kernel spec's command, None where there is no such kernel.
     """
@@ -134,8 +136,10 @@ def widgets(
 ) -> Check:
     """The widgets' Python side and the JupyterLab extension that draws them belong together.
 
-    front_end : version of the installed extension @jupyter-widgets/jupyterlab-manager; None where there is none.
-    jupyterlab : version; None where notebooks are opened by something else, which brings its own front end.
+    front_end : version of the installed extension @jupyter-widgets/jupyterlab-manager; None where
+        there is none.
+    jupyterlab : version; None where notebooks are opened by something else, which brings its own
+        front end.
     """
     if ipywidgets is None:
         return Check(
@@ -189,12 +193,42 @@ def token(value: str | None, source: str) -> Check:
     )
 
 
+def environment(wrong: dict[str, str], endpoint: str) -> Check:
+    """What environment variables say can be followed.
+
+    wrong : {variable: what is wrong with it}. endpoint : where HF_ENDPOINT leads, "" if nowhere
+        else.
+    """
+    found = [f"{name} {why}" for name, why in wrong.items()]
+    names = [*wrong]
+    if endpoint:
+        found.append(f"HF_ENDPOINT leads to {endpoint}, and Live would send your token there")
+        names.append("HF_ENDPOINT")
+    if not found:
+        return Check("environment", True, "no variable that is in the way")
+    return Check(
+        "environment",
+        False,
+        f"{_some(found)}. Replay and Practice set it aside; Live does not",
+        f"unset {' '.join(names)}   (Windows: set {names[0]}=)",
+    )
+
+
 def live_permission(status: int | None, who: dict) -> Check:
     """What Hugging Face says of the token.
 
-    status : HTTP status of the one request; None if no answer came, then `who` holds {"error": why}.
+    status : HTTP status of the one request; None if no answer came, then `who` holds {"error":
+        why}.
     who : the answer's JSON.
     """
+    if status is None and "CERTIFICATE" in (said := str(who.get("error", "unknown")).upper()):
+        return Check(
+            "live",
+            False,
+            f"this machine does not trust the certificate of huggingface.co: {said.lower()}",
+            "ask whoever runs your network for its certificate, and set SSL_CERT_FILE to that file"
+            " (REQUESTS_CA_BUNDLE is not read)",
+        )
     if status is None:
         return Check(
             "live",
@@ -238,7 +272,8 @@ def live_permission(status: int | None, who: dict) -> Check:
 def port(number: int, purpose: str, answered_by: str | None, cure: str = "") -> Check:
     """Nobody else sits on a port the course uses.
 
-    answered_by : what listens there: None for nobody, the purpose itself for our own server, else a description.
+    answered_by : what listens there: None for nobody, the purpose itself for our own server, else a
+        description.
     cure : empty where the server looks for another port by itself.
     """
     if answered_by is None:
@@ -271,7 +306,7 @@ def recordings(problems: dict[str, list[str]]) -> Check:
     return Check("recordings", False, _some(wrong), f"git restore {damaged}")
 
 
-# ---- looking at the machine --------------------------------------------------------------------------------------
+# ---- looking at the machine --------------------------------------------------------------------
 
 
 def examine(live: bool = False) -> list[Check]:
@@ -291,6 +326,7 @@ def examine(live: bool = False) -> list[Check]:
     checks.append(
         widgets(installed.get("ipywidgets"), _front_end(), installed.get("jupyterlab"), python)
     )
+    checks.append(environment(*_variables()))
     value, source = _find_token() if "huggingface-hub" in installed else (None, "")
     checks.append(token(value, source))
     if live:
@@ -333,7 +369,8 @@ def _packages(installed: dict[str, str], python: str) -> Check:
 
 
 def _compare(installed: dict[str, str], python: str) -> Check:
-    """Against the lock where the course installs its own packages, else against pyproject.toml, else against the wheel."""
+    """Against the lock where the course installs its own packages, else against pyproject.toml,
+    else against the wheel."""
     lock = COURSE / "locks" / "lab.txt"
     if lock.exists() and _in_environment() and not _brings_its_own():
         return packages_as_locked(lock.read_text(encoding="utf-8"), installed, python)
@@ -354,7 +391,8 @@ def _compare(installed: dict[str, str], python: str) -> Check:
 
 
 def _brings_its_own() -> bool:
-    """Conda, Binder and Colab have versions of their own; there the ranges of pyproject.toml count, not the lock."""
+    """Conda, Binder and Colab have versions of their own; there the ranges of pyproject.toml count,
+    not the lock."""
     return (Path(sys.prefix) / "conda-meta").exists() or bool(
         importlib.util.find_spec("google") and importlib.util.find_spec("google.colab")
     )
@@ -383,12 +421,12 @@ def _front_end() -> str | None:
 
 
 def _find_token() -> tuple[str | None, str]:
-    from huggingface_hub import constants, get_token
+    from huggingface_hub import constants
 
-    from helpers.session import PLACEHOLDER
+    from helpers.tokens import learners
 
-    value = get_token()
-    if value is None or value == PLACEHOLDER:
+    value = learners()
+    if value is None:
         return None, ""
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         if (os.environ.get(name) or "").strip() == value:
@@ -404,12 +442,23 @@ def _whoami(value: str) -> tuple[int | None, dict]:
     try:
         response = httpx2.get(WHOAMI, headers={"Authorization": f"Bearer {value}"}, timeout=10)
         return response.status_code, response.json() if response.status_code == 200 else {}
-    except (httpx2.HTTPError, ValueError) as error:
-        return None, {"error": type(error).__name__}
+    except (httpx2.HTTPError, ValueError, OSError, ImportError) as error:
+        return None, {"error": f"{type(error).__name__}: {error}"}
+
+
+def _variables() -> tuple[dict[str, str], str]:
+    """What is wrong with this process's variables, and where HF_ENDPOINT leads."""
+    try:
+        from helpers.tokens import HUB, unusable
+    except ImportError:  # `packages` says so
+        return {}, ""
+    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/")
+    return unusable(os.environ), "" if endpoint == HUB else endpoint
 
 
 def _listener(number: int, path: str, marker: str, ours: str) -> str | None:
-    """Who listens on a port of this machine: None, `ours` if `path` answers like our own server, or "another program"."""
+    """Who listens on a port of this machine: None, `ours` if `path` answers like our own server, or
+    "another program"."""
     with socket.socket() as probe:
         probe.settimeout(1)
         if probe.connect_ex(("127.0.0.1", number)) != 0:
@@ -426,7 +475,7 @@ def _listener(number: int, path: str, marker: str, ours: str) -> str | None:
 def _recordings() -> Check:
     folder = COURSE / "helpers" / "recordings"
     try:
-        from helpers.replay.recording import check
+        from helpers.replay.storage import check
     except ImportError as error:
         return Check(
             "recordings",
@@ -437,7 +486,7 @@ def _recordings() -> Check:
     return recordings({file.name: check(file) for file in sorted(folder.glob("*.json"))})
 
 
-# ---- small things ------------------------------------------------------------------------------------------------
+# ---- small things ------------------------------------------------------------------------------
 
 
 def _normal(name: str) -> str:
@@ -497,6 +546,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="also ask Hugging Face, once, whether your token may make calls",
     )
     checks = examine(parser.parse_args(arguments).live)
+    sys.stdout.reconfigure(errors="replace")  # a console may have no … and no ×
     print(report(checks))
     return 0 if all(check.ok for check in checks) else 1
 

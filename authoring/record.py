@@ -22,8 +22,9 @@ import httpx2
 from tqdm import tqdm
 
 from authoring.execute import execute
-from helpers.replay.recording import FOLDER, Recording, read
-from helpers.session import rough_cost
+from helpers.replay.cost import rough_cost
+from helpers.replay.recording import Recording
+from helpers.replay.storage import FOLDER, read
 
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST = 900  # seconds for one notebook

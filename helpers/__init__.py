@@ -1,4 +1,5 @@
-"""What the notebooks import: `from helpers import start, models`. And the map of the course's own code.
+"""What the notebooks import: `from helpers import start, models`. And the map of the course's own
+code.
 
 Read in this order, one file after the other; each begins with what it is for.
 
@@ -23,11 +24,8 @@ How it works, for whoever wants to know:
 import importlib.metadata
 import sys
 
-if sys.version_info < (3, 11):
-    raise ImportError(
-        "The course needs Python 3.11 to 3.14; this is %d.%d. `make lab` finds a newer one."
-        % sys.version_info[:2]
-    )
+if sys.version_info < (3, 11):  # noqa: UP036 (a kernel of an older Python hears why)
+    raise ImportError(f"The course needs Python 3.11 to 3.14, and this is {sys.version}.")
 
 CLIENTS = ("huggingface_hub", "openai", "httpx2")
 
@@ -35,7 +33,8 @@ CLIENTS = ("huggingface_hub", "openai", "httpx2")
 def outdated(modules=None) -> list[str]:
     """One line for each client library that is loaded in another version than the installed one.
 
-    That happens on Colab, where a cell that stands above the course's first may have imported an older client.
+    That happens on Colab, where a cell that stands above the course's first may have imported an
+    older client.
 
     modules : what is loaded; default: sys.modules. Nothing is imported.
     """
@@ -54,7 +53,8 @@ def outdated(modules=None) -> list[str]:
 
 
 def refuse_outdated(modules=None) -> None:
-    """Raises ImportError that asks for a restart if a client library was upgraded after it had been imported."""
+    """Raises ImportError that asks for a restart if a client library was upgraded after it had been
+    imported."""
     if found := outdated(modules):
         raise ImportError(
             "; ".join(found) + ". Restart the session (on Colab: Runtime > Restart session; in"
@@ -64,11 +64,9 @@ def refuse_outdated(modules=None) -> None:
 
 refuse_outdated()
 
-if sys.platform == "emscripten":  # before anything asks for a lock or a thread
-    from helpers.browser import packages, threads
+from helpers import browser  # noqa: E402
 
-    threads.install()
-    packages.install()
+browser.install()
 
 from helpers.models import models  # noqa: E402
 from helpers.session import start  # noqa: E402

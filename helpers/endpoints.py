@@ -49,12 +49,8 @@ class Workload:
     at_once: int = 8
 
     def __post_init__(self):
-        if not (
-            self.requests >= 0
-            and self.seconds > 0
-            and self.at_once > 0
-            and 0 <= self.idle_hours < 24
-        ):
+        positive = self.seconds > 0 and self.at_once > 0
+        if not (positive and self.requests >= 0 and 0 <= self.idle_hours < 24):
             raise ValueError(
                 f"{self}: requests must be 0 or more, seconds and at_once more than 0, idle_hours"
                 " from 0 to less than 24"
@@ -108,12 +104,8 @@ class Workload:
         served : some provider serves the model. own_hardware : a contract or a law forbids sharing
             machines, or fixes the region.
         """
-        serverless, endpoint, at = (
-            self.serverless(model),
-            self.endpoint(hour),
-            self.break_even(model, hour),
-        )
-        reasons = []
+        serverless, endpoint = self.serverless(model), self.endpoint(hour)
+        at, reasons = self.break_even(model, hour), []
         if not served:
             reasons.append("No provider serves this model, so serverless is not on offer.")
         if own_hardware:
@@ -156,12 +148,8 @@ class Advice:
     reasons: list[str]
 
     def __str__(self) -> str:
-        return "\n".join(
-            [
-                {"serverless": "Stay serverless.", "endpoint": "Rent an endpoint."}[self.choice],
-                *(f"- {reason}" for reason in self.reasons),
-            ]
-        )
+        first = "Stay serverless." if self.choice == "serverless" else "Rent an endpoint."
+        return "\n- ".join([first, *self.reasons])
 
 
 # ---- a day with scale to zero ------------------------------------------------------------------
@@ -186,12 +174,8 @@ class Day:
     waited: int = field(init=False)
 
     def __post_init__(self):
-        spans, waited, up, until = (
-            [],
-            0,
-            0.0,
-            -math.inf,
-        )  # `up`: when the replica is there; `until`: when it goes
+        spans, waited = [], 0
+        up, until = 0.0, -math.inf  # when the replica is there, and when it goes
         if self.timeout is None:
             spans.append((0.0, float(MINUTES_A_DAY), "awake"))
         else:
@@ -202,11 +186,8 @@ class Day:
                 waited += at < up
                 until = max(at, up) + self.timeout
                 spans[-1] = (spans[-1][0], until, "awake")
-        spans = [
-            (begin, min(end, MINUTES_A_DAY), state)
-            for begin, end, state in spans
-            if begin < MINUTES_A_DAY
-        ]
+        last = MINUTES_A_DAY
+        spans = [(begin, min(end, last), state) for begin, end, state in spans if begin < last]
         object.__setattr__(self, "spans", spans)
         object.__setattr__(self, "waited", waited)
 
@@ -229,9 +210,8 @@ class NotAgreed(RuntimeError):
 
 def dollars(amount: float) -> str:
     """$0.80, $5.00, but $0.067: cents, unless that hides something."""
-    return (
-        f"${amount:.2f}" if math.isclose(round(amount, 2), amount, rel_tol=1e-9) else f"${amount:g}"
-    )
+    whole = math.isclose(round(amount, 2), amount, rel_tol=1e-9)
+    return f"${amount:.2f}" if whole else f"${amount:g}"
 
 
 def confirm(session, what: str, hour: float, agreed: float | None = None) -> None:

@@ -4,74 +4,21 @@
     session.log.last      the newest row: .method .url .json .status .seconds .tokens .answered_by .response .events
     session.log.last.as_curl()    the same request for a terminal
 
-It never holds a token: request headers are not kept, and what looks like a token in a URL or a body is replaced when an
-entry is made.
+It never holds a token: request headers are not kept, and what looks like a token in a URL or a body
+is replaced when an entry is made.
 """
 
 import html
 import json
-import os
-import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import InitVar, dataclass, field
-from datetime import datetime, timezone
+from dataclasses import InitVar, dataclass, field, replace
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from helpers.wire import Answer
-
-# Access tokens of Hugging Face and of its providers. The last alternative of START is for JSON inside JSON, where a
-# line break before a token is written \n: two characters, the second of them a letter.
-START = r"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt]))"
-TOKEN = re.compile(
-    rf"(?:hf_|{START}(?:api_org_|sk[-_]|gsk_|r8_|tgp_|fw_|csk-|xai-|nvapi-|ghp_))[A-Za-z0-9_-]{{16,}}"
-)
-SIGNS = (
-    b"hf_",
-    b"sk-",
-    b"sk_",
-    b"gsk_",
-    b"r8_",
-    b"tgp_",
-    b"fw_",
-    b"api_org_",
-    b"xai-",
-    b"nvapi-",
-    b"ghp_",
-)
-
-
-def mask(text: str) -> str:
-    """`text` with everything that looks like an access token, and this process's own token, replaced by `$HF_TOKEN`."""
-    own = os.environ.get("HF_TOKEN", "")
-    if len(own) >= 8:
-        text = text.replace(own, "$HF_TOKEN")
-    return TOKEN.sub("$HF_TOKEN", text)
-
-
-def masked(content: bytes) -> bytes:
-    """`content` without tokens; the very same object where there is none (looking is cheap, most bodies are clean)."""
-    own = os.environ.get("HF_TOKEN", "").encode()
-    if not any(sign in content for sign in SIGNS) and not (len(own) >= 8 and own in content):
-        return content
-    return mask(content.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
-
-
-def sse_events(chunks: list[tuple[float, bytes]]) -> list[tuple[float, dict]]:
-    """The server-sent events in a stream's pieces: [(seconds when the event was complete, data), …], without `[DONE]`.
-
-    Pieces may end anywhere, even inside a character, so lines are put together as bytes. Source: WHATWG HTML, 9.2.
-    """
-    found, rest = [], b""
-    for seconds, chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if line.startswith(b"data:"):
-                try:
-                    found.append((seconds, json.loads(line[5:])))
-                except ValueError:
-                    pass  # `[DONE]`, or a line that is no JSON
-    return found
+from helpers import sse
+from helpers.tokens import masked
+from helpers.wire import Piece, Plan
 
 
 @dataclass
@@ -80,7 +27,10 @@ class Entry:
 
     number : 1 for the session's first request.
     mode : who was asked, "replay", "practice" or "live".
-    seconds : how long the answer took when it was given for real (in replay: as recorded), None while it is under way.
+    plan : what came back, whole, and would come again; None while it is under way.
+    chunks : what the client took of it so far: [(seconds since the request, bytes), …].
+    seconds : how long the answer took when it was given for real (in replay: as recorded), None
+        while it is under way.
     answered_by : the model (or service) that really answered.
     note : what the course did to this request (a miss, an injected fault), empty otherwise.
     at : when the request was sent, in UTC.
@@ -92,16 +42,26 @@ class Entry:
     url: str
     content: bytes = field(repr=False)
     mode: str
-    answer: Answer | None = field(default=None, repr=False)
+    plan: Plan | None = field(default=None, repr=False)
+    chunks: list[Piece] = field(default_factory=list, repr=False)
     seconds: float | None = None
     answered_by: str = ""
     note: str = ""
-    at: datetime = field(default_factory=lambda: datetime.now(timezone.utc), repr=False)
+    at: datetime = field(default_factory=lambda: datetime.now(UTC), repr=False)
     clean: InitVar[bool] = False
 
     def __post_init__(self, clean: bool):
         if not clean:
             self.url, self.content = masked(self.url.encode()).decode(), masked(self.content)
+
+    def play(self, plan: Plan, pace: float = 1.0) -> Plan:
+        """`plan` as it is to be played for this request: what the client takes is noted here."""
+        self.plan, self.seconds = plan, plan.seconds
+        return replace(plan, pace=pace, taken=self.chunks.append)
+
+    def take(self, piece: Piece) -> None:
+        """Note a piece that comes from outside, and may hold a token."""
+        self.chunks.append((piece[0], masked(piece[1])))
 
     @property
     def host(self) -> str:
@@ -123,17 +83,12 @@ class Entry:
     @property
     def status(self) -> int | None:
         """The HTTP status; None while under way, 0 if the connection broke before one came."""
-        return self.answer and self.answer.status
+        return self.plan and self.plan.status
 
     @property
     def headers(self) -> dict[str, str]:
         """The response headers that the course keeps."""
-        return dict(self.answer.headers) if self.answer else {}
-
-    @property
-    def chunks(self) -> list[tuple[float, bytes]]:
-        """The pieces of the answer that the client took: [(seconds since the request, bytes), …]."""
-        return self.answer.delivered if self.answer else []
+        return dict(self.plan.headers) if self.plan else {}
 
     @property
     def body(self) -> bytes:
@@ -155,16 +110,16 @@ class Entry:
 
     @property
     def events(self) -> list[tuple[float, dict]]:
-        """A stream's server-sent events: [(seconds since the request, data), …], without the closing `[DONE]`."""
-        return sse_events(self.chunks)
+        """A stream's server-sent events: [(seconds since the request, data), …], without the
+        closing `[DONE]`."""
+        return sse.events(self.chunks)
 
     @property
     def usage(self) -> dict[str, int]:
-        """Token counts as the service reports them: prompt_tokens, completion_tokens, total_tokens; {} if it says none."""
-        answer = self.response
-        bodies = [data for _, data in reversed(self.events)] if answer is None else [answer]
+        """Token counts as the service reports them: prompt_tokens, completion_tokens, total_tokens;
+        {} if it says none."""
         return next(
-            (body["usage"] for body in bodies if isinstance(body, dict) and body.get("usage")), {}
+            (said["usage"] for said in reversed(bodies(self.chunks)) if said.get("usage")), {}
         )
 
     @property
@@ -203,6 +158,16 @@ class Entry:
         ]
 
 
+def bodies(chunks: list[Piece]) -> list[dict]:
+    """The JSON objects in an answer: the one of a whole answer, or that of each event of a
+    stream."""
+    try:
+        found = [json.loads(b"".join(chunk for _, chunk in chunks))]
+    except ValueError:
+        found = [data for _, data in sse.events(chunks)]
+    return [said for said in found if isinstance(said, dict)]
+
+
 COLUMNS = ["#", "method", "host", "path", "status", "seconds", "tokens", "answered by"]
 RIGHT = ("#", "seconds", "tokens")
 
@@ -210,7 +175,8 @@ RIGHT = ("#", "seconds", "tokens")
 class Log:
     """The rows of a session, oldest first. Indexes and slices like a list.
 
-    The table leaves out when a request was sent (`entry.at`), so that a notebook reads the same on every run.
+    The table leaves out when a request was sent (`entry.at`), so that a notebook reads the same on
+    every run.
     """
 
     def __init__(self, entries: list[Entry] | None = None):

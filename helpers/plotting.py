@@ -1,9 +1,8 @@
-"""Figures that everybody can read: one palette safe for colour-blind people, and alt text that
-states the finding.
+"""Figures everybody can read: a palette safe for colour-blind people, alt text with the finding.
 
-    figure = bars(["one", "two"], [3, 5], ylabel="calls")
-    show(figure, alt="Two takes 5 calls, one only 3.", data={"strategy": ["one", "two"], "calls":
-    [3, 5]})
+    names, calls = ["one", "two"], [3, 5]
+    figure = bars(names, calls, ylabel="calls")
+    show(figure, alt="Two takes 5 calls, one only 3.", data={"strategy": names, "calls": calls})
 
 Matplotlib is imported only when the first figure is drawn. Where it cannot be had, show() gives the
 numbers as a table and the alt text instead, and the notebook goes on.
@@ -13,11 +12,14 @@ import base64
 import html
 import io
 import re
-import sys
 from collections.abc import Mapping, Sequence
+from numbers import Integral
+
+from helpers import browser
 
 # Okabe and Ito, "Color Universal Design", 2008: told apart with every kind of colour vision.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
+NOTE = {"textcoords": "offset points", "color": "#444444"}  # how a note beside a point looks
 DPI = 144  # drawn sharp, shown at 96
 EMPTY_ALT = re.compile(
     r"(an? |the )?(bar |line )?(figure|plot|chart|graph|image|heatmap|timeline|diagram)\b.{0,25}",
@@ -28,26 +30,16 @@ EMPTY_ALT = re.compile(
 def new_figure(width: float = 7.0, height: float = 3.0, columns: int = 1):
     """(figure, axes) in the course's style, sizes in inches; axes is a list where `columns` > 1.
     (None, None) without Matplotlib."""
-    if (
-        sys.platform == "emscripten"
-    ):  # a browser tab, where Matplotlib is fetched with the first figure
-        from helpers.browser.packages import fetch
-
-        fetch("matplotlib")
+    browser.fetch("matplotlib")
     try:
         import matplotlib
     except ImportError:
         return None, None
     from matplotlib.figure import Figure  # without pyplot: half the import, and nothing to close
 
-    with matplotlib.rc_context(
-        {
-            "axes.prop_cycle": matplotlib.cycler(color=PALETTE),
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "font.size": 10,
-        }
-    ):
+    colours = matplotlib.cycler(color=PALETTE)
+    style = {"axes.spines.top": False, "axes.spines.right": False, "font.size": 10}
+    with matplotlib.rc_context({"axes.prop_cycle": colours, **style}):
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots(1, columns)
     return figure, list(axes) if columns > 1 else axes
@@ -77,8 +69,7 @@ def show(figure, alt: str | None = None, data: Mapping[str, Sequence] | None = N
     """Display a figure with its alt text.
 
     figure : what a function of this module (or new_figure) returned.
-    alt : the finding in a sentence, for people who do not see the picture: "Waits double until 8
-        s", not "A line plot". Not needed for a figure that has one already, from `describe`.
+    alt : as for `describe`, and not needed for a figure that has one from there.
     data : {column: values}, the numbers behind it; shown as a table where Matplotlib cannot be had.
 
     Raises ValueError if `alt` is empty or only names the kind of picture.
@@ -92,13 +83,8 @@ def show(figure, alt: str | None = None, data: Mapping[str, Sequence] | None = N
     describe(figure, alt)
     alt = " ".join(alt.split())
     if figure is None:
-        display(
-            {
-                "text/plain": alt,
-                "text/html": (table(data) if data else "") + f"<p>{html.escape(alt)}</p>",
-            },
-            raw=True,
-        )
+        shown = (table(data) if data else "") + f"<p>{html.escape(alt)}</p>"
+        display({"text/plain": alt, "text/html": shown}, raw=True)
         return
     picture = as_png(figure)
     width = round(figure.get_size_inches()[0] * 96)
@@ -106,11 +92,8 @@ def show(figure, alt: str | None = None, data: Mapping[str, Sequence] | None = N
         f"<img alt='{html.escape(alt, quote=True)}' style='max-width:100%' width='{width}'"
         f" src='data:image/png;base64,{picture}'>"
     )
-    display(
-        {"text/plain": alt, "text/html": tag, "image/png": picture},
-        metadata={"image/png": {"alt": alt}},
-        raw=True,
-    )
+    shown = {"text/plain": alt, "text/html": tag, "image/png": picture}
+    display(shown, metadata={"image/png": {"alt": alt}}, raw=True)
 
 
 def as_png(figure) -> str:
@@ -171,15 +154,7 @@ def lines(
         axes.plot(x, values, style, label=name, linewidth=2)
     for name, at in (mark or {}).items():
         axes.axvline(at, color="#666666", linewidth=1)
-        axes.annotate(
-            name,
-            (at, 0.98),
-            xycoords=("data", "axes fraction"),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="top",
-            color="#444444",
-        )
+        axes.annotate(name, (at, 0.98), (4, 0), ("data", "axes fraction"), **NOTE, va="top")
     axes.set(xlabel=xlabel, ylabel=ylabel)
     if log:
         axes.set(xscale="log", yscale="log", xlim=(min(x), max(x)))
@@ -209,19 +184,9 @@ def heatmap(
     middle = sum(picture.get_clim()) / 2
     for i, row in enumerate(matrix):
         for j, value in enumerate(row):
-            axes.text(
-                j,
-                i,
-                (
-                    f"{value:.2f}"
-                    if isinstance(value, float)
-                    or (hasattr(value, "dtype") and value.dtype.kind == "f")
-                    else str(value)
-                ),
-                ha="center",
-                va="center",
-                color="black" if value > middle else "white",
-            )
+            text = str(value) if isinstance(value, Integral | str) else f"{value:.2f}"
+            colour = "black" if value > middle else "white"
+            axes.text(j, i, text, ha="center", va="center", color=colour)
     axes.spines[:].set_visible(False)
     return figure
 
@@ -242,15 +207,8 @@ def scatter(
     groups = list(groups) or [""] * len(x)
     for name, colour, shape in zip(dict.fromkeys(groups), PALETTE, "osD^vPX*"):
         mine = [i for i, group in enumerate(groups) if group == name]
-        axes.scatter(
-            [x[i] for i in mine],
-            [y[i] for i in mine],
-            color=colour,
-            marker=shape,
-            label=name,
-            s=45,
-            zorder=2,
-        )
+        points = [x[i] for i in mine], [y[i] for i in mine]
+        axes.scatter(*points, s=45, color=colour, marker=shape, label=name, zorder=2)
     wide, tall = max(x) - min(x), max(y) - min(y)
     for i, label in enumerate(labels):
         # The lower one of two close points has its label below, or the two would be written over
@@ -259,14 +217,8 @@ def scatter(
             j != i and abs(x[j] - x[i]) < 0.2 * wide and 0 <= y[j] - y[i] < 0.05 * tall
             for j in range(len(x))
         )
-        axes.annotate(
-            label,
-            (x[i], y[i]),
-            xytext=(5, -12 if crowded else 4),
-            textcoords="offset points",
-            fontsize=8,
-            color="#444444",
-        )
+        place = (5, -12 if crowded else 4)
+        axes.annotate(label, (x[i], y[i]), place, **NOTE, fontsize=8)
     axes.margins(0.12)
     axes.set(xlabel=xlabel, ylabel=ylabel)
     if any(groups):
@@ -307,27 +259,13 @@ def waits(spans: Mapping[str, Sequence[tuple[float, float, str]]], xlabel: str =
     figure, axes = new_figure(height=1.4 + 0.4 * len(spans))
     if figure is None:
         return None
-    kinds = list(dict.fromkeys(kind for row in spans.values() for _, _, kind in row))
-    hatches = ("", "///", "...", "xxx")
-    for i, row in enumerate(spans.values()):
-        for start, end, kind in row:
-            k = kinds.index(kind)
-            axes.broken_barh(
-                [(start, end - start)],
-                (i - 0.35, 0.7),
-                facecolors=PALETTE[k % 8],
-                hatch=hatches[k % 4],
-                edgecolor="white",
-            )
-    for k, kind in enumerate(kinds):  # one entry a kind, drawn outside the picture
-        axes.broken_barh(
-            [(0, 0)],
-            (0, 0),
-            facecolors=PALETTE[k % 8],
-            hatch=hatches[k % 4],
-            edgecolor="white",
-            label=kind,
-        )
+    kinds = dict.fromkeys(kind for row in spans.values() for _, _, kind in row)
+    for k, kind in enumerate(kinds):
+        look = {"facecolors": PALETTE[k % 8], "hatch": ("", "///", "...", "xxx")[k % 4]}
+        for i, row in enumerate(spans.values()):
+            blocks = [(start, end - start) for start, end, its in row if its == kind]
+            axes.broken_barh(blocks, (i - 0.35, 0.7), **look, edgecolor="white")
+        axes.broken_barh([], (0, 0), **look, edgecolor="white", label=kind)  # for the legend
     axes.set_yticks(range(len(spans)), list(spans))
     axes.invert_yaxis()
     axes.set_xlabel(xlabel)

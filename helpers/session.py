@@ -8,32 +8,29 @@ Three modes, one and the same code in the cells:
     practice   small real models on this machine (`make practice`); free, answers anything.
     live       the real service; only when you choose it, and only with your own token.
 
-Environment variables: COURSE_MODE (the mode to start in), COURSE_PACE (0: no waiting in replay, 1: as recorded),
-COURSE_PRACTICE_URL (where the practice server is), COURSE_RECORD (set by `make record`: keep what is forwarded).
+Environment variables: COURSE_MODE (the mode to start in), COURSE_PACE (0: no waiting in replay, 1:
+as recorded), COURSE_PRACTICE_URL (where the practice server is), COURSE_RECORD (set by `make
+record`: keep what is forwarded).
 """
 
 import os
 import re
 import sys
 import threading
-from contextlib import contextmanager
+from dataclasses import replace
 
 import httpx2
 
-from helpers import wire
-from helpers.browser import packages as fetched
-from helpers.log import Entry, Log, mask, masked
-from helpers.replay.cost import rough_cost, say_cost  # noqa: F401 (rough_cost is asked for here)
+from helpers import browser, tokens, wire
+from helpers.log import Entry, Log, bodies
+from helpers.replay.cost import say_cost
 from helpers.replay.recorder import KEEP, Recorder
 from helpers.replay.recording import Recording, miss
-from helpers.replay.storage import FOLDER, refuse_secrets
+from helpers.replay.storage import FOLDER
+from helpers.tokens import PLACEHOLDER, PRACTICE_TOKEN, mask, masked, refuse_secrets
 
 MODES = ("replay", "practice", "live")
 PRACTICE_URL = "http://127.0.0.1:8750"
-# Clients refuse to be built without a token. Where there is none the first of these stands in for it; it is never sent.
-# The second takes the place of any token on its way to the practice server, which has no business with a real one.
-PLACEHOLDER = "hf_placeholder_of_the_course"
-PRACTICE_TOKEN = "hf_practice_on_this_machine"
 PRACTICE_BY = (  # unless the server says who else does (a class's)
     "Practice: small models on this machine answer, free."
 )
@@ -45,15 +42,16 @@ def start(notebook: str, mode: str | None = None) -> "Session":
     """Answer this notebook's requests, print the banner, and return the session.
 
     notebook : the notebook's name without `.ipynb`; it names the recording.
-    mode : "replay", "practice" or "live"; None takes the environment variable COURSE_MODE, else "replay".
-        A token in the environment alone never switches to live.
+    mode : "replay", "practice" or "live"; None takes the environment variable COURSE_MODE, else
+        "replay". A token in the environment alone never switches to live.
 
-    Calling it again ends the session before. Raises ValueError for an unknown mode or a name that cannot name a file,
-    and RuntimeError for live without a token or practice without a practice server; whatever it raises, nothing has
-    changed.
+    Calling it again ends the session before. Raises ValueError for an unknown mode or a name that
+    cannot name a file, and RuntimeError for live without a token or practice without a practice
+    server; whatever it raises, nothing has changed.
 
-    Answered are all clients that send through httpx2: huggingface_hub, openai and httpx2 itself, also behind a proxy.
-    The older `httpx`, `requests` or a terminal go to the real service, as ever.
+    Answered are all clients that send through httpx2: huggingface_hub, openai and httpx2 itself,
+    also behind a proxy. The older `httpx`, `requests` or a terminal go to the real service, as
+    ever.
     """
     global _session
     session = Session(notebook, mode or os.environ.get("COURSE_MODE") or "replay")
@@ -66,7 +64,8 @@ def start(notebook: str, mode: str | None = None) -> "Session":
 
 
 class Session:
-    """What start() returns. `session.log` is the request log; `session.mode` can be set; `session.stop()` undoes it all."""
+    """What start() returns. `session.log` is the request log; `session.mode` can be set;
+    `session.stop()` undoes it all."""
 
     def __init__(self, notebook: str, mode: str = "replay"):
         if not re.fullmatch(r"\w[\w-]*", notebook):
@@ -82,7 +81,7 @@ class Session:
         self._recorder = Recorder(self.recording.path) if os.environ.get("COURSE_RECORD") else None
         self._name, self._practice_by = os.urandom(8).hex(), PRACTICE_BY
         self._lock = threading.Lock()
-        self._lent: str | None = None  # the token that stands in os.environ because we put it there
+        self._lent = tokens.Lent()
         self._begun = False
         self._mode = ""
         self.mode = mode
@@ -120,38 +119,18 @@ class Session:
         if self._begun:
             self._begun = False
             wire.remove(self)
-            self._take_back()
+            self._lent.back()
 
     def _prepare(self) -> None:
-        """Set huggingface_hub up for the mode: no telemetry, a token to build clients with, no offline mode."""
-        from huggingface_hub import constants
-
-        if sys.platform == "emscripten":
-            fetched.teach_hub()
-        self._take_back()
-        # Telemetry: before its first request it would send one that nobody asked for, and keep the answer in HF_HOME.
-        os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-        constants.HF_HUB_DISABLE_TELEMETRY = True
-        # HF_HUB_OFFLINE refuses requests before anybody could answer them; here they do not leave this machine.
-        constants.HF_HUB_OFFLINE = self._mode == "live" and _offline()
-        if not os.environ.get("HF_TOKEN"):
-            # Live: the learner's own, so that os.environ["HF_TOKEN"] works also after `hf auth login`.
-            self._lent = os.environ["HF_TOKEN"] = _token() if self._mode == "live" else PLACEHOLDER
-
-    def _take_back(self) -> None:
-        from huggingface_hub import constants
-
-        if self._lent is not None and os.environ.get("HF_TOKEN") == self._lent:
-            del os.environ["HF_TOKEN"]
-        self._lent = None
-        constants.HF_HUB_OFFLINE = _offline()
+        """Set huggingface_hub up for the mode: no telemetry, a token to build clients with, and in
+        Replay and Practice nothing that keeps an answer away."""
+        browser.prepare_clients()
+        tokens.no_telemetry()
+        self._lent.prepare(self._mode)
 
     def _find_practice_server(self) -> None:
-        if sys.platform == "emscripten":
-            raise RuntimeError(
-                "Practice needs the practice server on your machine, and a page in a browser may"
-                " not ask it. Here it is Replay; for Practice open the course with `make lab`."
-            )
+        if browser.NO_PRACTICE:
+            raise RuntimeError(browser.NO_PRACTICE)
         try:
             with httpx2.Client(trust_env=False, timeout=2) as client:
                 health = client.get(self.practice_url + "/health").raise_for_status().json()
@@ -162,81 +141,64 @@ class Session:
                 "Start it with `make practice` in a terminal in the course's folder."
             ) from error
 
-    @contextmanager
     def without_token(self):
-        """Inside `with session.without_token():` the clients find no token, as on a machine where nobody has logged in.
-
-        Hides the environment's token, the one of `hf auth login` and the secret of Colab. Not for several threads.
-        """
-        from huggingface_hub import constants
-
-        kept = {
-            name: os.environ.pop(name, None)
-            for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "VERTEX_PRODUCT")
-        }
-        os.environ["VERTEX_PRODUCT"] = (
-            "COLAB_ENTERPRISE"  # where huggingface_hub does not ask for Colab's secrets
-        )
-        path, constants.HF_TOKEN_PATH = constants.HF_TOKEN_PATH, os.devnull
-        try:
-            yield
-        finally:
-            constants.HF_TOKEN_PATH = path
-            del os.environ["VERTEX_PRODUCT"]
-            os.environ.update({name: value for name, value in kept.items() if value is not None})
+        """Inside `with session.without_token():` the clients find no token, as on a machine where
+        nobody has logged in. Not for several threads."""
+        return tokens.none()
 
     # ---- a request (called by helpers.wire) ----
 
-    def __call__(self, request: httpx2.Request) -> wire.Answer | wire.Forward:
+    def __call__(self, request: httpx2.Request) -> wire.Plan | wire.Forward:
+        return self.answer(request, self.row(request))
+
+    def row(self, request: httpx2.Request) -> Entry:
+        """A new row of the log, for a request that is about to be answered."""
         method, url, content = request.method, str(request.url), request.content
         clean = self._mode == "replay" and self.recording.holds(method, url, content)
         with self._lock:
             entry = Entry(len(self.log) + 1, method, url, content, self._mode, clean=clean)
             self.log.entries.append(entry)
-        if self._mode == "replay":
-            return self._replay(entry, content)
+        return entry
+
+    def answer(self, request: httpx2.Request, entry: Entry) -> wire.Plan | wire.Forward:
+        """What comes back for a request, noted in its row of the log."""
+        if entry.mode == "replay":
+            return self._replay(entry, request.content)
         if self._recorder:
-            refuse_secrets(f"The request to {entry.host}", url, content.decode("utf-8", "replace"))
+            text = request.content.decode("utf-8", "replace")
+            refuse_secrets(f"The request to {entry.host}", str(request.url), text)
         return wire.Forward(
             self._address(request),
-            lambda answer: self._done(entry, request, answer),
+            lambda plan: self._done(entry, request, plan),
+            entry.take,
             drain=self._recorder is not None,
-            direct=self._mode == "practice",
+            direct=entry.mode == "practice",
         )
 
-    def _replay(self, entry: Entry, content: bytes) -> wire.Answer:
+    def _replay(self, entry: Entry, content: bytes) -> wire.Plan:
         found = self.recording.answer(entry.method, entry.url, content)
         if found is None:
-            entry.note, entry.seconds = "not recorded", 0.0
-            entry.answer = miss(self.recording, entry.method, entry.url, entry.content)
-            return entry.answer
-        entry.answer, by = found
-        entry.answer.pace = self.pace
-        entry.seconds = (
-            entry.answer.chunks[-1][0] if entry.answer.chunks else entry.answer.headers_at
-        )
+            entry.note = "not recorded"
+            return entry.play(miss(self.recording, entry.method, entry.url, entry.content))
+        plan, by = found
         entry.answered_by = by.get("model", "")
-        return entry.answer
+        return entry.play(plan, self.pace)
 
     def _address(self, request: httpx2.Request) -> httpx2.Request:
-        """The request as it is sent on: to the service itself, or to the practice server under the service's name."""
+        """The request as it is sent on: to the service itself, or to the practice server under the
+        service's name."""
         headers, url = request.headers.copy(), request.url
         sent = headers.get("authorization", "")
         if self._mode == "practice":
             practice = httpx2.URL(self.practice_url)
             headers["host"] = url.host
-            headers["x-course-session"] = (
-                self._name
-            )  # a class's server gives each session the next answer
+            # A class's server gives each session the next answer.
+            headers["x-course-session"] = self._name
             url = url.copy_with(scheme=practice.scheme, host=practice.host, port=practice.port)
-            if sent and sent.removeprefix("Bearer ") in (
-                PLACEHOLDER,
-                os.environ.get("HF_TOKEN"),
-                _token(),
-            ):
+            if sent.removeprefix("Bearer ") in (PLACEHOLDER, tokens.learners()):
                 headers["authorization"] = f"Bearer {PRACTICE_TOKEN}"
         elif PLACEHOLDER in sent:  # a client that was built before the switch to live
-            headers["authorization"] = f"Bearer {_token()}"
+            headers["authorization"] = f"Bearer {tokens.learners()}"
         return httpx2.Request(
             request.method,
             url,
@@ -245,32 +207,28 @@ class Session:
             extensions=request.extensions,
         )
 
-    def _done(self, entry: Entry, request: httpx2.Request, answer: wire.Answer) -> None:
-        entry.answer, headers = answer, answer.headers
-        entry.seconds = answer.chunks[-1][0] if answer.chunks else answer.headers_at
-        body = (
-            entry.response
-            if isinstance(entry.response, dict)
-            else next((data for _, data in entry.events), {})
-        )
+    def _done(self, entry: Entry, request: httpx2.Request, plan: wire.Plan) -> None:
+        headers = plan.headers
+        model = next(iter(bodies(plan.chunks)), {}).get("model")
         by = {
-            "model": headers.get("x-answered-by") or body.get("model") or entry.host,
+            "model": headers.get("x-answered-by") or model or entry.host,
             "weights": headers.get("x-answered-weights"),
             "runtime": headers.get("x-answered-runtime"),
             "provider": headers.get("x-inference-provider"),
         }
-        entry.answered_by = by["model"] if answer.status else ""
-        if self._recorder and answer.status and answer.breaks is None:
+        entry.answered_by = by["model"] if plan.status else ""
+        entry.plan, entry.seconds = _for_the_log(plan), plan.seconds
+        if self._recorder and plan.status and plan.breaks is None:
             by = {name: value for name, value in by.items() if value}
             self._recorder.add(
-                entry.number, entry.method, str(request.url), request.content, answer, by
+                entry.number, entry.method, str(request.url), request.content, plan, by
             )
-        entry.answer = _for_the_log(answer)
 
     # ---- what the learner sees ----
 
     def banner(self) -> str:
-        """One line: mode, who answers, recorded when, and what the notebook's calls would cost live."""
+        """One line: mode, who answers, recorded when, and what the notebook's calls would cost
+        live."""
         calls = self.recording.calls()
         count = f"{len(calls)} call{'' if len(calls) == 1 else 's'} in this lesson"
         if not calls:
@@ -293,7 +251,8 @@ class Session:
         )
 
     def show(self) -> None:
-        """Print the banner and any damage to the recording; in a notebook, also show the Replay | Practice | Live switch."""
+        """Print the banner and any damage to the recording; in a notebook, also show the Replay |
+        Practice | Live switch."""
         print(self.banner())
         for problem in self.recording.problems:
             print("Damaged recording:", problem)
@@ -303,16 +262,11 @@ class Session:
             show_switch(self)
 
 
-def _for_the_log(answer: wire.Answer) -> wire.Answer:
-    """The answer without what the log must not hold: tokens, and headers that nobody needs."""
-    headers = {name: mask(answer.headers[name]) for name in KEEP if name in answer.headers}
-    clean = [(moment, masked(chunk)) for moment, chunk in answer.delivered]
-    if clean == answer.delivered:
-        answer.headers = headers
-        return answer
-    return wire.Answer(
-        answer.status, headers, clean, answer.headers_at, answer.breaks, delivered=clean
-    )
+def _for_the_log(plan: wire.Plan) -> wire.Plan:
+    """The same without what the log must not hold: tokens, and headers that nobody needs."""
+    headers = {name: mask(plan.headers[name]) for name in KEEP if name in plan.headers}
+    clean = [(moment, masked(chunk)) for moment, chunk in plan.chunks]
+    return replace(plan, headers=headers, chunks=clean)
 
 
 def _pace() -> float:
@@ -330,39 +284,23 @@ def _pace() -> float:
 
 
 def _check_live() -> None:
-    if not _token() and sys.platform == "emscripten":
-        raise RuntimeError(
-            "Live needs your own token. Make one at huggingface.co/settings/tokens with the"
-            ' permission "Make calls to Inference Providers", run `import os, getpass;'
-            ' os.environ["HF_TOKEN"] = getpass.getpass()` in a cell, and choose Live again. The'
-            " token stays in this tab's Python and is gone when the kernel ends."
-        )
-    if not _token():
+    """Raises RuntimeError with what Live lacks here."""
+    if not tokens.learners():
         raise RuntimeError(
             "Live needs your own token and none was found. Make one at"
             ' huggingface.co/settings/tokens with the permission "Make calls to Inference'
-            ' Providers", then run `hf auth login` in a terminal (on Colab: add the secret'
-            " HF_TOKEN), restart the kernel and choose Live again."
+            f' Providers", {browser.WHERE_TOKENS_GO}'
         )
     if _offline():
         raise RuntimeError(
             "Live needs the network, and HF_HUB_OFFLINE is set. Unset it, restart the kernel and"
             " choose Live again."
         )
-
-
-def _token() -> str | None:
-    """The learner's token as huggingface_hub finds it (environment, `hf auth login`, Colab secret); not the placeholder."""
-    from huggingface_hub import get_token
-
-    lent = os.environ.get("HF_TOKEN") == PLACEHOLDER
-    if lent:
-        del os.environ["HF_TOKEN"]  # it would hide the one of `hf auth login`
-    try:
-        return get_token()
-    finally:
-        if lent:
-            os.environ["HF_TOKEN"] = PLACEHOLDER
+    for name, wrong in tokens.unusable(os.environ).items():
+        raise RuntimeError(
+            f"Live goes by what your environment says, and {name} {wrong}. Unset {name}"
+            " (`make doctor` says more), restart the kernel and choose Live again."
+        )
 
 
 def _offline() -> bool:

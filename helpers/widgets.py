@@ -42,34 +42,25 @@ def explore(function: Callable, /, **controls: Iterable) -> None:
 
     made = {}
     for name, values in controls.items():
-        label = name.replace("_", " ")
+        label = {
+            "description": name.replace("_", " "),
+            "style": {"description_width": "initial"},
+        }
         if isinstance(values, str):
-            made[name] = widgets.Text(
-                value=values,
-                description=label,
-                continuous_update=False,
-                style={"description_width": "initial"},
-                layout=widgets.Layout(width="90%"),
-            )
+            wide = widgets.Layout(width="90%")
+            made[name] = widgets.Text(values, continuous_update=False, layout=wide, **label)
             continue
         options = [(str(value), value) for value in values]
         if not options:
             raise ValueError(f"explore(): {name} has no values to choose from")
         numbers = all(isinstance(value, (int, float)) for _, value in options)
         kind = widgets.SelectionSlider if numbers else widgets.Dropdown
-        made[name] = kind(
-            options=options,
-            value=options[0][1],
-            description=label,
-            style={"description_width": "initial"},
-            layout=widgets.Layout() if numbers else widgets.Layout(width="max-content"),
-        )
+        layout = widgets.Layout(width=None if numbers else "max-content")
+        made[name] = kind(options=options, value=options[0][1], layout=layout, **label)
     result = widgets.HTML()
 
     def refresh(_=None) -> None:
-        result.value = _as_html(
-            _call(function, {name: control.value for name, control in made.items()})
-        )
+        result.value = _as_html(_call(function, {name: it.value for name, it in made.items()}))
 
     for control in made.values():
         control.observe(refresh, names="value")
@@ -82,9 +73,8 @@ def explore(function: Callable, /, **controls: Iterable) -> None:
     shown = _call(function, first)
     text = shown if isinstance(shown, str) else getattr(shown, "alt", "(a figure)")
     settings = ", ".join(f"{name}={value!r}" for name, value in first.items())
-    show_widget(
-        widgets.VBox([*made.values(), result]), "\n".join([*lines, f"At {settings}:", text])
-    )
+    shown = widgets.VBox([*made.values(), result])
+    show_widget(shown, "\n".join([*lines, f"At {settings}:", text]))
 
 
 def _call(function: Callable, values: dict):
@@ -112,6 +102,7 @@ def _as_html(shown) -> str:
 
 # ---- the chat box ----
 
+LINE = "margin: 4px 0; line-height: 1.5"
 SPEAKERS = {"system": "Instructions", "user": "You", "assistant": "Model", "tool": "Tool"}
 
 
@@ -158,19 +149,14 @@ class ChatBox:
         """The same for the screen, read out by screen readers as it grows. Nothing that was said is
         taken for HTML."""
         rows = [
-            f"<p style='margin: 4px 0; line-height: 1.5; white-space: pre-wrap'><b>{who}:</b>"
-            f" {html.escape(text)}</p>"
+            f"<p style='{LINE}; white-space: pre-wrap'><b>{who}:</b> {html.escape(text)}</p>"
             for who, text in self.lines()
         ]
         if self.problem:
-            rows.append(
-                "<p role='alert' style='margin: 4px 0; line-height: 1.5'><b>Problem:</b>"
-                f" {html.escape(self.problem)}</p>"
-            )
-        return (
-            "<div role='log' aria-live='polite' style='max-height: 320px; overflow-y:"
-            f" auto'>{''.join(rows)}</div>"
-        )
+            problem = html.escape(self.problem)
+            rows.append(f"<p role='alert' style='{LINE}'><b>Problem:</b> {problem}</p>")
+        log = "role='log' aria-live='polite' style='max-height: 320px; overflow-y: auto'"
+        return f"<div {log}>{''.join(rows)}</div>"
 
 
 def chat_box(conversation, *suggestions: str) -> None:
@@ -199,14 +185,10 @@ def chat_box(conversation, *suggestions: str) -> None:
     send.on_click(say)
     # What Text.on_submit() listens to; that name is deprecated in ipywidgets 8, and its replacement
     # also fires when the line loses focus.
-    line.on_msg(
-        lambda _widget, content, _buffers: say() if content.get("event") == "submit" else None
-    )
+    line.on_msg(lambda _line, told, _buffers: say() if told.get("event") == "submit" else None)
     refresh()
-    show_widget(
-        widgets.VBox([transcript, widgets.HBox([line, send])]),
-        box.as_text() + f"\nYou: {box.draft}  [Send]",
-    )
+    shown = widgets.VBox([transcript, widgets.HBox([line, send])])
+    show_widget(shown, box.as_text() + f"\nYou: {box.draft}  [Send]")
 
 
 # ---- who answers ----
@@ -242,9 +224,8 @@ def show_switch(session) -> None:
         for mode, button in buttons.items():
             button.description = mode.capitalize() + (" (now)" if mode == session.mode else "")
             button.button_style = "primary" if mode == session.mode else ""
-        said.value = (
-            text and f"<div role='status' aria-live='polite' style='line-height: 1.5'>{text}</div>"
-        )
+        live = "role='status' aria-live='polite' style='line-height: 1.5'"
+        said.value = text and f"<div {live}>{text}</div>"
 
     def choose(mode: str) -> None:
         try:
@@ -256,6 +237,5 @@ def show_switch(session) -> None:
     for mode, button in buttons.items():
         button.on_click(lambda _button, mode=mode: choose(mode))
     refresh("")
-    show_widget(
-        widgets.VBox([widgets.HBox([widgets.HTML("Answers:"), *buttons.values()]), said]), TEXT
-    )
+    row = widgets.HBox([widgets.HTML("Answers:"), *buttons.values()])
+    show_widget(widgets.VBox([row, said]), TEXT)

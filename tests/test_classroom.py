@@ -29,7 +29,7 @@ from authoring.classroom.rules import Refused, network, plan
 from authoring.practice_server.faults import Faults, Trouble
 from helpers import start
 from helpers.faults import FixedWindow
-from helpers.session import PRACTICE_TOKEN
+from helpers.tokens import PRACTICE_TOKEN
 
 TOKEN = "hf_" + "t0kenOfTheClass" * 2  # put together: no guard is to find it whole
 ROUTER = "router.huggingface.co"
@@ -79,7 +79,9 @@ def ask(
         if method == "POST"
         else {}
     )
-    return httpx2.request(method, address + path, headers=sent, timeout=120, trust_env=False, **body)
+    return httpx2.request(
+        method, address + path, headers=sent, timeout=120, trust_env=False, **body
+    )
 
 
 def calls(service, path=CHAT):

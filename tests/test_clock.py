@@ -1,4 +1,5 @@
-"""Virtual and scaled time: sleeping costs nothing, everybody's turn is fixed, and nobody outside notices."""
+"""Virtual and scaled time: sleeping costs nothing, everybody's turn is fixed, and nobody outside
+notices."""
 
 import asyncio
 import queue
@@ -101,7 +102,8 @@ def test_threads_take_the_same_turns_each_time():
 
 
 def test_who_is_woken_in_the_middle_of_a_look_counts_as_working(monkeypatch):
-    """One has been looked at, another wakes it and stops to wait: each was seen waiting, and yet there is work."""
+    """One has been looked at, another wakes it and stops to wait: each was seen waiting, and yet
+    there is work."""
     clock, (one, other) = VirtualClock(), (threading.Thread(), threading.Thread())
     asked, things = [], {one: "a queue", other: "a lock"}
 

@@ -59,7 +59,7 @@ def square(x):
     return x * x
 
 
-# ---- plain ---------------------------------------------------------------------------------------------------------
+# ---- plain -------------------------------------------------------------------------------------
 
 
 def test_a_task_prints_its_verdict(card, capsys):
@@ -154,7 +154,7 @@ def test_a_check_that_says_not_yet(file):
     ) == Verdict(False, "No.")
 
 
-# ---- progress ------------------------------------------------------------------------------------------------------
+# ---- progress ----------------------------------------------------------------------------------
 
 
 def test_progress_survives_a_restart_and_a_later_failure(card, file, capsys):
@@ -234,7 +234,7 @@ def test_a_write_that_dies_leaves_the_old_file(card, file, monkeypatch):
     assert file.read_bytes() == before
 
 
-# ---- the widgets, driven as a browser would ------------------------------------------------------------------------
+# ---- the widgets, driven as a browser would ----------------------------------------------------
 
 
 def test_check_and_hint_buttons(card, file):
@@ -320,7 +320,7 @@ def test_what_is_shown_is_escaped_and_announced(card):
     assert "aria-live='polite'" in view.verdicts[0].value
 
 
-# ---- opening -------------------------------------------------------------------------------------------------------
+# ---- opening -----------------------------------------------------------------------------------
 
 
 def test_open_exercise_starts_a_session(file, monkeypatch, capsys):

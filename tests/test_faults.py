@@ -1,4 +1,5 @@
-"""The fault lab: every fault through both clients, sync, async and streamed; true headers; the same seed, the same trouble."""
+"""The fault lab: every fault through both clients, sync, async and streamed; true headers; the same
+seed, the same trouble."""
 
 import asyncio
 import json
@@ -77,7 +78,8 @@ def stream() -> list[list]:
 
 @pytest.fixture
 def recorded(tmp_path, monkeypatch):
-    """A session in replay with the same two requests as each client words them, two answers each."""
+    """A session in replay with the same two requests as each client words them, two answers
+    each."""
     records = []
     for extra in ({"stream": False}, {}, {"stream": True}):
         request = {
@@ -415,7 +417,8 @@ def test_waiting_as_told_is_always_enough_and_never_a_second_too_long(recorded):
 
 
 def test_the_limit_is_the_one_of_the_benchmark_exactly():
-    """Fixed windows by the server's clock, refusals do not count: against a model in three lines."""
+    """Fixed windows by the server's clock, refusals do not count: against a model in three
+    lines."""
     draw = random.Random(5)
     for _ in range(50):
         quota, seconds, elapsed = (

@@ -1,4 +1,5 @@
-"""The same troubles over a real socket, through the middleware of the practice server; no wait is longer than two seconds."""
+"""The same troubles over a real socket, through the middleware of the practice server; no wait is
+longer than two seconds."""
 
 import asyncio
 import time

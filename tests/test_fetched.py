@@ -1,4 +1,5 @@
-"""What a browser tab fetches late (helpers/fetched.py), as far as it can be seen without a tab; the rest is test_site_browser.py."""
+"""What a browser tab fetches late (helpers/fetched.py), as far as it can be seen without a tab; the
+rest is test_site_browser.py."""
 
 import importlib.util
 import sys
@@ -11,7 +12,8 @@ from helpers.browser import packages as fetched
 
 @pytest.fixture
 def nowhere(monkeypatch):
-    """A Python in which nothing but fetched's own finder finds NumPy, Pillow or anything below them."""
+    """A Python in which nothing but fetched's own finder finds NumPy, Pillow or anything below
+    them."""
     monkeypatch.setattr(sys, "meta_path", [])
     monkeypatch.setattr(fetched, "fetch", lambda module, package=None: False)
     for name in [name for name in sys.modules if name.partition(".")[0] in ("numpy", "PIL")]:
@@ -32,7 +34,8 @@ def test_numpy_can_be_imported_and_explains_itself_when_used(nowhere):
 
 
 def test_the_stand_in_does_not_count_as_fetched(monkeypatch):
-    """Else huggingface_hub would be told that NumPy is there, and would ask the learner to install it."""
+    """Else huggingface_hub would be told that NumPy is there, and would ask the learner to install
+    it."""
     monkeypatch.setitem(
         sys.modules, "pyodide.ffi", types.SimpleNamespace(can_run_sync=lambda: True, run_sync=None)
     )

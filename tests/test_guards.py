@@ -23,7 +23,9 @@ from guards import (
 
 from authoring import derive
 from helpers.models import models
-from helpers.replay.recording import FOLDER, Recording, SecretFound, write
+from helpers.replay.recording import Recording
+from helpers.replay.storage import FOLDER, write
+from helpers.tokens import SecretFound
 
 KNOWN = {model.id for model in models}
 ALL = notebooks()

@@ -101,7 +101,7 @@ def test_alone(course, line, said):
     ("file", "line", "contract"),
     [
         ("helpers/retry/waits.py", "from helpers.models import models", "retry/ is taken along"),
-        ("helpers/wire.py", "from helpers import session", "Floors"),
+        ("helpers/wire/scopes.py", "from helpers import session", "Floors"),
         ("helpers/session.py", "import authoring.derive", "What learners run"),
         ("helpers/retry/waits.py", "from helpers.retry import policy", "inside a room"),
     ],

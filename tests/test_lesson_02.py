@@ -5,7 +5,6 @@ import os
 from typing import Literal
 
 import openai
-import pytest
 from check_cases import CheckCases
 from huggingface_hub import InferenceClient
 from pydantic import BaseModel, Field, ValidationError

@@ -4,14 +4,13 @@ import asyncio
 import os
 from contextlib import closing
 
-import pytest
 from check_cases import CheckCases
 from huggingface_hub import AsyncInferenceClient, InferenceClient
 from huggingface_hub.errors import HfHubHTTPError, TextGenerationError
 from huggingface_hub.utils import httpx
 from openai import AsyncOpenAI
 
-from helpers import models, wire
+from helpers import models
 from helpers.exercises.lessons.lesson_04 import TASKS
 
 PIECES, READ, SENTENCE, ALL, QUIZ = TASKS

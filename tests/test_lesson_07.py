@@ -187,8 +187,8 @@ GRID_WRONG = [
     ),
     ("draw(client", "draw(own", "a client of its own"),
     (
-        'if cost > budget:\n        raise ValueError(f"{count} pictures cost ${cost:.2f}, more than the budget of ${budget:.2f}")',
-        "few = int(budget // (cost / count))",
+        "if cost > budget:",
+        "few = int(budget // (cost / count))\n    if False:",
         "for prompt in prompts for seed in seeds",
         "for prompt, seed in list(product(prompts, seeds))[:few]",
         "Raise a `ValueError`",

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import numpy as np
-import pytest
 from check_cases import CheckCases
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError

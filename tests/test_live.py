@@ -22,7 +22,8 @@ from huggingface_hub.utils import _http as hub_http
 
 from helpers import models
 from helpers import session as sessions
-from helpers.session import PLACEHOLDER, start
+from helpers.session import start
+from helpers.tokens import PLACEHOLDER
 
 NAMES = ["huggingface.co", "router.huggingface.co", "api.endpoints.huggingface.cloud"]
 ROUTER = "https://router.huggingface.co/v1"

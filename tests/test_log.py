@@ -9,8 +9,10 @@ from html.parser import HTMLParser
 import pytest
 import standin
 
-from helpers.log import COLUMNS, Entry, Log, mask, sse_events
-from helpers.wire import Answer
+from helpers import sse
+from helpers.log import COLUMNS, Entry, Log
+from helpers.tokens import mask
+from helpers.wire import Plan
 
 URL = "https://router.huggingface.co/v1/chat/completions"
 TOKEN = "hf_" + "PlantedTokenOfNobody" + "0123456789abcd"
@@ -27,16 +29,17 @@ def entry(content=None, answer=None, url=URL, **more) -> Entry:
                 "url": url,
                 "content": body,
                 "mode": "replay",
-                "answer": answer,
+                "plan": answer,
+                "chunks": answer.chunks if answer else [],
             }
             | more
         )
     )
 
 
-def answered(pieces, status=200, kind="application/json") -> Answer:
+def answered(pieces, status=200, kind="application/json") -> Plan:
     chunks = [(0.5 + n / 10, piece) for n, piece in enumerate(pieces)]
-    return Answer(status, {"content-type": kind}, chunks, 0.4, delivered=chunks)
+    return Plan(status, {"content-type": kind}, chunks, 0.4)
 
 
 def test_a_row_of_a_chat_call():
@@ -75,7 +78,7 @@ def test_the_other_ways_to_write_a_stream():
         b': a comment\r\nevent: x\r\ndata:{"a": 1}\r\n\r\ndata: not json\n\ndata: {"a": 2}\n\ndata:'
         b' {"a": 3'
     )
-    assert [data for _, data in sse_events([(0.1, lines)])] == [{"a": 1}, {"a": 2}]
+    assert [data for _, data in sse.events([(0.1, lines)])] == [{"a": 1}, {"a": 2}]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +99,7 @@ def test_under_way_broken_and_empty():
         and entry().usage == {}
         and entry().tokens is None
     )
-    broken = entry(answer=Answer(0, {}, []))
+    broken = entry(answer=Plan(0, {}, []))
     assert broken.row()[COLUMNS.index("status")] == "broken" and broken.status == 0
     assert entry(answer=answered([b""], 204)).response is None
 

@@ -8,7 +8,7 @@ import time
 
 import httpx2
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from practice_fixtures import TOKEN, http, none_left, practice  # noqa: F401
 
@@ -158,7 +158,7 @@ def test_the_good_bodies_are_good(http):
         assert status == expected or (status == 201 and "replicate" in path), (path, status)
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(
     path=st.sampled_from(sorted(GOOD)),
     changes=st.dictionaries(st.sampled_from(NAMES), ODD, max_size=2),
@@ -197,7 +197,7 @@ def test_odd_fields(http, path, changes, inner, host):
     fine(http.post(path, content=json.dumps(body).encode(), headers={"host": host} if host else {}))
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(
     path=st.sampled_from(sorted(GOOD)),
     body=st.binary(max_size=60) | ODD.map(lambda value: json.dumps(value).encode()),
@@ -207,7 +207,7 @@ def test_odd_bodies(http, path, body):
     fine(answer)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(
     method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]),
     parts=st.lists(

@@ -16,18 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.replay.recorder import KEEP, Recorder
-from helpers.replay.recording import (
-    Recording,
-    SecretFound,
-    canonical,
-    check,
-    key,
-    miss,
-    read,
-    write,
-)
-from helpers.replay.storage import pretty
-from helpers.wire import Answer
+from helpers.replay.recording import Recording, canonical, key, miss
+from helpers.replay.storage import check, pretty, read, write
+from helpers.tokens import SecretFound
+from helpers.wire import Plan
 
 ROUTER = "https://router.huggingface.co/v1/chat/completions"
 HUB = "https://huggingface.co/api/models/a/b"
@@ -41,8 +33,8 @@ def body(said="hello", **more) -> bytes:
     ).encode()
 
 
-def whole(value, status=200, seconds=0.5, **headers) -> Answer:
-    return Answer(
+def whole(value, status=200, seconds=0.5, **headers) -> Plan:
+    return Plan(
         status,
         {"content-type": "application/json"} | headers,
         [(seconds, json.dumps(value).encode())],
@@ -51,7 +43,7 @@ def whole(value, status=200, seconds=0.5, **headers) -> Answer:
 
 
 def record(path: Path, *calls) -> Path:
-    """Record calls [(method, url, content, Answer), …] into `path`, as `make record` does, and put it in place."""
+    """Record calls [(method, url, content, Plan), …] into `path`, as `make record` does, and put it in place."""
     recorder = Recorder(path)
     for number, call in enumerate(calls, 1):
         recorder.add(number, *call, BY)
@@ -145,7 +137,7 @@ def test_pretty_json_is_the_same_json(value):
 
 
 def test_json_text_picture_stream_and_nothing(path):
-    stream = Answer(
+    stream = Plan(
         200,
         {"content-type": "text/event-stream"},
         [(0.1, b"data: 1\n\n"), (0.25, b"data: \xc3"), (0.3, b"\xa9\n\n")],
@@ -158,13 +150,13 @@ def test_json_text_picture_stream_and_nothing(path):
             "POST",
             ROUTER,
             body("text"),
-            Answer(503, {"content-type": "text/html"}, [(0.2, "<b>só</b>".encode())]),
+            Plan(503, {"content-type": "text/html"}, [(0.2, "<b>só</b>".encode())]),
         ),
         (
             "POST",
             ROUTER,
             body("picture"),
-            Answer(
+            Plan(
                 200,
                 {"content-type": "image/png"},
                 [(0.2, standin.PICTURE[:99]), (0.4, standin.PICTURE[99:])],
@@ -174,11 +166,11 @@ def test_json_text_picture_stream_and_nothing(path):
             "POST",
             ROUTER,
             body("strange"),
-            Answer(200, {"content-type": "../../evil"}, [(0.2, raw)]),
+            Plan(200, {"content-type": "../../evil"}, [(0.2, raw)]),
         ),
         ("POST", ROUTER, body("stream"), stream),
         ("POST", ROUTER, b"\x00\x01 sound", whole({"text": "hm"})),
-        ("DELETE", HUB, b"", Answer(204, {}, [], 0.3)),
+        ("DELETE", HUB, b"", Plan(204, {}, [], 0.3)),
     ]
     recording = Recording(record(path, *calls))
     assert recording.problems == [] == check(path)
@@ -555,7 +547,7 @@ def test_an_altered_picture_is_found(path):
             "POST",
             ROUTER,
             body(),
-            Answer(200, {"content-type": "image/png"}, [(0.1, standin.PICTURE)]),
+            Plan(200, {"content-type": "image/png"}, [(0.1, standin.PICTURE)]),
         ),
     )
     [picture] = path.with_suffix("").iterdir()
@@ -601,7 +593,7 @@ def test_recording_again_with_the_same_answers_changes_no_byte(path):
                 body("a", x=1),
                 whole(standin.chat("yes"), seconds=0.5 + delay, **{"x-request-id": f"{delay}"}),
             ),
-            ("POST", ROUTER, body("b"), Answer(200, {"content-type": "text/event-stream"}, pieces)),
+            ("POST", ROUTER, body("b"), Plan(200, {"content-type": "text/event-stream"}, pieces)),
             ("GET", HUB, b"", whole({"id": "a/b"}, ratelimit=f'"api";r={delay};t=1')),
         )
 
@@ -647,7 +639,7 @@ def test_what_is_no_longer_asked_goes_and_the_order_stays(path):
 
 def test_headers_by_list_only(path):
     kept = dict.fromkeys(KEEP, "1") | {"content-type": "application/json"}
-    answer = Answer(
+    answer = Plan(
         200, kept | {"set-cookie": "a=b", "x-amz-cf-id": "1", "authorization": "x"}, [(0.1, b"{}")]
     )
     record(path, ("POST", ROUTER, body(), answer))
@@ -673,13 +665,13 @@ TOKEN = "hf_" + "PlantedTokenOfNobody" + "0123456789abcd"
             "POST",
             ROUTER,
             body(),
-            Answer(200, {}, [(0.1, TOKEN[:9].encode()), (0.2, TOKEN[9:].encode())]),
+            Plan(200, {}, [(0.1, TOKEN[:9].encode()), (0.2, TOKEN[9:].encode())]),
         ),
         (
             "POST",
             ROUTER,
             body(),
-            Answer(
+            Plan(
                 200,
                 {"content-type": "text/event-stream"},
                 [(0.1, e) for e in standin.events([TOKEN[:9], TOKEN[9:]])],
@@ -689,7 +681,7 @@ TOKEN = "hf_" + "PlantedTokenOfNobody" + "0123456789abcd"
             "POST",
             ROUTER,
             body(),
-            Answer(200, {"content-type": "image/png"}, [(0.1, standin.PICTURE + TOKEN.encode())]),
+            Plan(200, {"content-type": "image/png"}, [(0.1, standin.PICTURE + TOKEN.encode())]),
         ),
         ("POST", ROUTER, body(), whole({"key": "sk-" + "proj-abcdefghijklmnop1234"})),
         ("POST", ROUTER, body(), whole({"key": "\ngsk_" + "abcdefghijklmnop1234"})),
@@ -759,13 +751,13 @@ import json, os, sys, signal
 from pathlib import Path
 from helpers.replay.recorder import Recorder
 from helpers.replay import storage
-from helpers.wire import Answer
+from helpers.wire import Plan
 recorder = Recorder(Path(sys.argv[1]))
 for n in range(1000):
     if n == 5:
         real = os.replace
         os.replace = lambda *a: os.kill(os.getpid(), signal.SIGKILL)         # dies with the new file half in place
-    recorder.add(n, "POST", "https://router.huggingface.co/v1/x", json.dumps({"n": n}).encode(), Answer(200, {}, [(0.1, b"{}")]), {"model": "m"})
+    recorder.add(n, "POST", "https://router.huggingface.co/v1/x", json.dumps({"n": n}).encode(), Plan(200, {}, [(0.1, b"{}")]), {"model": "m"})
 """
 
 
@@ -793,7 +785,7 @@ def test_a_picture_that_is_there_is_not_written_again(path):
         "POST",
         ROUTER,
         body(),
-        Answer(200, {"content-type": "image/png"}, [(0.1, standin.PICTURE)]),
+        Plan(200, {"content-type": "image/png"}, [(0.1, standin.PICTURE)]),
     )
     record(path, call)
     [picture] = path.with_suffix("").iterdir()
@@ -810,7 +802,7 @@ def test_pictures_are_found_before_the_new_file_is_in_place(path):
         "POST",
         ROUTER,
         body(),
-        Answer(200, {"content-type": "image/png"}, [(0.1, standin.PICTURE)]),
+        Plan(200, {"content-type": "image/png"}, [(0.1, standin.PICTURE)]),
     )
     record(path, call)  # an earlier recording stands beside it
     recorder = Recorder(path)

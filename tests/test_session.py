@@ -1,4 +1,5 @@
-"""start(): the three modes, through both clients, sync, async and streaming; the banner; what must never leave."""
+"""start(): the three modes, through both clients, sync, async and streaming; the banner; what must
+never leave."""
 
 import asyncio
 import json
@@ -22,10 +23,12 @@ from huggingface_hub.utils import _http as hub_http
 
 from helpers import models, wire
 from helpers import session as sessions
+from helpers.replay import cost as costs
 from helpers.replay.recorder import Recorder
-from helpers.replay.recording import SecretFound, read
-from helpers.session import PLACEHOLDER, PRACTICE_TOKEN, start
-from helpers.wire import Answer
+from helpers.replay.storage import read
+from helpers.session import start
+from helpers.tokens import PLACEHOLDER, PRACTICE_TOKEN, SecretFound
+from helpers.wire import Plan
 
 SYNC, ASYNC = httpx2.HTTPTransport.handle_request, httpx2.AsyncHTTPTransport.handle_async_request
 ROUTER = "https://router.huggingface.co/v1"
@@ -76,7 +79,7 @@ def request(text, stream=None) -> bytes:
 
 
 def answered(value, seconds=0.5, status=200):
-    return Answer(
+    return Plan(
         status,
         {"content-type": "application/json"},
         [(seconds, json.dumps(value).encode())],
@@ -86,9 +89,10 @@ def answered(value, seconds=0.5, status=200):
 
 @pytest.fixture
 def recorded(tmp_path):
-    """A recording of one whole and one streamed answer, as each of the two clients asks for it, and a picture."""
+    """A recording of one whole and one streamed answer, as each of the two clients asks for it, and
+    a picture."""
     recorder, number = Recorder(tmp_path / "recordings" / "01_first_call.json"), 0
-    pieces = Answer(
+    pieces = Plan(
         200,
         {"content-type": "text/event-stream"},
         [(0.2 + n / 20, piece) for n, piece in enumerate(standin.events())],
@@ -122,7 +126,7 @@ def recorded(tmp_path):
         "POST",
         image,
         b'{"inputs":"a cat","parameters":{}}',
-        Answer(200, {"content-type": "image/png"}, [(0.5, png())]),
+        Plan(200, {"content-type": "image/png"}, [(0.5, png())]),
         {"model": "test card"},
     )
     recorder.new.replace(recorder.path)
@@ -139,7 +143,8 @@ def png() -> bytes:
     return content.getvalue()
 
 
-# ---- the ways to call: (client, sync or async, streaming or not), each returns the text of the answer ------------
+# ---- the ways to call: (client, sync or async, streaming or not), each returns the text of the
+# answer
 
 
 def hub_sync(text):
@@ -223,7 +228,7 @@ def call(way, text):
     return asyncio.run(way(text)) if asyncio.iscoroutinefunction(way) else way(text)
 
 
-# ---- replay ------------------------------------------------------------------------------------------------------
+# ---- replay ------------------------------------------------------------------------------------
 
 
 @every_way
@@ -353,7 +358,8 @@ def test_a_stream_takes_as_long_as_it_took(recorded, monkeypatch, way):
         else:
             asyncio.run(read(arrived))
         meant = [moment for moment, _ in session.log.last.events]
-        # Counted from the first piece: before it the client itself takes a moment to build the request.
+        # Counted from the first piece: before it the client itself takes a moment to build the
+        # request.
         return [
             (at - arrived[0], moment - meant[0]) for at, moment in zip(arrived, meant, strict=True)
         ]
@@ -385,7 +391,7 @@ def test_other_hosts_are_untouched():
         assert len(session.log) == 0
 
 
-# ---- beginning, ending, modes ------------------------------------------------------------------------------------
+# ---- beginning, ending, modes ------------------------------------------------------------------
 
 
 def test_stop_puts_everything_back(recorded):
@@ -535,7 +541,7 @@ def test_no_hidden_call_and_nothing_in_the_learners_home(tmp_path, root, order):
     assert not home.exists() or not [file for file in home.rglob("*") if file.is_file()]
 
 
-# ---- practice ----------------------------------------------------------------------------------------------------
+# ---- practice ----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -621,12 +627,13 @@ def test_switching_there_and_back(recorded, practice):
     assert [row.mode for row in session.log] == ["replay", "practice", "practice", "replay"]
 
 
-# ---- recording ---------------------------------------------------------------------------------------------------
+# ---- recording ---------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def recording(practice, tmp_path, monkeypatch):
-    """A session that records what the stand-in answers; `recording()` moves the recording into place and replays it."""
+    """A session that records what the stand-in answers; `recording()` moves the recording into
+    place and replays it."""
     monkeypatch.setenv("COURSE_RECORD", "1")
     session = start("02_new", "practice")
     target = tmp_path / "recordings" / "02_new.json"
@@ -737,7 +744,7 @@ def test_a_picture_is_recorded_beside_it(recording):
     assert picture.suffix == ".png" and picture.read_bytes() == standin.PICTURE
 
 
-# ---- what the learner sees ---------------------------------------------------------------------------------------
+# ---- what the learner sees ---------------------------------------------------------------------
 
 
 def write_calls(folder, *calls):
@@ -817,7 +824,7 @@ def test_banner_of_many_calls_and_none(tmp_path):
             [
                 (
                     {"model": models.chat, "stream": True},
-                    Answer(
+                    Plan(
                         200,
                         {"content-type": "text/event-stream"},
                         [(0.1, e) for e in standin.events()],
@@ -830,7 +837,7 @@ def test_banner_of_many_calls_and_none(tmp_path):
 )
 def test_rough_cost(tmp_path, calls, cost):
     write_calls(tmp_path, *[(CHAT, *call) for call in calls])
-    assert sessions.rough_cost(start("x").recording) == pytest.approx(cost)
+    assert costs.rough_cost(start("x").recording) == pytest.approx(cost)
 
 
 def test_rough_cost_by_the_second_and_of_a_stream_without_usage(tmp_path):
@@ -843,11 +850,11 @@ def test_rough_cost_by_the_second_and_of_a_stream_without_usage(tmp_path):
         (
             CHAT,
             asked,
-            Answer(200, {"content-type": "text/event-stream"}, [(0.1, e) for e in silent]),
+            Plan(200, {"content-type": "text/event-stream"}, [(0.1, e) for e in silent]),
         ),
     )
     by_second = 10 * models["embedding"].price["second"]
-    assert sessions.rough_cost(start("x").recording) == pytest.approx(
+    assert costs.rough_cost(start("x").recording) == pytest.approx(
         by_second + chat_price(len(json.dumps(asked)) // 4, 4)
     )
 
@@ -876,7 +883,7 @@ def test_rough_cost_of_pictures_whose_address_has_the_providers_own_name(tmp_pat
         asked = {"prompt": "a cat", "image_size": {"width": side, "height": side}}
         recorder.add(number, "POST", url, json.dumps(asked).encode(), link, {"model": "test card"})
     recorder.new.replace(recorder.path)
-    assert sessions.rough_cost(start("x").recording) == pytest.approx(
+    assert costs.rough_cost(start("x").recording) == pytest.approx(
         4 * row.price["megapixel"]
     )  # 1, 1 and 2 megapixels
 

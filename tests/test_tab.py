@@ -1,4 +1,5 @@
-"""Threads, virtual time and asyncio in a browser tab (helpers/browser/threads.py): in Chromium, on the built site, against what CPython does here."""
+"""Threads, virtual time and asyncio in a browser tab (helpers/browser/threads.py): in Chromium, on
+the built site, against what CPython does here."""
 
 import asyncio
 import inspect
@@ -18,7 +19,8 @@ from authoring.site.__main__ import server
 pytest_plugins = ["site_fixtures"]
 
 NOTEBOOK = "notebooks/03_rate_limits_and_retries.ipynb"
-# What both say about the same work: `test_clock` has it. Rounded, because a tab's clock begins near zero and has more digits left.
+# What both say about the same work: `test_clock` has it. Rounded, because a tab's clock begins near
+# zero and has more digits left.
 SAME = textwrap.dedent("""
     import asyncio, json, queue, random, threading, time
     from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -65,7 +67,8 @@ WORK = "\n".join(
 
 
 def said_by(tab: Tab, code: str) -> str:
-    """What the code prints in the tab's kernel, without empty lines. Each thing printed comes on a line of its own."""
+    """What the code prints in the tab's kernel, without empty lines. Each thing printed comes on a
+    line of its own."""
     return "\n".join(
         filter(None, tab.execute("import helpers\n" + textwrap.dedent(code)).splitlines())
     )

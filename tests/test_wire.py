@@ -1,15 +1,21 @@
-"""The wire: who is intercepted and who is not, answers in time, and requests sent on over a real socket."""
+"""The wire: who is intercepted and who is not, answers in time, and requests sent on over a real
+socket."""
 
 import asyncio
+import contextvars
+import importlib
 import ssl
+import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
 import standin
 
-from helpers import wire
-from helpers.wire import Answer, Forward
+from helpers import start, wire
+from helpers.wire import Forward, Plan
 
 CERTIFICATES = ssl.create_default_context()  # loaded once: every client without it takes 30 ms
 SYNC, ASYNC = httpx2.HTTPTransport.handle_request, httpx2.AsyncHTTPTransport.handle_async_request
@@ -42,7 +48,7 @@ def service():
 
 
 def hello(request=None, **changes):
-    return Answer(
+    return Plan(
         **(
             {"status": 200, "headers": {"content-type": "text/plain"}, "chunks": [(0.0, b"hello")]}
             | changes
@@ -203,21 +209,23 @@ def test_a_slow_whole_answer_waits_too(handled):
     handled(lambda request: hello(chunks=[(0.1, b"late")]))
     started = time.perf_counter()
     httpx2.get(URL)
-    assert 0.1 <= time.perf_counter() - started
+    assert time.perf_counter() - started >= 0.1
 
 
 def test_delivered_is_what_the_client_took(handled):
-    answer = hello(chunks=[(0.0, b"a"), (0.0, b"b"), (0.0, b"c")])
-    handled(lambda request: answer)
+    taken = []
+    plan = hello(chunks=[(0.0, b"a"), (0.0, b"b"), (0.0, b"c")], taken=taken.append)
+    handled(lambda request: plan)
     with httpx2.stream("GET", URL) as response:
         assert next(response.iter_raw()) == b"a"
-    assert answer.delivered == [(0.0, b"a")]
+    assert taken == [(0.0, b"a")] and len(plan.chunks) == 3
 
 
 def test_a_stream_that_is_read_again_goes_on_where_it_was(handled, service):
     """openai reads what is left after [DONE], by iterating once more over the response's stream."""
-    answer, notes = hello(chunks=[(0.0, b"a"), (0.0, b"b")]), []
-    handled(lambda request: answer)
+    notes, taken = [], []
+    plan = hello(chunks=[(0.0, b"a"), (0.0, b"b")], taken=taken.append)
+    handled(lambda request: plan)
     handled(sent_on(service[0], notes))
 
     async def twice(text, take):
@@ -237,14 +245,13 @@ def test_a_stream_that_is_read_again_goes_on_where_it_was(handled, service):
         first + rest
     )
     wire.remove(wire.current())
-    assert asyncio.run(twice("x", 2)) == ([b"a", b"b"], []) and len(answer.delivered) == 2
-    answer.delivered.clear()
+    assert asyncio.run(twice("x", 2)) == ([b"a", b"b"], []) and len(taken) == 2
     assert asyncio.run(twice("x", 1)) == ([b"a"], [b"b"])
 
 
 def test_a_connection_that_never_was_and_one_that_breaks(handled):
     lost = httpx2.ReadError("connection reset")
-    answers = [Answer(0, {}, [], breaks=httpx2.ConnectError("refused")), hello(breaks=lost)] * 2
+    answers = [Plan(0, {}, [], breaks=httpx2.ConnectError("refused")), hello(breaks=lost)] * 2
     handled(lambda request: answers.pop(0))
     with pytest.raises(httpx2.ConnectError, match="refused") as error:
         httpx2.get(URL)
@@ -265,7 +272,7 @@ def test_a_connection_that_never_was_and_one_that_breaks(handled):
     asyncio.run(both())
 
 
-# ---- sent on over a real socket ----------------------------------------------------------------------------------
+# ---- sent on over a real socket ----------------------------------------------------------------
 
 
 def sent_on(port, notes, **how):
@@ -290,7 +297,8 @@ def ask(said, stream=False):
 
 
 def post(client_kind, said, stream=False, take=None):
-    """POST one chat request with a sync or an async client; returns (status, headers, pieces that were read)."""
+    """POST one chat request with a sync or an async client; returns (status, headers, pieces that
+    were read)."""
 
     def sync():
         with (
@@ -369,12 +377,12 @@ def test_a_stream_closed_early_is_noted_as_far_as_it_was_read(handled, service, 
 
 @both_kinds
 def test_a_stream_closed_early_is_drained_for_a_recording(handled, service, kind):
-    notes = []
-    handled(sent_on(service[0], notes, drain=True))
+    notes, taken = [], []
+    handled(sent_on(service[0], notes, drain=True, taken=taken.append))
     post(kind, "hello", stream=True, take=1)
     [answer] = notes
     assert answer.chunks[-1][1].endswith(b"data: [DONE]\n\n")
-    assert b"[DONE]" not in b"".join(chunk for _, chunk in answer.delivered)
+    assert b"[DONE]" not in b"".join(chunk for _, chunk in taken) and taken
 
 
 def test_a_stream_nobody_reads_or_closes_is_still_drained(handled, service):
@@ -463,3 +471,244 @@ def test_cancelled_while_it_waits(handled, service):
 
     asyncio.run(main())
     assert len(notes) == 1
+
+
+# ---- who answers: in front, for some code only -------------------------------------------------
+
+
+def says(text):
+    return lambda request: hello(chunks=[(0.0, text.encode())])
+
+
+def ask_who():
+    return httpx2.Client(verify=CERTIFICATES).get(URL).text
+
+
+@pytest.fixture
+def nothing_left():
+    """Whatever a test did, nothing of the standard library's or httpx2's stays replaced."""
+    before = threading.Thread.start, ThreadPoolExecutor.submit
+    yield
+    assert (threading.Thread.start, ThreadPoolExecutor.submit) == before
+    assert httpx2.HTTPTransport.handle_request is SYNC
+    assert httpx2.AsyncHTTPTransport.handle_async_request is ASYNC
+    assert wire.current() is None
+
+
+def in_thread(function):
+    """`function()` in a thread that is started here."""
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(function()))
+    thread.start()
+    thread.join()
+    return answers[0]
+
+
+def test_in_front_answers_the_code_inside_and_nested_the_innermost(nothing_left):
+    one, two = says("one"), says("two")
+    with wire.in_front(one):
+        assert ask_who() == "one" and wire.current() is one and wire.behind(one) is None
+        with wire.in_front(two):
+            assert ask_who() == "two" and wire.behind(two) is one
+        assert ask_who() == "one"
+    assert wire.current() is None
+
+
+def test_what_is_installed_inside_a_scope_stands_behind_it(handled, nothing_left):
+    front, session = says("front"), says("session")
+    with wire.in_front(front):
+        handled(session)
+        assert ask_who() == "front" and wire.behind(front) is session
+    assert ask_who() == "session" and wire.behind(front) is session
+    wire.remove(session)
+
+
+def test_two_threads_in_front_at_once_do_not_meet(handled, nothing_left):
+    handled(says("session"))
+    answers, meet = {}, threading.Barrier(3)
+
+    def work(name):
+        with wire.in_front(says(name)):
+            meet.wait(60)
+            answers[name] = {ask_who() for _ in range(20)}
+            meet.wait(60)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    meet.wait(60)
+    assert {ask_who() for _ in range(20)} == {"session"}
+    meet.wait(60)
+    for thread in threads:
+        thread.join()
+    assert answers == {"one": {"one"}, "two": {"two"}}
+    wire.remove(wire.current())
+
+
+def test_a_thread_started_inside_is_inside_and_its_threads_are(nothing_left):
+    class Asks(threading.Thread):
+        def run(self):
+            self.answer = ask_who()
+
+    with wire.in_front(says("front")):
+        assert in_thread(ask_who) == "front"
+        assert in_thread(lambda: in_thread(ask_who)) == "front"
+        asks = Asks()
+        asks.start()
+        asks.join()
+        assert asks.answer == "front"
+
+
+def test_a_thread_that_outlives_its_scope_asks_who_is_there_then(handled, nothing_left):
+    session, go, answers = says("session"), threading.Event(), []
+    handled(session)
+    with wire.in_front(says("front")):
+        thread = threading.Thread(target=lambda: go.wait(60) and answers.append(ask_who()))
+        thread.start()
+    go.set()
+    thread.join()
+    assert answers == ["session"]
+    wire.remove(session)
+
+
+def test_a_pool_older_than_the_scope_works_for_both_sides(handled, nothing_left):
+    session, meet = says("session"), threading.Barrier(2)
+    handled(session)
+    with ThreadPoolExecutor(1) as old, ThreadPoolExecutor(1) as new:
+        assert old.submit(ask_who).result() == "session"
+        outside = threading.Thread(target=lambda: (meet.wait(60), answers.append(old_and_new())))
+        old_and_new = lambda: [pool.submit(ask_who).result() for pool in (old, new)]
+        answers = []
+        outside.start()
+        with wire.in_front(says("front")):
+            assert old_and_new() == ["front", "front"]  # new's worker is started in here
+            assert list(old.map(lambda _: ask_who(), range(3))) == ["front"] * 3
+            meet.wait(60)
+            outside.join()
+        assert answers == [["session", "session"]]
+        assert old_and_new() == ["session", "session"]
+    wire.remove(session)
+
+
+def test_tasks_are_inside_and_two_at_once_do_not_meet(nothing_left):
+    async def ask():
+        async with httpx2.AsyncClient(verify=CERTIFICATES) as client:
+            return (await client.get(URL)).text
+
+    async def scoped(name):
+        with wire.in_front(says(name)):
+            await asyncio.sleep(0.01)
+            own = await asyncio.gather(*[asyncio.create_task(ask()) for _ in range(3)])
+            return {*own, await asyncio.to_thread(ask_who), await ask()}
+
+    async def both():
+        return await asyncio.gather(scoped("one"), scoped("two"))
+
+    assert asyncio.run(both()) == [{"one"}, {"two"}]
+
+
+def test_a_generator_resumed_outside_asks_outside(handled, nothing_left):
+    session = says("session")
+    handled(session)
+
+    def answers():
+        while True:
+            yield ask_who()
+
+    generator = answers()
+    with wire.in_front(says("front")):
+        assert next(generator) == "front"
+    assert next(generator) == "session"
+
+    def scoped():
+        with wire.in_front(says("mine")):
+            yield ask_who()
+
+    started = scoped()
+    assert in_thread(lambda: next(started)) == "mine"
+    started.close()  # left in another context than it was entered in
+    assert ask_who() == "session"
+    wire.remove(session)
+
+
+def test_left_in_another_order_than_entered(handled, nothing_left):
+    one, two = wire.in_front(says("one")), wire.in_front(says("two"))
+    session = says("session")
+    handled(session)
+    one.__enter__()
+    two.__enter__()
+    wire.remove(session)
+    one.__exit__(None, None, None)
+    assert ask_who() == "two" and in_thread(ask_who) == "two"
+    two.__exit__(None, None, None)
+
+
+def test_context_goes_along_into_threads_only_while_somebody_asks_for_it(nothing_left):
+    name = contextvars.ContextVar("name", default="nobody")
+    name.set("somebody")
+    pool = ThreadPoolExecutor(1)
+    assert pool.submit(name.get).result() == "nobody"
+    alone = threading.Thread(target=lambda: go.wait(60) and seen.append(in_thread(name.get)))
+    go, seen = threading.Event(), []
+    alone.start()  # in no scope, and neither is the thread that it starts
+    with wire.carried():
+        assert in_thread(name.get) == "somebody"
+        assert pool.submit(name.get).result() == "somebody"
+        with ThreadPoolExecutor(1) as other:
+            assert list(other.map(lambda _: name.get(), range(2))) == ["somebody"] * 2
+        go.set()
+        alone.join()
+    assert seen == ["nobody"]
+    if not getattr(sys.flags, "thread_inherit_context", 0):
+        assert in_thread(name.get) == "nobody" == pool.submit(name.get).result()
+    pool.shutdown()
+
+
+def test_who_carries_can_start_the_threads_himself(nothing_left):
+    told = []
+
+    def starting(thread, start):
+        told.append(thread.name)
+        run = thread.run
+        thread.run = lambda: (told.append(name.get()), run())
+        name.set("the starter's")
+        start(thread)
+
+    name = contextvars.ContextVar("name", default="nobody")
+    with wire.carried(starting), wire.in_front(says("front")):
+        thread = threading.Thread(target=lambda: told.append(ask_who()), name="mine")
+        thread.start()
+        thread.join()
+    assert told == ["mine", "the starter's", "front"]
+    with pytest.raises(RuntimeError, match="once"), wire.carried():
+        thread.start()
+
+
+@pytest.fixture
+def reloads():
+    """Afterwards the classes are again those that other modules know."""
+    modules = wire, wire.scopes
+    before = [dict(vars(module)) for module in modules]
+    yield lambda: [importlib.reload(module) for module in modules]
+    for module, names in zip(modules, before):
+        vars(module).update(names)
+
+
+def test_reloaded_while_somebody_answers(nothing_left, reloads):
+    """A reload makes new functions and classes; what stood in line stays there, and can leave."""
+    session, front = says("session"), says("front")
+    wire.install(session)
+    try:
+        with wire.in_front(front):
+            reloads()
+            assert ask_who() == "front" and in_thread(ask_who) == "front"
+        assert ask_who() == "session" and wire.current() is session
+    finally:
+        wire.remove(session)
+
+
+def test_reloaded_while_a_session_is_on(nothing_left, reloads):
+    session = start("01_first_call")
+    reloads()
+    assert wire.current() is session
+    session.stop()

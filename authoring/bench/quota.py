@@ -27,7 +27,7 @@ from authoring.bench.table import Table
 from authoring.classroom.app import Classroom, create_app
 from authoring.practice_server.faults import Faults, Trouble
 from helpers.faults import FixedWindow
-from helpers.session import PRACTICE_TOKEN
+from helpers.tokens import PRACTICE_TOKEN
 
 ROOT = Path(__file__).resolve().parents[2]
 LEARNERS, SAME, OWN = 30, 14, 6  # calls of the lesson, and calls of the learner's own

@@ -18,7 +18,7 @@ import nbformat
 from authoring.bench.table import Table
 from authoring.site import page
 from authoring.site.__main__ import build, server, size
-from helpers.replay.recording import FOLDER, read
+from helpers.replay.storage import FOLDER, read
 
 NOTEBOOK = "notebooks/01_first_call.ipynb"
 ROUNDS, LATER, LONGEST = 5, 2, 120  # browsers, loads in each after its first, seconds for one step

@@ -8,7 +8,7 @@ import sys
 
 import uvicorn
 
-from helpers.session import PRACTICE_TOKEN
+from helpers.tokens import PRACTICE_TOKEN
 
 from .app import Classroom, create_app
 from .rules import network

@@ -15,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from helpers.log import mask
 from helpers.replay.recorder import KEEP
 from helpers.replay.recording import key
 from helpers.retry import RetryPolicy
+from helpers.tokens import mask
 from helpers.wire import is_service
 
 from .kept import Answer, Hider, Shelf

@@ -4,7 +4,7 @@ kept."""
 import ipaddress
 from typing import NamedTuple
 
-from helpers.session import PRACTICE_TOKEN
+from helpers.tokens import PRACTICE_TOKEN
 
 ROUTER, HUB = "router.huggingface.co", "huggingface.co"
 PICTURES = ("fal.media", "replicate.delivery")  # where some providers put the pictures they make

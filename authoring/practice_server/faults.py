@@ -1,10 +1,12 @@
-"""The fault lab's troubles over a real socket: middleware around the practice server, or any other ASGI app.
+"""The fault lab's troubles over a real socket: middleware around the practice server, or any other
+ASGI app.
 
     app = Faults(create_app(), Trouble(rate_limit=FixedWindow(20, 2), seed=1))
 
-Decisions, statuses, headers and bodies are those of helpers.faults; only the carrying out is different, because here a
-connection is a connection. Two faults have no twin on this side of a socket: a connection that is refused is reset
-instead, and an answer that never comes ends with the client's patience, or after HANG seconds.
+Decisions, statuses, headers and bodies are those of helpers.faults; only the carrying out is
+different, because here a connection is a connection. Two faults have no twin on this side of a
+socket: a connection that is refused is reset instead, and an answer that never comes ends with the
+client's patience, or after HANG seconds.
 """
 
 import asyncio
@@ -16,6 +18,7 @@ from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
 
+from helpers import sse
 from helpers.faults import IN_STREAM, Ruling, Trouble
 
 HANG = 30.0  # seconds: nothing in this course hangs for ever
@@ -24,7 +27,8 @@ LARGEST = 10 * 2**20  # bytes of a request's body that are read to decide about 
 
 @dataclass
 class Seen:
-    """One request as the server saw it: seconds since the first one, the status it got (0: none yet), and what was done to it."""
+    """One request as the server saw it: seconds since the first one, the status it got (0: none
+    yet), and what was done to it."""
 
     at: float
     status: int
@@ -32,9 +36,11 @@ class Seen:
 
 
 class Faults:
-    """Passes requests on to `app`, through `trouble`, which can be exchanged at any time. `seen` lists what came.
+    """Passes requests on to `app`, through `trouble`, which can be exchanged at any time. `seen`
+    lists what came.
 
-    Only requests that do work (POST) are troubled. Works under uvicorn, whose transport it needs to break connections.
+    Only requests that do work (POST) are troubled. Works under uvicorn, whose transport it needs to
+    break connections.
     """
 
     def __init__(self, app, trouble: Trouble | None = None, clock=time.monotonic):
@@ -137,7 +143,8 @@ async def _hang_up(receive, reset: bool = False) -> None:
 
 
 class _Send:
-    """`send` for a request that passes: later, with the limits' headers, and for a stream only as far as it is to go."""
+    """`send` for a request that passes: later, with the limits' headers, and for a stream only as
+    far as it is to go."""
 
     def __init__(self, send, receive, ruling: Ruling, seen: Seen, began: float, clock):
         self.send, self.receive, self.ruling, self.seen, self.began, self.clock = (
@@ -148,7 +155,7 @@ class _Send:
             began,
             clock,
         )
-        self.events, self.over = 0, False
+        self.events, self.rest, self.over = 0, b"", False
         self.after = ruling.drop_after if ruling.drop_after is not None else ruling.error_after
 
     async def __call__(self, message) -> None:
@@ -168,13 +175,14 @@ class _Send:
                 await self._end()
                 return
         elif self.after is not None and self.seen.status == 200:
-            for piece in _pieces(message.get("body", b"")):
-                await self.send({"type": "http.response.body", "body": piece, "more_body": True})
-                self.events += piece.endswith(b"\n\n")
+            *events, self.rest = sse.split(self.rest + message.get("body", b""))
+            for event in events:
+                await self.send({"type": "http.response.body", "body": event, "more_body": True})
+                self.events += 1
                 if self.events >= self.after:
                     await self._end()
                     return
-            message = {**message, "body": b""}
+            message = {**message, "body": b"" if message.get("more_body") else self.rest}
         await self.send(message)
 
     async def _end(self) -> None:
@@ -185,8 +193,3 @@ class _Send:
         else:
             await asyncio.sleep(0.01)  # what was sent goes out first
             await _hang_up(self.receive)
-
-
-def _pieces(body: bytes) -> list[bytes]:
-    *whole, rest = body.split(b"\n\n")
-    return [event + b"\n\n" for event in whole] + ([rest] if rest else [])

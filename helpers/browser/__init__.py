@@ -1,1 +1,58 @@
-"""What a browser tab lacks and the course brings: threads, and packages that come late."""
+"""What a browser tab lacks and the course brings: threads, and packages that come late.
+
+The only place that asks whether this is a tab; everywhere else the functions here do what is right.
+"""
+
+import sys
+
+HERE = sys.platform == "emscripten"
+
+WHERE_TOKENS_GO = (
+    "then run `hf auth login` in a terminal (on Colab: add the secret HF_TOKEN), restart the kernel"
+    " and choose Live again."
+)
+NO_PRACTICE = ""  # why Practice cannot be had here
+if HERE:
+    WHERE_TOKENS_GO = (
+        'then run `import os, getpass; os.environ["HF_TOKEN"] = getpass.getpass()` in a cell, and'
+        " choose Live again. The token stays in this tab's Python and is gone when the kernel ends."
+    )
+    NO_PRACTICE = (
+        "Practice needs the practice server on your machine, and a page in a browser may not ask"
+        " it. Here it is Replay; for Practice open the course with `make lab`."
+    )
+
+
+def install() -> None:
+    """Once, before anything asks for a lock or a thread."""
+    if HERE:
+        from helpers.browser import packages, threads
+
+        threads.install()
+        packages.install()
+
+
+def prepare_clients() -> None:
+    """Before huggingface_hub is used: it asks what is installed, not what could be fetched."""
+    if HERE:
+        from helpers.browser import packages
+
+        packages.teach_hub()
+
+
+def fetch(module: str) -> None:
+    """Before a module is imported that no cell has imported by name."""
+    if HERE:
+        from helpers.browser import packages
+
+        packages.fetch(module)
+
+
+def run_in(context, function, /, *args, **kwargs):
+    """Call `function` in `context`, on the thread that asks."""
+    return context.run(function, *args, **kwargs)
+
+
+def explained(error: BaseException, request) -> BaseException:
+    """The error of a request that could not be sent, in words that say what it means."""
+    return error

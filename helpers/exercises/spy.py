@@ -29,9 +29,10 @@ from urllib.parse import unquote
 import httpx2
 
 from helpers import wire
-from helpers.log import Entry, Log, mask
+from helpers.log import Entry, Log
 from helpers.models import models
-from helpers.wire import Answer
+from helpers.tokens import mask
+from helpers.wire import Plan
 
 # Headers of the client that a check hands over; `Spy.strangers` counts the requests that came through another one.
 GIVEN = {"x-course-client": "given"}
@@ -56,7 +57,7 @@ class _Stop(BaseException):
 
 # ---- what the service does with one request: the items of a script ------------------------------------------------
 
-Step = Callable[["Spy", Entry], Answer]
+Step = Callable[["Spy", Entry], Plan]
 
 
 def words(count: int) -> str:
@@ -78,7 +79,7 @@ def reply(
     breaks_after : drop the connection of a stream after this many pieces.
     """
 
-    def step(service: "Spy", entry: Entry) -> Answer:
+    def step(service: "Spy", entry: Entry) -> Plan:
         asked = entry.json if isinstance(entry.json, dict) else {}
         full = ("" if tool_calls else words(12)) if text is None else text
         allowed, pieces = asked.get("max_tokens"), full.split(" ")
@@ -137,10 +138,10 @@ def reply(
                 "peer closed connection without sending complete message body (incomplete chunked"
                 " read)"
             )
-            return Answer(
+            return Plan(
                 200, {"content-type": "text/event-stream"}, chunks[:breaks_after], breaks=lost
             )
-        return Answer(200, {"content-type": "text/event-stream"}, chunks)
+        return Plan(200, {"content-type": "text/event-stream"}, chunks)
 
     return step
 
@@ -180,7 +181,7 @@ def error(
     retry_after : the Retry-After header, in seconds or as a date.
     """
 
-    def step(service: "Spy", entry: Entry) -> Answer:
+    def step(service: "Spy", entry: Entry) -> Plan:
         others = [code for code in (401, 402, 403, 429, 503) if code != status]
         extra = {
             "x-request-id": (
@@ -201,7 +202,7 @@ def error(
 
 def broken() -> Step:
     """No answer at all: the connection fails."""
-    return lambda service, entry: Answer(
+    return lambda service, entry: Plan(
         0, {}, [], breaks=httpx2.ConnectError("[Errno 111] Connection refused")
     )
 
@@ -209,7 +210,7 @@ def broken() -> Step:
 def answer(value, status: int = 200, **headers: str) -> Step:
     """Any other JSON (or bytes): for routes whose usual answer does not fit a task."""
     if isinstance(value, bytes):
-        return lambda service, entry: Answer(
+        return lambda service, entry: Plan(
             status, {"content-type": "application/octet-stream"} | headers, [(0.0, value)]
         )
     return lambda service, entry: _json(value, status, headers)
@@ -252,7 +253,7 @@ class Spy:
 
     # -- requests (called by helpers.wire) --
 
-    def __call__(self, request: httpx2.Request) -> Answer:
+    def __call__(self, request: httpx2.Request) -> Plan:
         with self._lock:
             self.leaked |= self.token.encode() in request.content or self.token in str(request.url)
             log = self.lookups if request.method == "GET" else self.sent
@@ -282,12 +283,12 @@ class Spy:
                 )
             step = self.script.pop(0) if self.script and request.method != "GET" else self._usual
         try:
-            entry.answer = step(self, entry)
+            plan = step(self, entry)
         except (KeyError, TypeError, AttributeError, ValueError):  # a body of the wrong shape
-            entry.answer = error(422)(self, entry)
-        return entry.answer
+            plan = error(422)(self, entry)
+        return entry.play(plan)
 
-    def _usual(self, service: "Spy", entry: Entry) -> Answer:
+    def _usual(self, service: "Spy", entry: Entry) -> Plan:
         own = self.routes and self.routes(entry)
         return (own or route(entry))(service, entry)
 
@@ -452,8 +453,8 @@ def _lookup(host: str, path: str) -> tuple:
     }, 200
 
 
-def _json(value, status: int = 200, headers: dict | None = None) -> Answer:
-    return Answer(
+def _json(value, status: int = 200, headers: dict | None = None) -> Plan:
+    return Plan(
         status,
         {"content-type": "application/json"} | (headers or {}),
         [(0.0, json.dumps(value).encode())],

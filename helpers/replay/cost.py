@@ -1,16 +1,18 @@
-"""What a recording's calls would cost on the real service: token counts and seconds times the prices of models.toml."""
+"""What a recording's calls would cost on the real service: token counts and seconds times the
+prices of models.toml."""
 
 import json
 from urllib.parse import urlsplit
 
-from helpers.log import sse_events
+from helpers.log import bodies
 from helpers.models import Model, models
 from helpers.replay.recording import Recording
 from helpers.replay.storage import chunks
 
 
 def rough_cost(recording: Recording) -> float:
-    """US dollars for all calls of a recording. Refused calls (4xx, 5xx) cost nothing; without a known price they count as 0."""
+    """US dollars for all calls of a recording. Refused calls (4xx, 5xx) cost nothing; without a
+    known price they count as 0."""
     return sum(cost or 0.0 for cost in _costs(recording))
 
 
@@ -55,7 +57,8 @@ def _costs(recording: Recording) -> list[float | None]:
 
 
 def _at_endpoint(request: dict) -> bool:
-    """Whether a request goes to a dedicated endpoint or its control plane: the minutes are paid, not the requests."""
+    """Whether a request goes to a dedicated endpoint or its control plane: the minutes are paid,
+    not the requests."""
     return (urlsplit(request["url"]).hostname or "").endswith(
         ("endpoints.huggingface.cloud", "endpoints.huggingface.co")
     )
@@ -82,7 +85,8 @@ def _model(request: dict) -> Model | None:
 
 
 def _paths(recording: Recording) -> dict[str, Model]:
-    """{path: model} for providers that have their own name for a model in the address, from the recording's look-ups."""
+    """{path: model} for providers that have their own name for a model in the address, from the
+    recording's look-ups."""
     found = {}
     for record in recording.records:
         for kept in record["answers"]:
@@ -100,7 +104,8 @@ def _paths(recording: Recording) -> dict[str, Model]:
 
 
 def _megapixels(request: dict) -> float:
-    """Size of the picture that was asked for; one where the request leaves the size to the model, or asks for no picture."""
+    """Size of the picture that was asked for; one where the request leaves the size to the model,
+    or asks for no picture."""
     body = request.get("json")
     asked = body.get("image_size") if isinstance(body, dict) else None
     if isinstance(asked, dict) and all(
@@ -111,19 +116,17 @@ def _megapixels(request: dict) -> float:
 
 
 def _tokens(request: dict, kept: dict, recording: Recording) -> tuple[int, int]:
-    """(prompt tokens, completion tokens) as the service counted them; estimated for a stream that does not say."""
-    if "stream" not in kept:
-        bodies = [kept["json"]] if isinstance(kept.get("json"), dict) else []
+    """(prompt tokens, completion tokens) as the service counted them; estimated for a stream that
+    does not say."""
+    if "stream" in kept:
+        said = bodies(chunks(kept, recording.path))
     else:
-        bodies = [
-            event
-            for _, event in sse_events(chunks(kept, recording.path))
-            if isinstance(event, dict)
-        ]
-    for body in reversed(bodies):
+        said = [kept["json"]] if isinstance(kept.get("json"), dict) else []
+    for body in reversed(said):
         if usage := body.get("usage"):
             return usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)
     if "stream" not in kept:
         return 0, 0
-    # About four letters a token is the usual rule of thumb; a stream sends about one token an event.
-    return len(json.dumps(request.get("json"))) // 4, len(bodies)
+    # About four letters a token is the usual rule of thumb; a stream sends about one token an
+    # event.
+    return len(json.dumps(request.get("json"))) // 4, len(said)

@@ -1,8 +1,9 @@
-"""How recordings are made (`make record`): keep what comes back, refuse what is secret, write all of it or nothing.
+"""How recordings are made (`make record`): keep what comes back, refuse what is secret, write all
+of it or nothing.
 
-What is written: the request's method, URL and JSON body; the answer's status, a list of harmless headers, its body in
-the pieces in which it came, and who gave it. Never written: request headers, other response headers, anything that
-looks like an access token.
+What is written: the request's method, URL and JSON body; the answer's status, a list of harmless
+headers, its body in the pieces in which it came, and who gave it. Never written: request headers,
+other response headers, anything that looks like an access token.
 """
 
 import base64
@@ -14,10 +15,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from helpers.log import sse_events
+from helpers import sse
 from helpers.replay.recording import key, record_key
-from helpers.replay.storage import read, refuse_secrets, write, write_whole
-from helpers.wire import Answer
+from helpers.replay.storage import read, write, write_whole
+from helpers.tokens import refuse_secrets
+from helpers.wire import Plan
 
 # Response headers worth keeping: the lessons read them.
 KEEP = (
@@ -41,11 +43,12 @@ KEEP = (
 
 
 class Recorder:
-    """Collects what comes back while a notebook runs, and writes it to `<path>.new` after every answer.
+    """Collects what comes back while a notebook runs, and writes it to `<path>.new` after every
+    answer.
 
-    An answer that says the same as the one recorded before is kept as it was, with its old date and timing,
-    so recording again changes nothing where nothing changed. The caller moves the new file into place when the
-    whole notebook has run; until then the earlier recording is untouched.
+    An answer that says the same as the one recorded before is kept as it was, with its old date and
+    timing, so recording again changes nothing where nothing changed. The caller moves the new file
+    into place when the whole notebook has run; until then the earlier recording is untouched.
     """
 
     def __init__(self, path: Path):
@@ -56,13 +59,14 @@ class Recorder:
         self._lock = threading.Lock()
 
     def add(
-        self, number: int, method: str, url: str, content: bytes, answer: Answer, answered_by: dict
+        self, number: int, method: str, url: str, content: bytes, plan: Plan, answered_by: dict
     ) -> None:
-        """Keep one answer to the `number`-th request of the session. Raises SecretFound rather than keep a token."""
+        """Keep one answer to the `number`-th request of the session. Raises SecretFound rather than
+        keep a token."""
         refuse_secrets(
             f"The request to {urlsplit(url).hostname}", url, content.decode("utf-8", "replace")
         )
-        kept = self._keep(answer, answered_by)
+        kept = self._keep(plan, answered_by)
         asked = key(method, url, content)
         with self._lock:
             record = self._records.setdefault(
@@ -78,23 +82,22 @@ class Recorder:
             record["answers"].insert(place, kept)
             write(self.new, self._in_order())
 
-    def _keep(self, answer: Answer, answered_by: dict) -> dict:
-        body = b"".join(chunk for _, chunk in answer.chunks)
-        headers = {name: answer.headers[name] for name in KEEP if name in answer.headers}
+    def _keep(self, plan: Plan, answered_by: dict) -> dict:
+        body = b"".join(chunk for _, chunk in plan.chunks)
+        headers = {name: plan.headers[name] for name in KEEP if name in plan.headers}
         said = "".join(
-            _said(event) for _, event in sse_events(answer.chunks)
+            _said(event) for _, event in sse.events(plan.chunks)
         )  # a token may come in several pieces
         refuse_secrets("The answer", body.decode("utf-8", "replace"), said, *headers.values())
-        seconds = answer.chunks[-1][0] if answer.chunks else answer.headers_at
         kept = {
-            "status": answer.status,
-            "seconds": round(seconds, 3),
-            "headers_at": round(answer.headers_at, 3),
+            "status": plan.status,
+            "seconds": round(plan.seconds, 3),
+            "headers_at": round(plan.headers_at, 3),
             "headers": headers,
             "answered_by": answered_by | {"date": datetime.now(timezone.utc).date().isoformat()},
         }
         if "event-stream" in headers.get("content-type", ""):
-            kept["stream"] = [[round(seconds, 3), _text(chunk)] for seconds, chunk in answer.chunks]
+            kept["stream"] = [[round(seconds, 3), _text(chunk)] for seconds, chunk in plan.chunks]
             return kept
         try:
             text = body.decode()
@@ -106,7 +109,8 @@ class Recorder:
             return kept | {"text": text}
 
     def _keep_file(self, body: bytes, kind: str) -> str:
-        """Put a picture beside the recording, named after its content, so that one name never means two pictures."""
+        """Put a picture beside the recording, named after its content, so that one name never means
+        two pictures."""
         suffix = re.match(r"(?:image|audio|video)/(\w+)", kind)
         path = (
             self.path.with_suffix("")
@@ -117,7 +121,8 @@ class Recorder:
         return path.name
 
     def _in_order(self) -> list[dict]:
-        """Known requests in their old order, new ones after; answers that say the same as before stay as they were."""
+        """Known requests in their old order, new ones after; answers that say the same as before
+        stay as they were."""
         wanted = [k for k in self._old if k in self._records] + [
             k for k in self._records if k not in self._old
         ]
@@ -139,7 +144,8 @@ class Recorder:
 
 
 def says_the_same(old: dict, new: dict) -> bool:
-    """True if two answers differ in nothing but times, dates and the ids that the service makes up for each answer."""
+    """True if two answers differ in nothing but times, dates and the ids that the service makes up
+    for each answer."""
     return _meaning(old) == _meaning(new)
 
 
@@ -161,7 +167,7 @@ def _events(kept: dict) -> list[dict]:
         (0.0, text.encode() if isinstance(text, str) else base64.b64decode(text["base64"]))
         for _, text in kept.get("stream", [])
     ]
-    return [data for _, data in sse_events(pieces)]
+    return [data for _, data in sse.events(pieces)]
 
 
 def _timeless(value, made_up: bool = False):

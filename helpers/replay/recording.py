@@ -1,7 +1,8 @@
-"""Recorded answers: kept in one file a notebook, found by what a request means, played back in time.
+"""Recorded answers: kept in one file a notebook, found by what a request means, played back in
+time.
 
-The same request asked again gets the next recorded answer, and the last one from then on. What the file looks like
-stands in storage.py, how it is made in recorder.py.
+The same request asked again gets the next recorded answer, and the last one from then on. What the
+file looks like stands in storage.py, how it is made in recorder.py.
 """
 
 import hashlib
@@ -12,27 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from helpers.replay.storage import (
-    FOLDER,
-    SecretFound,
-    check,
-    chunks,
-    compact,
-    read,
-    write,
-)  # noqa: F401 (the file's side, for callers)
-from helpers.wire import Answer
+from helpers.replay.storage import chunks, compact, read
+from helpers.wire import Plan
 
 Key = tuple[str, str, str]
 
 
-# ---- what a request means ----------------------------------------------------------------------------------------
+# ---- what a request means ----------------------------------------------------------------------
 
 
 def key(method: str, url: str, content: bytes) -> Key:
     """What a request means: method, URL and body. Headers say who asks, not what.
 
-    A JSON body counts by its content (order of fields, white space and 1 or 1.0 do not matter), any other by its hash.
+    A JSON body counts by its content (order of fields, white space and 1 or 1.0 do not matter), any
+    other by its hash.
     """
     if not content:
         return method, url, ""
@@ -60,19 +54,20 @@ def record_key(record: dict) -> Key:
     return request["method"], request["url"], request.get("sha256", "")
 
 
-# ---- finding and playing -----------------------------------------------------------------------------------------
+# ---- finding and playing -----------------------------------------------------------------------
 
 
 @dataclass(slots=True)
 class _Known:
-    """The answers to one request, each with its pieces, and how often it has come."""
+    """The answers to one request, each with its provenance, and how often it has come."""
 
-    answers: list[tuple[dict, list[tuple[float, bytes]]]]
+    answers: list[tuple[Plan, dict]]
     asked: int = 0
 
 
 class Recording:
-    """The recorded requests of one notebook, ready to answer. Looking one up takes the same time for 10 and for 10,000.
+    """The recorded requests of one notebook, ready to answer. Looking one up takes the same time
+    for 10 and for 10,000.
 
     problems : one line for each damaged part of the file, with its line number; the rest works.
     """
@@ -82,34 +77,38 @@ class Recording:
         self.records, self.problems = read(self.path)
         self._lock = threading.Lock()
         self._by_meaning: dict[Key, _Known] = {}
-        # In front of it, the very bytes that the clients send for a recorded body: most requests need no parsing.
+        # In front of it, the very bytes that the clients send for a recorded body: most requests
+        # need no parsing.
         self._by_bytes: dict[tuple[str, str, bytes], _Known] = {}
         for record in reversed(self.records):  # of two equals the first
             request = record["request"]
-            known = _Known([(answer, chunks(answer, self.path)) for answer in record["answers"]])
+            known = _Known([(self._plan(kept), kept["answered_by"]) for kept in record["answers"]])
             self._by_meaning[record_key(record)] = known
             if "sha256" not in request:
                 body = compact(request["json"]) if "json" in request else b""
                 self._by_bytes[request["method"], request["url"], body] = known
 
+    def _plan(self, kept: dict) -> Plan:
+        pieces = chunks(kept, self.path)
+        return Plan(kept["status"], kept["headers"], pieces, kept.get("headers_at", 0.0))
+
     def holds(self, method: str, url: str, content: bytes) -> bool:
-        """True if exactly this request was recorded; it is free of tokens then, as every recording is."""
+        """True if exactly this request was recorded; it is free of tokens then, as every recording
+        is."""
         return (method, url, content) in self._by_bytes
 
-    def answer(self, method: str, url: str, content: bytes) -> tuple[Answer, dict] | None:
-        """The next recorded answer to this request and its provenance; None if nobody recorded it."""
+    def answer(self, method: str, url: str, content: bytes) -> tuple[Plan, dict] | None:
+        """The next recorded answer to this request and its provenance; None if nobody recorded
+        it."""
         known = self._by_bytes.get((method, url, content)) or self._by_meaning.get(
             key(method, url, content)
         )
         if known is None:
             return None
         with self._lock:
-            kept, pieces = known.answers[min(known.asked, len(known.answers) - 1)]
+            found = known.answers[min(known.asked, len(known.answers) - 1)]
             known.asked += 1
-        return (
-            Answer(kept["status"], kept["headers"], pieces, kept.get("headers_at", 0.0)),
-            kept["answered_by"],
-        )
+        return found
 
     def rewind(self) -> None:
         """Begin again: every request gets its first answer next."""
@@ -117,7 +116,8 @@ class Recording:
             known.asked = 0
 
     def calls(self) -> list[dict]:
-        """All recorded answers to requests that do work (POST), in order: what the notebook's calls cost."""
+        """All recorded answers to requests that do work (POST), in order: what the notebook's calls
+        cost."""
         return [
             answer
             for record in self.records
@@ -126,7 +126,8 @@ class Recording:
         ]
 
     def nearest(self, method: str, url: str, content: bytes) -> tuple[dict, list[str]] | None:
-        """The recorded request most like this one, and the fields in which they differ, the most telling first."""
+        """The recorded request most like this one, and the fields in which they differ, the most
+        telling first."""
         try:
             body = json.loads(content)
         except ValueError:
@@ -159,8 +160,9 @@ class Recording:
         return best and best[1:]
 
 
-def miss(recording: Recording, method: str, url: str, content: bytes) -> Answer:
-    """The answer to a request that nobody recorded: a 404 that both clients show and neither retries."""
+def miss(recording: Recording, method: str, url: str, content: bytes) -> Plan:
+    """The answer to a request that nobody recorded: a 404 that both clients show and neither
+    retries."""
     text = "This is a replay, and nobody recorded this request. "
     if near := recording.nearest(method, url, content):
         request, differing = near
@@ -182,11 +184,12 @@ def miss(recording: Recording, method: str, url: str, content: bytes) -> Answer:
     body = json.dumps(
         {"message": text, "errors": [{"message": text}], "code": "not_recorded"}, ensure_ascii=False
     )
-    return Answer(404, {"content-type": "application/json"}, [(0.0, body.encode())])
+    return Plan(404, {"content-type": "application/json"}, [(0.0, body.encode())])
 
 
 def _leaves(value, name: str = "") -> dict:
-    """{"messages[0].content": "…", …}: every leaf of a JSON value under the path that leads to it."""
+    """{"messages[0].content": "…", …}: every leaf of a JSON value under the path that leads to
+    it."""
     if isinstance(value, dict):
         return {
             k: v
@@ -201,7 +204,8 @@ def _leaves(value, name: str = "") -> dict:
 
 
 def _gap(one, other) -> float:
-    """How far two values of a field are apart, from 0 to 1: numbers by their ratio, texts by the words they share.
+    """How far two values of a field are apart, from 0 to 1: numbers by their ratio, texts by the
+    words they share.
 
     A field that one of them lacks counts half: it matters less than quite another text.
     """

@@ -1,12 +1,12 @@
-"""The file a recording is kept in: read it (also when it is damaged), write it whole or not at all, check it.
+"""The file a recording is kept in: read it (also when it is damaged), write it whole or not at all,
+check it.
 
     [
-    {"request": {"method", "url", "json"}, "answers": [{"status", "seconds", "headers", "answered_by", "json"}, …]},
-    …
-    ]
+    {"request": {"method", "url", "json"}, "answers": [{"status", "seconds", "headers",
+    "answered_by", "json"}, …]}, … ]
 
-A stream has `"stream": [[seconds, text], …]` instead of `"json"`; a picture has `"file"`, its name in the folder beside
-the recording. No access token can get into it.
+A stream has `"stream": [[seconds, text], …]` instead of `"json"`; a picture has `"file"`, its name
+in the folder beside the recording. No access token can get into it.
 """
 
 import base64
@@ -16,27 +16,10 @@ import os
 import re
 from pathlib import Path
 
-from helpers.log import TOKEN
+from helpers.tokens import TOKEN, refuse_secrets
 
 FOLDER = Path(__file__).resolve().parent.parent / "recordings"
 MEND = "restore it with git, or record again"
-
-
-class SecretFound(Exception):
-    """Something that looks like an access token was about to be recorded. It was not written."""
-
-
-def refuse_secrets(where: str, *texts: str) -> None:
-    """Raise SecretFound if a text holds the token of this process, or anything that looks like an access token."""
-    own = os.environ.get("HF_TOKEN", "")
-    for text in texts:
-        found = TOKEN.search(text)
-        if found or (len(own) >= 8 and own in text):
-            start = found.group()[:5] if found else own[:3]
-            raise SecretFound(
-                f"{where} holds what looks like an access token ({start}…); it was not recorded. "
-                "Take it out of the notebook, and revoke it if it is real."
-            )
 
 
 def compact(value) -> bytes:
@@ -47,7 +30,8 @@ def compact(value) -> bytes:
 
 
 def chunks(kept: dict, path: Path) -> list[tuple[float, bytes]]:
-    """The body of a recorded answer in the pieces in which it came: [(seconds, bytes), …]. `path` is the recording's."""
+    """The body of a recorded answer in the pieces in which it came: [(seconds, bytes), …]. `path`
+    is the recording's."""
     if "stream" in kept:
         return [
             (seconds, text.encode() if isinstance(text, str) else base64.b64decode(text["base64"]))
@@ -63,15 +47,17 @@ def chunks(kept: dict, path: Path) -> list[tuple[float, bytes]]:
 
 
 def pictures(path: Path) -> Path:
-    """The folder of a recording's pictures, beside it; also while the recording still ends in `.json.new`."""
+    """The folder of a recording's pictures, beside it; also while the recording still ends in
+    `.json.new`."""
     return path.with_name(path.name.split(".json")[0])
 
 
-# ---- reading the file --------------------------------------------------------------------------------------------
+# ---- reading the file --------------------------------------------------------------------------
 
 
 def read(path: Path) -> tuple[list[dict], list[str]]:
-    """All usable records of a file, and one line for each part that is not usable. A missing file has neither."""
+    """All usable records of a file, and one line for each part that is not usable. A missing file
+    has neither."""
     path = Path(path)
     try:
         content = path.read_bytes()
@@ -164,7 +150,8 @@ def _line_of(record, content: bytes) -> int:
 
 
 def check(path: Path) -> list[str]:
-    """Everything wrong with one recording file: damaged records, altered pictures, missing provenance, secrets."""
+    """Everything wrong with one recording file: damaged records, altered pictures, missing
+    provenance, secrets."""
     path = Path(path)
     records, problems = read(path)
     for record in records:
@@ -189,13 +176,14 @@ def check(path: Path) -> list[str]:
     return problems
 
 
-# ---- writing -----------------------------------------------------------------------------------------------------
+# ---- writing -----------------------------------------------------------------------------------
 
 
 def write(path: Path, records: list[dict]) -> None:
     """Write all records or none; a file that would not change is not touched.
 
-    Raises SecretFound, before anything is written, if a record holds what looks like an access token.
+    Raises SecretFound, before anything is written, if a record holds what looks like an access
+    token.
     """
     text = "[\n" + ",\n".join(pretty(record) for record in records) + "\n]\n"
     refuse_secrets(path.name, text)
@@ -204,7 +192,8 @@ def write(path: Path, records: list[dict]) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write beside the file first, then put it in place in one step: whoever reads sees the old file or the new one."""
+    """Write beside the file first, then put it in place in one step: whoever reads sees the old
+    file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     part.write_bytes(content)
@@ -212,7 +201,8 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def pretty(value, indent: int = 0, width: int = 110) -> str:
-    """JSON that is short to read and to diff: what fits a line, and any list of plain values, stays on one line."""
+    """JSON that is short to read and to diff: what fits a line, and any list of plain values, stays
+    on one line."""
     line = json.dumps(value, ensure_ascii=False)
     plain_list = isinstance(value, list) and not any(
         isinstance(item, (list, dict)) for item in value

@@ -11,7 +11,8 @@ ALL_SHOWN = "All hints are shown"
 
 
 def use_every_card(notebook) -> None:
-    """Open every hint, press Check, answer each question wrong and then right; each time what must be shown is shown.
+    """Open every hint, press Check, answer each question wrong and then right; each time what must
+    be shown is shown.
 
     In exercises/ the checks say "Not yet", in solutions/ "Right".
     """
@@ -39,7 +40,8 @@ def open_hints(card, task) -> None:
 
 
 def answer(card, quiz) -> None:
-    """Each question wrong, then right: each answer is explained, and the title says when all are right."""
+    """Each question wrong, then right: each answer is explained, and the title says when all are
+    right."""
     for i, question in enumerate(quiz.questions):
         wrong = next(choice for choice in question.choices if not choice.right)
         right = next(choice for choice in question.choices if choice.right)

@@ -1,4 +1,5 @@
-"""The exercise card and the switch in a browser: with the mouse, over a reload, and with the keyboard alone."""
+"""The exercise card and the switch in a browser: with the mouse, over a reload, and with the
+keyboard alone."""
 
 from pathlib import Path
 
@@ -90,7 +91,8 @@ def test_the_keyboard_alone_is_enough(open_notebook, page, solution):
         card.get_by_role("button", name="hint"),
     )
 
-    # Run the cells one by one. Opening a notebook has made its first one active, running one the next.
+    # Run the cells one by one. Opening a notebook has made its first one active, running one the
+    # next.
     for _ in range(task + 1):
         press("Shift+Enter")
         notebook.settle()

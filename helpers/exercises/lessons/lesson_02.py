@@ -28,7 +28,7 @@ from helpers.exercises.kit import (
     words,
 )
 from helpers.models import models
-from helpers.wire import Answer
+from helpers.wire import Plan
 
 ROUTER = "https://router.huggingface.co/v1"
 
@@ -258,10 +258,10 @@ def catalogue(service, *listed: tuple[str, list[dict]]):
     ]
     body = json.dumps({"object": "list", "data": data}).encode()
 
-    def handler(request: httpx2.Request) -> Answer:
+    def handler(request: httpx2.Request) -> Plan:
         kept = service(request)
         return (
-            Answer(200, {"content-type": "application/json"}, [(0.0, body)])
+            Plan(200, {"content-type": "application/json"}, [(0.0, body)])
             if request.url.path == "/v1/models"
             else kept
         )

@@ -28,7 +28,7 @@ from helpers.exercises.kit import (
     words,
 )
 from helpers.models import models
-from helpers.wire import Answer
+from helpers.wire import Plan
 
 BASE, CAP = 0.5, 20.0  # of the pauses in task 2
 TRIES = 4  # of task 3
@@ -47,13 +47,13 @@ def new_question() -> str:
 
 def timed_out():
     """A request that is never answered within the client's own limit."""
-    return lambda service, entry: Answer(
+    return lambda service, entry: Plan(
         0, {}, [], breaks=httpx2.ReadTimeout("The read operation timed out")
     )
 
 
 def reset():
-    return lambda service, entry: Answer(
+    return lambda service, entry: Plan(
         0, {}, [], breaks=httpx2.ReadError("[Errno 104] Connection reset by peer")
     )
 
@@ -793,7 +793,7 @@ def with_usage(text: str):
             "choices": [],
             "usage": {"prompt_tokens": 9, "completion_tokens": 6, "total_tokens": 15},
         }
-        return Answer(
+        return Plan(
             given.status,
             given.headers,
             [

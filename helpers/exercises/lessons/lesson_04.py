@@ -5,6 +5,7 @@ import inspect
 import json
 import random
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from unittest.mock import patch
 
 import httpx2
@@ -26,7 +27,7 @@ from helpers.exercises.kit import (
 )
 from helpers.exercises.lessons.lesson_01 import new_question
 from helpers.models import models
-from helpers.wire import Answer
+from helpers.wire import Plan
 
 MAX_TOKENS = 200
 READ = 31  # prompt tokens in the usage of every stream
@@ -88,7 +89,7 @@ def stream_of(
         lines = [(0.0, f"data: {json.dumps(item)}\n\n".encode()) for item in events] + [
             (0.0, b"data: [DONE]\n\n")
         ]
-        return Answer(200, {"content-type": "text/event-stream"}, lines)
+        return Plan(200, {"content-type": "text/event-stream"}, lines)
 
     return step
 
@@ -249,9 +250,9 @@ def check_pieces(pieces) -> str:
     question = new_question()
     with spy(stream_of(some_pieces(30))) as service:
         streaming(service, first_of, new_client(), question)
-        answer = service.sent.last.answer
+        sent = service.sent.last
         expect(
-            len(answer.delivered) < len(answer.chunks),
+            len(sent.chunks) < len(sent.plan.chunks),
             "You read the whole stream before the first piece came out. Then nobody sees it"
             " earlier: `yield` inside the loop, without a list in between.",
         )
@@ -497,13 +498,12 @@ def check_first_sentence(first_sentence) -> str:
             isinstance(text, str),
             f"You returned {describe(text)}; the task asks for the text of the first sentence.",
         )
-        answer = service.sent.last.answer
         read, least = (
-            len(answer.delivered),
+            len(service.sent.last.chunks),
             len(before) + 3,
         )  # a chunk without choices, the role, the pieces, the one with the full stop
         expect(
-            read < len(answer.chunks) - 10,
+            read < len(service.sent.last.plan.chunks) - 10,
             "You read the stream to its end and cut the text afterwards: the wait and the cost are"
             " those of the whole answer. Leave the loop as soon as the full stop is there.",
         )
@@ -607,19 +607,19 @@ def check_ask_all(ask_all) -> str:
 
         def step(service, entry):
             open_at_start.append(
-                1 + sum(len(answer.delivered) < len(answer.chunks) for answer in under_way)
+                1 + sum(not one.plan or len(one.chunks) < len(one.plan.chunks) for one in under_way)
             )
             answer = reply()(service, entry)
             body = b"".join(chunk for _, chunk in answer.chunks)
             size = -(
                 -len(body) // (2 if under_way else 20 * count)
             )  # the first answer of all takes longer than the others together
-            answer.chunks = [(1.0 + i, body[i : i + size]) for i in range(0, len(body), size)]
+            chunks = [(1.0 + i, body[i : i + size]) for i in range(0, len(body), size)]
             for question in questions:
                 if question in json.dumps(entry.json):
                     said[question] = service.said[-1]
-            under_way.append(answer)
-            return answer
+            under_way.append(entry)
+            return replace(answer, chunks=chunks)
 
         with spy(*[step] * count) as service, watched_connections() as made:
             got = service.call(ask_all, given := list(questions), at_once)

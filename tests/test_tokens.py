@@ -1,0 +1,219 @@
+"""Tokens: what is taken for one, whose is used, and that nobody touches the environment for one."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import standin
+from huggingface_hub import AsyncInferenceClient, InferenceClient, constants
+
+from helpers import models, tokens
+from helpers import session as sessions
+from helpers.session import start
+from helpers.tokens import PLACEHOLDER, PRACTICE_TOKEN
+
+BODY = "abcDEF0123456789"  # put together here, so that no file holds what looks like a token
+TOKEN = "hf_" + "PlantedTokenOfNobody" + BODY
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """A home without a token, and no session left behind."""
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setattr(sessions, "FOLDER", tmp_path / "recordings")
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    yield tmp_path
+    if sessions._session is not None:
+        sessions._session.stop()
+
+
+@pytest.fixture(scope="module")
+def address():
+    with standin.serve(standin.create_app()) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def practice(address, monkeypatch):
+    monkeypatch.setenv("COURSE_PRACTICE_URL", address)
+    return start("01_first_call", "practice")
+
+
+def ask(i: int) -> str:
+    answer = InferenceClient().chat_completion(
+        [{"role": "user", "content": f"number {i}"}], model=models.chat
+    )
+    return answer.choices[0].message.content
+
+
+# ---- what one looks like -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prefix", ("hf_", *tokens.PREFIXES))
+@pytest.mark.parametrize("around", ['{{"text": "{}"}}', '{{\\"text\\": \\"\\n{}\\"}}', "is {}."])
+def test_every_kind_of_token_is_masked_and_refused(prefix, around):
+    text = around.format(prefix + BODY)
+    assert tokens.mask(text) == around.format("$HF_TOKEN")
+    assert tokens.masked(text.encode()) == around.format("$HF_TOKEN").encode()
+    with pytest.raises(tokens.SecretFound) as refused:
+        tokens.refuse_secrets("The request", "clean", text)
+    assert BODY not in str(refused.value)
+
+
+def test_what_is_none_stays_the_very_same():
+    for text in ("task-0123456789abcdef", "hf_short", "a disk-0123456789abcdef0", "plain"):
+        assert tokens.mask(text) == text
+        content = text.encode()
+        assert tokens.masked(content) == content
+        tokens.refuse_secrets("The request", text)
+    content = b"plain"
+    assert tokens.masked(content) is content
+
+
+# ---- whose is used -----------------------------------------------------------------------------
+
+
+def test_the_learners_own_is_found_behind_the_placeholder(home, monkeypatch):
+    assert tokens.learners() is None
+    monkeypatch.setenv("HF_TOKEN", PLACEHOLDER)
+    assert tokens.learners() is None
+    (home / "token").write_text(TOKEN + "\n")
+    assert tokens.learners() == TOKEN
+    monkeypatch.setenv("HUGGING_FACE_HUB_TOKEN", "hf_of_the_old_variable")
+    assert tokens.learners() == "hf_of_the_old_variable"
+    monkeypatch.setenv("HF_TOKEN", " hf_of_the_variable\n")
+    assert tokens.learners() == "hf_of_the_variable"
+    assert os.environ["HF_TOKEN"] == " hf_of_the_variable\n", "looking changes nothing"
+
+
+def test_a_login_in_mid_session_is_noticed(practice, home, monkeypatch):
+    ask(0)
+    (home / "token").write_text(TOKEN)
+    seen = []
+    forward = practice._address
+    monkeypatch.setattr(
+        practice, "_address", lambda request: seen.append(forward(request)) or seen[-1]
+    )
+    InferenceClient(token=TOKEN).chat_completion(
+        [{"role": "user", "content": "hello"}], model=models.chat
+    )
+    assert [one.headers["authorization"] for one in seen] == [f"Bearer {PRACTICE_TOKEN}"]
+    practice.mode = "live"
+    assert os.environ["HF_TOKEN"] == TOKEN
+
+
+# ---- nobody touches it while a request is under way --------------------------------------------
+
+
+def test_eight_threads_in_practice_all_find_a_token(practice):
+    """It was taken out of the environment for a moment at every request: half of these failed."""
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            said = list(pool.map(ask, range(200)))
+    finally:
+        sys.setswitchinterval(switch)
+    assert said == [f"You said: number {i}" for i in range(200)]
+
+
+def test_tasks_in_practice_all_find_a_token(practice):
+    async def main():
+        client = AsyncInferenceClient()
+        one = lambda i: client.chat_completion(
+            [{"role": "user", "content": f"number {i}"}], model=models.chat
+        )
+        return await asyncio.gather(*(one(i) for i in range(60)))
+
+    said = [answer.choices[0].message.content for answer in asyncio.run(main())]
+    assert said == [f"You said: number {i}" for i in range(60)]
+
+
+def test_threads_find_a_token_while_the_mode_changes(practice, monkeypatch):
+    """What each change writes is written in one step; a client never finds nothing."""
+    found, over = set(), False
+
+    def look():
+        while not over:
+            found.add(os.environ.get("HF_TOKEN"))
+
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(2):
+            pool.submit(look)
+        for _ in range(50):
+            practice.mode = "replay"
+            practice.mode = "practice"
+        over = True
+    assert found == {PLACEHOLDER}
+
+
+# ---- the environment cannot keep Replay from answering -----------------------------------------
+
+BREAKING = {
+    "ALL_PROXY": "socks5://127.0.0.1:9",
+    "all_proxy": "socks://127.0.0.1:9",
+    "HTTPS_PROXY": "ftp://127.0.0.1:9",
+    "SSL_CERT_FILE": "/does/not/exist.pem",
+    "SSL_CERT_DIR": "/does/not/exist",
+    "SSLKEYLOGFILE": "/does/not/exist/keys",
+    "HF_TOKEN": "  ",
+    "HF_ENDPOINT": "https://mirror.example",
+    "HF_INFERENCE_ENDPOINT": "https://mirror.example",
+    "HUGGINGFACE_CO_STAGING": "1",
+    "HF_OIDC_RESOURCE": "https://mirror.example",
+    "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
+}
+PROBE = """
+import os
+from helpers import models, start
+from huggingface_hub import InferenceClient, constants, get_token
+before = dict(os.environ), constants.ENDPOINT
+session = start("01_first_call")
+M = [{"role": "user", "content": "What is an API? Answer in two sentences."}]
+print(InferenceClient().chat_completion(M, model=models.chat, max_tokens=100).model)
+print(bool(models.still_served("chat")))
+from openai import OpenAI  # aiohttp, which it takes where it is, reads SSLKEYLOGFILE when imported
+client = OpenAI(base_url="https://router.huggingface.co/v1", api_key=get_token())
+body = {"model": models.chat, "messages": M, "max_tokens": 100, "stream": False}
+print(client.chat.completions.create(**body).model)
+print(sorted({entry.host for entry in session.log}))
+session.stop()
+unsaid = {"HF_HUB_DISABLE_TELEMETRY": None}
+print((before[0] | unsaid, before[1]) == (dict(os.environ) | unsaid, constants.ENDPOINT))
+"""
+
+
+@pytest.mark.parametrize("name", BREAKING)
+def test_replay_answers_whatever_the_environment_says(name, root, home):
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE],
+        env=os.environ | {"HF_HOME": str(home), "COURSE_MODE": "replay", name: BREAKING[name]},
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    banner, *said = done.stdout.splitlines()
+    assert banner.startswith("Replay"), done.stderr[-2000:]
+    assert len(said) == 5, done.stderr[-2000:]
+    assert said[1] == "True" and said[3] == "['huggingface.co', 'router.huggingface.co']"
+    assert said[4] == "True", "stop() puts back what was set aside"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:9", "ALL_PROXY names a proxy of the kind socks5://"),
+        ("SSL_CERT_FILE", "/does/not/exist.pem", "SSL_CERT_FILE names /does/not/exist.pem"),
+    ],
+)
+def test_live_says_what_is_wrong_with_it(name, value, said, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(RuntimeError, match=said):
+        start("01_first_call", "live")
+    assert os.environ[name] == value
