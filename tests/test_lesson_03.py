@@ -10,7 +10,7 @@ from wrong import function, sources, wrong
 
 from helpers import models, wire
 from helpers.exercises.lessons.lesson_03 import TASKS
-from helpers.retry import backoff, classify, parse_ratelimit, parse_retry_after
+from helpers.retry import backoff, classify, parse_retry_after
 
 RETRY, WAIT, AGAIN, WITHIN, STREAM, QUIZ = TASKS
 TEXTS = sources(Path("solutions/03_rate_limits_and_retries.ipynb"))
