@@ -14,7 +14,7 @@ Read in this order, one file after the other; each begins with what it is for.
 
 How it works, for whoever wants to know:
 
-    wire.py         where a request leaves Python, and where the course steps in
+    wire/           where a request leaves Python, and where the course steps in
     replay/         recorded answers: found by what a request means, played in time
     tokens.py       what an access token looks like, and the one place that lends one
     exercises/      a card for each exercise, its checks, and the service that stands in for the real one
