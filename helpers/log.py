@@ -1,7 +1,8 @@
 """The request log: what went over the wire, one row a request, whatever the mode.
 
-    session.log           the table (in a notebook), or the rows as text
-    session.log.last      the newest row: .method .url .json .status .seconds .tokens .answered_by .response .events
+    session.log                   the table (in a notebook), or the rows as text
+    session.log.last              the newest row: .method .url .json .status .seconds .tokens
+                                  .answered_by .response .events
     session.log.last.as_curl()    the same request for a terminal
 
 It never holds a token: request headers are not kept, and what looks like a token in a URL or a body
@@ -118,9 +119,8 @@ class Entry:
     def usage(self) -> dict[str, int]:
         """Token counts as the service reports them: prompt_tokens, completion_tokens, total_tokens;
         {} if it says none."""
-        return next(
-            (said["usage"] for said in reversed(bodies(self.chunks)) if said.get("usage")), {}
-        )
+        found = [said["usage"] for said in bodies(self.chunks) if said.get("usage")]
+        return found[-1] if found else {}
 
     @property
     def tokens(self) -> int | None:
@@ -130,15 +130,11 @@ class Entry:
     def as_curl(self) -> str:
         """The request as a curl command, with `$HF_TOKEN` where the token belongs."""
         lines = [f"curl -X {self.method} {shlex.quote(self.url)}"]
-        if self.host.endswith(
-            ("huggingface.co", "huggingface.cloud")
-        ):  # nobody else is to see the token
+        if self.host.endswith(("huggingface.co", "huggingface.cloud")):  # nobody else is to see it
             lines.append('-H "Authorization: Bearer $HF_TOKEN"')
         if self.json is not None:
-            lines += [
-                "-H 'Content-Type: application/json'",
-                "-d " + shlex.quote(json.dumps(self.json, ensure_ascii=False)),
-            ]
+            body = shlex.quote(json.dumps(self.json, ensure_ascii=False))
+            lines += ["-H 'Content-Type: application/json'", f"-d {body}"]
         return " \\\n  ".join(lines)
 
     def row(self) -> list[str]:
@@ -146,16 +142,8 @@ class Entry:
         took = "" if self.seconds is None else f"{self.seconds:.2f}"
         status = {None: "…", 0: "broken"}.get(self.status, str(self.status))
         who = f"{self.answered_by} ({self.note})".strip() if self.note else self.answered_by
-        return [
-            str(self.number),
-            self.method,
-            self.host,
-            self.path,
-            status,
-            took,
-            str(self.tokens or ""),
-            who,
-        ]
+        asked = [str(self.number), self.method, self.host, self.path]
+        return [*asked, status, took, str(self.tokens or ""), who]
 
 
 def bodies(chunks: list[Piece]) -> list[dict]:
