@@ -35,7 +35,7 @@ PRACTICE_BY = (  # unless the server says who else does (a class's)
     "Practice: small models on this machine answer, free."
 )
 
-_session = None
+_session = globals().get("_session")  # the one that is on, also when this module is reloaded
 
 
 def start(notebook: str, mode: str | None = None) -> "Session":
