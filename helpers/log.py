@@ -18,8 +18,28 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from helpers import plotting, sse
-from helpers.tokens import masked
+from helpers.tokens import mask, masked
 from helpers.wire import Piece, Plan
+
+# Response headers worth keeping: the lessons read them.
+KEEP = (
+    "content-type",
+    "location",
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "retry-after-ms",
+    "x-should-retry",
+    "x-error-code",
+    "x-error-message",
+    "x-request-id",
+    "x-compute-type",
+    "x-compute-time",
+    "x-inference-provider",
+    "x-answered-by",
+    "x-answered-weights",
+    "x-answered-runtime",
+)
 
 
 @dataclass
@@ -63,6 +83,12 @@ class Entry:
     def take(self, piece: Piece) -> None:
         """Note a piece that comes from outside, and may hold a token."""
         self.chunks.append((piece[0], masked(piece[1])))
+
+    def came(self, plan: Plan) -> None:
+        """Note what came from outside, without tokens and without the headers that nobody needs."""
+        headers = {name: mask(plan.headers[name]) for name in KEEP if name in plan.headers}
+        chunks = [(moment, masked(chunk)) for moment, chunk in plan.chunks]
+        self.plan, self.seconds = replace(plan, headers=headers, chunks=chunks), plan.seconds
 
     @property
     def host(self) -> str:
