@@ -4,6 +4,7 @@ seed, the same trouble."""
 import asyncio
 import json
 import random
+import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -864,3 +865,41 @@ def test_a_recording_is_not_changed_by_an_outage(recorded):
         recorded.recording.path.read_text() == before
         and replay.Recording(recorded.recording.path).problems == []
     )
+
+
+# ---- for whom it holds -------------------------------------------------------------------------
+
+
+def test_an_outage_holds_for_its_code_and_for_nobody_else(recorded):
+    """A cell that runs meanwhile, or a widget's callback, is answered as if there were none."""
+    said, begun, over = [], threading.Event(), threading.Event()
+
+    def other():
+        begun.wait()
+        said.append(hf())
+        over.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    with outage(errors=503) as lab:
+        with pytest.raises(HfHubHTTPError):
+            hf()
+        with ThreadPoolExecutor(1) as pool, pytest.raises(HfHubHTTPError):
+            pool.submit(hf).result()
+        begun.set()
+        lab.clock.leave()
+        over.wait()
+        lab.clock.join()
+        assert len(lab.log) == 2
+    thread.join()
+    assert len(said) == 1 and said[0]
+
+
+def test_a_session_that_starts_inside_an_outage_joins_it(recorded):
+    with outage(errors=[503]) as lab:
+        again = session.start(session._session.notebook)
+        with pytest.raises(HfHubHTTPError):
+            hf()
+        hf()
+    assert len(lab.log) == 2 == len(again.log)
+    assert wire.current() is again

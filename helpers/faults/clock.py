@@ -20,7 +20,10 @@ import selectors
 import sys
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime, timezone
+
+from helpers import wire
 
 if sys.platform == "emscripten":  # a browser tab: its threads and its event loop are Pyodide's
     from pyodide.webloop import WebLoop as _Loop
@@ -96,6 +99,8 @@ class Clock:
         self._bases["time"] = EPOCH
         self._start()
         self._token = _inside.set(self)
+        self._threads = wire.carried(self._on_start)
+        self._threads.__enter__()
         for owner, name, ours, _ in _REPLACED:
             setattr(owner, name, ours)
         return self
@@ -103,6 +108,7 @@ class Clock:
     def __exit__(self, *error):
         global _running
         _running, self.open = None, False
+        self._threads.__exit__(*error)
         _ended.update({name: base + self.time() for name, base in self._bases.items()})
         for owner, name, _, theirs in _REPLACED:
             setattr(owner, name, theirs)
@@ -111,6 +117,12 @@ class Clock:
         except ValueError:  # left in another task than it was entered in
             _inside.set(None)
         self._stop()
+
+    def _on_start(self, thread: threading.Thread, start: Callable) -> None:
+        if _here() is self:
+            self._start_thread(thread, start)
+        else:  # its starter has left this clock
+            start(thread)
 
 
 class ScaledClock(Clock):
@@ -134,7 +146,7 @@ class ScaledClock(Clock):
     def _stop(self) -> None:
         pass
 
-    def _start_thread(self, thread: threading.Thread) -> None:
+    def _start_thread(self, thread: threading.Thread, start: Callable) -> None:
         run = thread.run
 
         def inside():
@@ -142,7 +154,7 @@ class ScaledClock(Clock):
             run()
 
         thread.run = inside
-        _thread_start(thread)
+        start(thread)
 
     def _wait_on(self, condition, timeout: float) -> bool:
         return _condition_wait(condition, timeout / self.speed)
@@ -333,7 +345,7 @@ class VirtualClock(Clock):
             elif not whose.is_closed():
                 whose.call_soon_threadsafe(what._run)
 
-    def _start_thread(self, thread: threading.Thread) -> None:
+    def _start_thread(self, thread: threading.Thread, start: Callable) -> None:
         run, alarm, starter = thread.run, _Alarm(), threading.current_thread()
 
         def inside():
@@ -353,7 +365,7 @@ class VirtualClock(Clock):
             self._starting.add(starter)
             self._watch()
         try:
-            _thread_start(thread)
+            start(thread)
         finally:
             self._starting.discard(starter)
 
@@ -474,11 +486,6 @@ def _wait(condition: threading.Condition, timeout: float | None = None) -> bool:
     return clock._wait_on(condition, timeout)
 
 
-def _start_thread(thread: threading.Thread) -> None:
-    clock = _here()
-    clock._start_thread(thread) if clock else _thread_start(thread)
-
-
 def _time_of_loop(loop) -> float:
     # The loop's own round keeps real time, because it waits in real time for real sockets.
     if tab is None and sys._getframe(1).f_code is _Loop._run_once.__code__:
@@ -506,7 +513,6 @@ _REPLACED = [
         (time, "time", _tells("time")),
         (threading, "_time", _monotonic),  # two modules that took it out of `time` before
         (queue, "time", _monotonic),
-        (threading.Thread, "start", _start_thread),
         (threading.Condition, "wait", _wait),
         (
             queue,

@@ -102,22 +102,28 @@ class Outage:
         self._lock = threading.Lock()
 
     def __enter__(self) -> "Outage":
-        self.inner = wire.current()
-        if self.inner is None:
+        inner = wire.current()
+        if inner is None:
             raise RuntimeError(
                 'nothing answers requests yet: run `session = start("…")` first, then `with'
                 " outage(…)`"
             )
-        for row in getattr(self.inner, "log", []):
+        for row in getattr(inner, "log", []):
             if row.status == 200 and not row.note and row.plan.chunks:
                 self._answers[_asked(row)] = row.plan, row.answered_by
         self.clock.__enter__()
-        wire.install(self)
+        self._scope = wire.in_front(self)
+        self._scope.__enter__()
         return self
 
     def __exit__(self, *error) -> None:
-        wire.remove(self)
+        self._scope.__exit__(*error)
         self.clock.__exit__(*error)
+
+    @property
+    def inner(self):
+        """What answers without the trouble: the session, also one that was started in here."""
+        return wire.behind(self)
 
     def timeline(self) -> list[Moment]:
         """One Moment for each request, in the order of sending."""
