@@ -6,13 +6,13 @@ import httpx2
 from huggingface_hub.errors import OfflineModeIsEnabled
 
 from helpers.exercises.kit import NotYet, Raised, broken, describe, error, expect, read_tasks, spy
+from helpers.exercises.lessons.lesson_01 import new_question
 from helpers.exercises.lessons.lesson_03_calls import (
     BASE,
     SAY,
     TINY,
     lost,
     new_client,
-    new_question,
     timed_out,
 )
 from helpers.exercises.lessons.lesson_03_loops import check_ask_again, check_ask_within

@@ -18,8 +18,8 @@ from helpers.exercises.kit import (
     expect_text,
     read_messages,
     spy,
-    words,
 )
+from helpers.exercises.lessons.lesson_01 import kind_of, new_question, status_of
 from helpers.models import models
 from helpers.wire import Plan
 
@@ -33,21 +33,13 @@ def new_client() -> InferenceClient:
     return InferenceClient(timeout=30, headers=GIVEN)
 
 
-def new_question() -> str:
-    return f"What does the word {words(1)} mean?"
+def lost(kind=httpx2.ReadError, said: str = "[Errno 104] Connection reset by peer"):
+    return lambda service, entry: Plan(0, {}, [], breaks=kind(said))
 
 
 def timed_out():
     """A request that is never answered within the client's own limit."""
-    return lambda service, entry: Plan(
-        0, {}, [], breaks=httpx2.ReadTimeout("The read operation timed out")
-    )
-
-
-def lost():
-    return lambda service, entry: Plan(
-        0, {}, [], breaks=httpx2.ReadError("[Errno 104] Connection reset by peer")
-    )
+    return lost(httpx2.ReadTimeout, "The read operation timed out")
 
 
 def told(seconds: float):
@@ -70,15 +62,6 @@ class Run:
     @property
     def slept(self) -> list[float]:
         return self.service.slept
-
-    @property
-    def kind(self) -> str:
-        """The name of the exception that came out."""
-        return type(self.raised.error).__name__
-
-    @property
-    def status(self) -> int | None:
-        return getattr(getattr(self.raised.error, "response", None), "status_code", None)
 
 
 def play(function, *steps, arguments=(), limit: int = 12, slept: list | None = None) -> Run:
@@ -115,5 +98,7 @@ def expect_answer(run: Run, trouble: str) -> None:
 
 def expect_original(run: Run, status: int, trouble: str) -> None:
     """The error that happened is the error that is raised."""
-    expect(run.raised, SAY[""]["as_if"], trouble=trouble, what=describe(run.value))
-    expect(run.status == status, SAY[""]["other_error"], trouble=trouble, kind=run.kind)
+    say, raised = SAY[""], run.raised
+    expect(raised, say["as_if"], trouble=trouble, what=describe(run.value))
+    same = status_of(raised) == status
+    expect(same, say["other_error"], trouble=trouble, kind=kind_of(raised))

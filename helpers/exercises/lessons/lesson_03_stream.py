@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 
 from helpers.exercises.kit import NotYet, describe, error, expect, reply, words
+from helpers.exercises.lessons.lesson_01 import kind_of, status_of
 from helpers.exercises.lessons.lesson_03_calls import SAY, Run, play, told
 from helpers.models import models
 
@@ -30,7 +31,7 @@ def check_stream_text(stream_text) -> str:
         ),
     ):
         got, run = _streamed(stream_text, step)
-        expect(not run.raised, say["no_retry"], what=what, kind=run.raised and run.kind)
+        expect(not run.raised, say["no_retry"], what=what, kind=run.raised and kind_of(run.raised))
         expect(run.sent == 2, say["two"], what=what, sent=run.sent)
         expect("".join(got) == run.service.said[-1], say["second_text"], what=what)
 
@@ -40,7 +41,7 @@ def check_stream_text(stream_text) -> str:
     got, run = _streamed(stream_text, *[error(503)] * 8)
     fields = {"sent": run.sent, "s": "s" * (run.sent != 1), "tries": TRIES}
     expect(run.sent == TRIES, say["every_time"], **fields)
-    expect(run.raised and run.status == 503, say["503_lost"])
+    expect(run.raised and status_of(run.raised) == 503, say["503_lost"])
     expect(len(run.slept) < TRIES, say["last_wait"])
 
     for steps, what in (
@@ -52,7 +53,8 @@ def check_stream_text(stream_text) -> str:
     expect(sum(run.slept) >= 30, say["too_early"], slept=sum(run.slept))
 
     got, run = _streamed(stream_text, with_usage(words(6)))
-    expect(not run.raised or run.kind != "IndexError", say["no_choices"], raised=run.raised)
+    no_choices = run.raised and kind_of(run.raised) == "IndexError"
+    expect(not no_choices, say["no_choices"], raised=run.raised)
     whole = not run.raised and "".join(got) == run.service.said[-1]
     what = run.raised or "The pieces together are not the answer."
     expect(whole, say["usage_alone"], what=what)
@@ -94,7 +96,8 @@ def _expect_no_second_beginning(stream_text) -> None:
         raise NotYet(say["anew"].format(text=text[:60]))
     expect(run.raised, say["as_if_whole"], text=text)
     expect(text == " ".join(said[0].split(" ")[:3]), say["not_passed_on"], text=text)
-    expect(run.kind == "RemoteProtocolError", say["other_error"], kind=run.kind)
+    kind = kind_of(run.raised)
+    expect(kind == "RemoteProtocolError", say["other_error"], kind=kind)
 
 
 def with_usage(text: str):

@@ -18,13 +18,12 @@ from helpers.exercises.kit import (
     spy,
     words,
 )
-from helpers.exercises.lessons.lesson_01 import new_question
+from helpers.exercises.lessons.lesson_01 import kind_of, new_question, status_of
 from helpers.exercises.lessons.lesson_04_many import check_ask_all
 from helpers.exercises.lessons.lesson_04_streams import (
     MAX_TOKENS,
     READ,
     SAY,
-    kind_of,
     new_client,
     some_pieces,
     stream_of,
@@ -140,9 +139,8 @@ def check_read(read) -> str:
             try:
                 service.call(read, new_client(), new_question())
             except Raised as raised:
-                got = getattr(getattr(raised.error, "response", None), "status_code", None)
-                fields = {"name": status, "kind": kind_of(raised)}
-                expect(got == status, say["other_refusal"], **fields)
+                same = status_of(raised) == status
+                expect(same, say["other_refusal"], name=status, kind=kind_of(raised))
                 continue
         raise NotYet(say["refusal"].format(name=status))
     return say["right"]

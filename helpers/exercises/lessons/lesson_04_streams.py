@@ -102,7 +102,3 @@ def streamed(service, question: str) -> None:
     expect(service.sent.last.json.get("stream") is True, SAY[""]["no_stream"])
     expect(len(service.sent) == 1, SAY[""]["many_requests"], sent=len(service.sent))
     expect_given_client(service)
-
-
-def kind_of(raised: Raised) -> str:
-    return type(raised.error).__name__
