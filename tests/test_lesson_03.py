@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 from check_cases import CheckCases
-from wrong import function, sources, wrong
+from wrong import exercise, sources, wrong
 
 from helpers import models, wire
 from helpers.exercises.lessons.lesson_03 import TASKS
 from helpers.retry import backoff, classify, parse_retry_after
 
 RETRY, WAIT, AGAIN, WITHIN, STREAM, QUIZ = TASKS
-TEXTS = sources(Path("solutions/03_rate_limits_and_retries.ipynb"))
+NAME = "03_rate_limits_and_retries"
 
 
 def pieces_of(client, question):
@@ -71,11 +71,11 @@ RETRY_WRONG = [
     ),
     ("return False", "return True", "a mistake in the program"),
     ("return False", "when to come back"),
-    ('return "retry" if right(error) else "fatal"', "True or False"),
-    ("if right(error):\n    return True", "nothing (None)"),
-    ("print(right(error))", "nothing (None)"),
+    ('return "retry" if solved(error) else "fatal"', "True or False"),
+    ("if solved(error):\n    return True", "nothing (None)"),
+    ("print(solved(error))", "nothing (None)"),
     ("{408", "{404, 408", "nothing at this address"),
-    ("time.sleep(1)\nreturn right(error)", "It only decides"),
+    ("time.sleep(1)\nreturn solved(error)", "It only decides"),
     (">= 520", ">= 500", "A 501"),
     ("status >= 520", "status in range(520, 525)", "this was a 530"),
     ("{408", "{408, 409", "A 409"),
@@ -103,10 +103,10 @@ WAIT_WRONG = [
     (DRAW, RANGE, "come back together"),
     (DRAW, f"{RANGE} * random.uniform(0.8, 1)", "whole range"),
     (RANGE, "0.5 * 2 ** (failures - 1)", "ends at the cap"),
-    ("return right(headers, failures if headers else failures + 1)", "from 0 to 0.5 s"),
+    ("return solved(headers, failures if headers else failures + 1)", "from 0 to 0.5 s"),
     (RANGE, "0.5", "never went above"),
-    ("time.sleep(right(headers, failures))", "waits by itself"),
-    ("right(headers, failures)", "nothing (None)"),
+    ("time.sleep(solved(headers, failures))", "waits by itself"),
+    ("solved(headers, failures)", "nothing (None)"),
     (DRAW, "random.uniform(-0.5, 0.5)", "Time does not run backwards"),
     (DRAW, "min(20, random.uniform(0, 0.5 * 2 ** (failures - 1)))", "you draw first"),
     ("== 0", "<= 1", "1 request remains"),
@@ -152,13 +152,13 @@ AGAIN_WRONG = [
     (
         """
         try:
-            return right(client, question)
+            return solved(client, question)
         except Exception as error:
             return f"Sorry: {error}" """,
         "as if there were an answer",
     ),
-    ("time.sleep(0.1)\nreturn right(client, question)", "waited all the same"),
-    ("print(right(client, question))", "prints the answer and returns nothing"),
+    ("time.sleep(0.1)\nreturn solved(client, question)", "waited all the same"),
+    ("print(solved(client, question))", "prints the answer and returns nothing"),
     ('return "An answer."', "No request was sent"),
     ("client.", "InferenceClient().", "a client of its own"),
     (
@@ -251,15 +251,15 @@ STREAM_WRONG = [
     (
         """
         try:
-            yield from right(client, question)
+            yield from solved(client, question)
         except httpx2.TransportError:
             pass""",
         "as if the answer were whole",
     ),
-    ('return "".join(right(client, question))', "all at once"),
-    ("return list(right(client, question))", "all at once"),
-    ('yield "".join(right(client, question))', "in one piece"),
-    ('yield from right_ask_again(client, question).split(" ")', "did not ask for a stream"),
+    ('return "".join(solved(client, question))', "all at once"),
+    ("return list(solved(client, question))", "all at once"),
+    ('yield "".join(solved(client, question))', "in one piece"),
+    ('yield from ask_again(client, question).split(" ")', "did not ask for a stream"),
     (GUARD, "if True:", "nothing (None)"),
     (
         GUARD,
@@ -277,7 +277,7 @@ STREAM_WRONG = [
         "{}, failures))\n            if failures == 3:\n                raise",
         "waited after the last try",
     ),
-    ("for _ in right(client, question):\n    pass", "nothing (None)"),
+    ("for _ in solved(client, question):\n    pass", "nothing (None)"),
     ("chunk.choices and ", "", "`choices` is an empty list"),
     (f"time.sleep(seconds_to_wait({TOLD}, failures))", "pass", "without waiting"),
     (TOLD, "{}", "`Retry-After: 30`"),
@@ -395,14 +395,6 @@ RIGHT = [
 ]
 
 
-SOLVED = {task.name: function(TEXTS[task.name], task.name, TEXTS, NAMES) for task in TASKS[:-1]}
-
-
-def made(task, cases):
-    names = NAMES | {"right": SOLVED[task.name], "right_ask_again": SOLVED["ask_again"]}
-    return wrong(task.name, cases, TEXTS, **names)
-
-
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind():
     sleep = time.sleep
@@ -412,15 +404,13 @@ def nothing_is_left_behind():
 
 class TestExercise(CheckCases):
     tasks, quiz = TASKS[:-1], QUIZ
-    wrong = [
-        (task, answer, said)
-        for task, cases in zip(
-            tasks, (RETRY_WRONG, WAIT_WRONG, AGAIN_WRONG, WITHIN_WRONG, STREAM_WRONG)
-        )
-        for answer, said in made(task, cases)
-    ]
-    right = [(task, SOLVED[task.name]) for task in tasks]
-    right += [(task, made(task, [(*edits, "")])[0][0]) for task, *edits in RIGHT]
+    wrong, right = exercise(
+        NAME,
+        tasks,
+        (RETRY_WRONG, WAIT_WRONG, AGAIN_WRONG, WITHIN_WRONG, STREAM_WRONG),
+        RIGHT,
+        **NAMES,
+    )
     draws_right, shortest_why = 3, 40
 
     def before(self, draw):
@@ -433,7 +423,8 @@ def test_what_the_function_stores_is_still_there_after_the_check():
         "waited, failures = 0, 0",
         "waited, failures = 0, 0\n    globals()['asked'] = question",
     )
-    answer = made(WITHIN, [(*edits, "")])[0][0]
+    texts = sources(Path(f"solutions/{NAME}.ipynb"))
+    [(answer, _)] = wrong("ask_within", [(*edits, "")], texts, **NAMES)
     assert WITHIN.judge(answer).ok
     assert answer.__globals__["asked"].startswith("What does the word")
     assert answer.__globals__["now"] is time.perf_counter

@@ -3,18 +3,16 @@
 import os
 from contextlib import closing
 from itertools import islice
-from pathlib import Path
 
 import check_cases
 from check_cases import CheckCases
 from huggingface_hub.errors import HfHubHTTPError, TextGenerationError
 from openai import AsyncOpenAI
-from wrong import function, sources, wrong
+from wrong import exercise
 
 from helpers.exercises.lessons.lesson_04 import TASKS
 
 PIECES, READ, SENTENCE, ALL, QUIZ = TASKS
-TEXTS = sources(Path("solutions/04_text_generation_and_streaming.ipynb"))
 
 
 class Pieces:
@@ -65,7 +63,7 @@ PIECES_WRONG = [
     (
         """
         before = None
-        for piece in right(client, question):
+        for piece in solved(client, question):
             if before is not None:
                 yield before
             before = piece""",
@@ -73,7 +71,7 @@ PIECES_WRONG = [
     ),
     (
         TRY.format(
-            "yield from right(client, question)",
+            "yield from solved(client, question)",
             "httpx.HTTPError",
             'raise RuntimeError("failed") from None',
         ),
@@ -95,17 +93,17 @@ PIECES_WRONG = [
     (
         """
         text = ""
-        for piece in right(client, question):
+        for piece in solved(client, question):
             text += piece
             yield text""",
         "all the text so far",
     ),
-    ('return "".join(right(client, question))', "the whole text at once"),
-    ("return list(right(client, question))", "read the whole stream before"),
+    ('return "".join(solved(client, question))', "the whole text at once"),
+    ("return list(solved(client, question))", "read the whole stream before"),
     (YIELD, 'print(choice.delta.content, end="", flush=True)', "prints the pieces"),
     (YIELD, f"{YIELD}.strip()", "white space"),
     (
-        TRY.format("yield from right(client, question)", "Exception", "return"),
+        TRY.format("yield from solved(client, question)", "Exception", "return"),
         "Leave out the `try`",
     ),
     (IF, "if True:", YIELD, "yield choice.message.content", "have a `delta`"),
@@ -131,7 +129,7 @@ READ_WRONG = [
     ("return text", "return text if usage else text[:-3]", "not what had arrived"),
     (
         "return text",
-        "if usage is None:\n        return right(client, question)\n    return text",
+        "if usage is None:\n        return solved(client, question)\n    return text",
         "2 requests",
     ),
     (
@@ -156,7 +154,7 @@ READ_WRONG = [
     ("httpx.HTTPError", "TextGenerationError", "let RemoteProtocolError through"),
     ("else None", "else 0", "must be None"),
     (
-        TRY.format("return right(client, question)", "httpx.HTTPError", 'return "", False, None'),
+        TRY.format("return solved(client, question)", "httpx.HTTPError", 'return "", False, None'),
         "make the call before the `try`",
     ),
     (
@@ -196,7 +194,7 @@ SENTENCE_WRONG = [
         "before the request was sent",
     ),
     ("with client", "with InferenceClient() as client", "a client of its own"),
-    ('return right(client, question).removesuffix(".") + "."', "You added one"),
+    ('return solved(client, question).removesuffix(".") + "."', "You added one"),
     (
         f"return {CUT}",
         "break",
@@ -246,10 +244,10 @@ SENTENCE_WRONG = [
     (CUT, "text", "the beginning of the next sentence"),
     (END, "\n    return None", "had no full stop at all"),
     (
-        TRY.format("return right(client, question)", "httpx.HTTPError", 'return "half"'),
+        TRY.format("return solved(client, question)", "httpx.HTTPError", 'return "half"'),
         "half a sentence as if",
     ),
-    ("print(right(client, question))", "prints and returns nothing"),
+    ("print(solved(client, question))", "prints and returns nothing"),
 ]
 
 ONE = "async with AsyncInferenceClient() as client"
@@ -312,7 +310,7 @@ ALL_WRONG = [
     ),
     (
         "async def ask_all(questions, at_once):",
-        "def ask_all(questions, at_once):\n    return asyncio.run(right(questions, at_once))\n\n\n"
+        "def ask_all(questions, at_once):\n    return asyncio.run(solved(questions, at_once))\n\n\n"
         "async def unused(questions, at_once):",
         "`async def`",
     ),
@@ -371,7 +369,13 @@ RIGHT = [
             print("cut:", error)
         return ["".join(text), reason == "stop", tokens]""",
     ),
-    (SENTENCE, "try:\n    return sentence(client, question)\nfinally:\n    client.close()"),
+    (
+        SENTENCE,
+        "with client",
+        "try",
+        END,
+        "\n        return text\n    finally:\n        client.close()",
+    ),
     (
         SENTENCE,
         """
@@ -447,23 +451,6 @@ RIGHT = [
     ),
 ]
 
-SOLVED = {task.name: function(TEXTS[task.name], task.name, TEXTS, NAMES) for task in TASKS[:-1]}
-
-
-def sentence(client, question):
-    """The first sentence, with the client left open."""
-    text = ""
-    for piece in SOLVED["pieces"](client, question):
-        text += piece
-        if "." in text:
-            return text[: text.index(".") + 1]
-    return text
-
-
-def made(task, cases):
-    names = NAMES | {"right": SOLVED[task.name], "sentence": sentence}
-    return wrong(task.name, cases, TEXTS, **names)
-
 
 async def async_stub(*arguments):
     raise NotImplementedError("your code here")
@@ -471,13 +458,14 @@ async def async_stub(*arguments):
 
 class TestExercise(CheckCases):
     tasks, quiz = TASKS[:-1], QUIZ
-    wrong = [
-        (task, answer, said)
-        for task, cases in zip(tasks, (PIECES_WRONG, READ_WRONG, SENTENCE_WRONG, ALL_WRONG))
-        for answer, said in made(task, cases)
-    ]
-    right = [(task, SOLVED[task.name]) for task in tasks]
-    right += [(task, made(task, [(*edits, "")])[0][0]) for task, *edits in RIGHT]
+    wrong, right = exercise(
+        "04_text_generation_and_streaming",
+        tasks,
+        (PIECES_WRONG, READ_WRONG, SENTENCE_WRONG, ALL_WRONG),
+        RIGHT,
+        **NAMES,
+    )
+    wrong.remove((ALL, check_cases.stub, "still empty"))  # no `async def`: see stub()
     unruly = [*check_cases.UNRULY, lambda *a: ("", True, None)]
     choices = (3, 4)
 
