@@ -48,3 +48,19 @@ def certificates_are_read_once():
     )
     yield
     httpcore2.default_ssl_context = read_anew
+
+
+@pytest.fixture(autouse=True)
+def a_token_for_checks(request):
+    """Checks run in a session, which lends the clients a token; their tests need no other part of
+    one."""
+    name = request.module.__name__
+    if not name.startswith(("test_lesson", "test_exercises", "test_spy", "test_scenes")):
+        yield
+        return
+    from helpers.tokens import Lent
+
+    lent = Lent()
+    lent.prepare("replay")
+    yield
+    lent.back()

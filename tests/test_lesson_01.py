@@ -460,7 +460,7 @@ def test_waiting_takes_no_time():
 def test_the_token_of_the_environment_comes_back(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_mine")
     with spy() as service:
-        assert os.environ["HF_TOKEN"] == service.token != "hf_mine"
+        assert os.environ["HF_TOKEN"] == service.token == "hf_mine"
     assert os.environ["HF_TOKEN"] == "hf_mine"
 
 
@@ -525,7 +525,7 @@ def test_spy_answers_cannot_be_guessed():
         ask(InferenceClient(), "?")
     with spy() as two:
         ask(InferenceClient(), "?")
-    assert one.said != two.said and one.token != two.token
+    assert one.said != two.said
 
 
 # ---- the quiz ----

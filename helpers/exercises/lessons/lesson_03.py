@@ -632,7 +632,7 @@ def moving_clock(slept: list[float], function):
             if sys._getframe(1).f_globals is not theirs:
                 return real()
             looks.append(name)
-            return real() + sum(slept)
+            return real()  # the spy's, which goes on by what was slept
 
         return now
 
