@@ -12,6 +12,7 @@ it.
 """
 
 import contextlib
+import contextvars
 import functools
 import threading
 from collections.abc import Callable, Iterator
@@ -145,7 +146,11 @@ def spy(
     """
     service = Spy(script, limit, seconds, routes)
     with _own_memories(), wire.in_front(service):
-        yield service
+        before = _here.set(service)
+        try:
+            yield service
+        finally:
+            _here.reset(before)
 
 
 # ---- huggingface_hub's memory ------------------------------------------------------------------
@@ -157,6 +162,7 @@ REMEMBERING = (
     (hf_inference, "_check_supported_task"),
     (hf_inference, "_fetch_recommended_models"),
 )
+_here: contextvars.ContextVar[Spy | None] = contextvars.ContextVar("spy", default=None)
 _lock = threading.Lock()
 _spies = 0
 _theirs: list[Callable] = []
@@ -185,8 +191,8 @@ def _own_memories() -> Iterator[None]:
 def _by_who_asks(cached: Callable) -> Callable:
     @functools.wraps(cached)
     def look_up(*args, **kwargs):
-        service = wire.current()
-        ask = functools.partial(service.look_up, cached) if isinstance(service, Spy) else cached
+        service = _here.get()
+        ask = functools.partial(service.look_up, cached) if service is not None else cached
         return ask(*args, **kwargs)
 
     look_up.cache_clear = cached.cache_clear
