@@ -33,6 +33,15 @@ def no_session_is_left():
         session._session = None
 
 
+@pytest.fixture(autouse=True)
+def token_to_build_clients_with(request, monkeypatch):
+    """What a session lends to the clients of a notebook, for checks that are tried without one."""
+    if request.path.name.startswith(("test_lesson_", "test_exercises", "test_spy", "test_scenes")):
+        from helpers.tokens import PLACEHOLDER
+
+        monkeypatch.setenv("HF_TOKEN", PLACEHOLDER)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def certificates_are_read_once():
     """Every client reads the system's certificates, which takes longer than all else it does; the
@@ -48,19 +57,3 @@ def certificates_are_read_once():
     )
     yield
     httpcore2.default_ssl_context = read_anew
-
-
-@pytest.fixture(autouse=True)
-def a_token_for_checks(request):
-    """Checks run in a session, which lends the clients a token; their tests need no other part of
-    one."""
-    name = request.module.__name__
-    if not name.startswith(("test_lesson", "test_exercises", "test_spy", "test_scenes")):
-        yield
-        return
-    from helpers.tokens import Lent
-
-    lent = Lent()
-    lent.prepare("replay")
-    yield
-    lent.back()

@@ -2,17 +2,15 @@
 
 import heapq
 import itertools
-from pathlib import Path
 
-from check_cases import CheckCases, stub
+from check_cases import CheckCases
 from huggingface_hub import InferenceClient
-from wrong import function, sources, wrong
+from wrong import exercise, hides
 
 from helpers import models
 from helpers.exercises.lessons.lesson_05 import TASKS
 
 EMBED, SEARCH, BATCHES, NEW, QUIZ = TASKS
-TEXTS = sources(Path("solutions/05_embeddings.ipynb"))
 
 
 def embed(client, texts, **parameters):
@@ -29,10 +27,7 @@ EMBED_WRONG = [
     (", keepdims=True", "", "leaves them as a column"),
     ("vectors / lengths", '(vectors / lengths).astype("float16")', "float16"),
     ("vectors / lengths", "(vectors / lengths).view(np.matrix)", "an old type"),
-    (
-        "try:\n    return solved(client, texts)\nexcept Exception:\n    return None",
-        "refused the request with 503",
-    ),
+    (hides("client, texts", "None"), "refused the request with 503"),
     ("vectors / lengths", "(row / np.linalg.norm(row) for row in vectors)", "a generator"),
     ("return embed(client, texts, normalize=True)", "This server ignored `normalize`"),
     (
@@ -81,14 +76,7 @@ SEARCH_WRONG = [
     ("[question]", "question", "with the shape (8,); others answer with (1, 8)"),
     ("[question]", "[question.lower()]", "not the question as your function was given it"),
     ("[texts", "tuple(texts", "best]", "best)", "You returned a tuple"),
-    (
-        """
-        try:
-            return solved(client, question, texts, vectors, k)
-        except Exception:
-            return []""",
-        "refused the request with 503",
-    ),
+    (hides("client, question, texts, vectors, k", "[]"), "refused the request with 503"),
     ("[:k]", "[::-1][:k]", "3 *worst* matches"),
     ("[:k]", "[-k:]", "the best of them first"),
     ("[:k]", "[:k][::-1]", "the best one comes last"),
@@ -184,14 +172,7 @@ NEW_WRONG = [
     ),
     ("extraction(missing", "extraction([text.lower() for text in missing]", "none of the texts"),
     ("np.array(", "list(", "You returned a list"),
-    (
-        """
-        try:
-            return solved(client, texts, known)
-        except Exception:
-            return np.zeros((len(texts), 8))""",
-        "refused the request with 503",
-    ),
+    (hides("client, texts, known", "np.zeros((len(texts), 8))"), "refused the request with 503"),
     (
         "rows = solved(client, texts, known)\ntexts.clear()\nreturn rows",
         "changed `texts`",
@@ -284,23 +265,10 @@ RIGHT = [
         return np.array([known[text] for text in texts])""",
     ),
 ]
-
-
-SOLVED = {task.name: function(TEXTS[task.name], task.name, TEXTS, NAMES) for task in TASKS[:4]}
-
-
-def answers(task, cases):
-    """[(function, said), …]; a body may call `solved`, the task's solution."""
-    return wrong(task.name, cases, TEXTS, **NAMES, solved=SOLVED[task.name])
+MISTAKES = (EMBED_WRONG, SEARCH_WRONG, BATCHES_WRONG, NEW_WRONG)
 
 
 class TestExercise(CheckCases):
     tasks, quiz = TASKS[:4], QUIZ
-    wrong = [
-        (task, made, said)
-        for task, cases in zip(tasks, (EMBED_WRONG, SEARCH_WRONG, BATCHES_WRONG, NEW_WRONG))
-        for made, said in [(stub, "still empty"), *answers(task, cases)]
-    ]
-    right = [(task, SOLVED[task.name]) for task in tasks]
-    right += [(task, answers(task, [(*edits, "")])[0][0]) for task, *edits in RIGHT]
+    wrong, right = exercise("05_embeddings", tasks, MISTAKES, RIGHT, **NAMES)
     draws_right, draws_wrong = 5, 3

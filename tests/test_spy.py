@@ -184,8 +184,8 @@ def test_a_value_as_it_is():
 
     with spy() as service:
         assert service.call(pieces) == ["a", "b"] and service.call(soon) == "later"
-        assert list(service.call(pieces, as_is=True)) == ["a", "b"]
-        service.call(soon, as_is=True).close()
+        assert list(service.call(pieces, whole=True)) == ["a", "b"]
+        service.call(soon, whole=True).close()
 
 
 # ---- a check and the rest of the process ---------------------------------------------------------

@@ -9,6 +9,8 @@ import json
 import textwrap
 from pathlib import Path
 
+from check_cases import stub
+
 
 def sources(path: Path) -> dict[str, str]:
     """{name of a function: its source} from the cells of a solution; and "" for the rest, its imports."""
@@ -64,3 +66,30 @@ def wrong(name: str, cases: list[tuple], others: dict[str, str], **names) -> lis
             source = source.replace(old, new)
         made.append((function(source, name, others, names), said))
     return made
+
+
+def hides(arguments: str, instead: str) -> str:
+    """The body of an answer that returns `instead` where an error should come through."""
+    return f"try:\n    return solved({arguments})\nexcept Exception:\n    return {instead}"
+
+
+def exercise(name: str, tasks: list, mistakes: tuple, right: list, **names) -> tuple[list, list]:
+    """What CheckCases needs of an exercise: its `wrong` and its `right`.
+
+    Among `names`, a body finds `solved`, the task's solution.
+    mistakes : for each task its cases, as wrong() takes them; the stub is one of them anyway.
+    right : (task, old, new, …) or (task, body); the solutions are right anyway.
+    """
+    texts = sources(Path(f"solutions/{name}.ipynb"))
+    solved = {task.name: function(texts[task.name], task.name, texts, names) for task in tasks}
+
+    def made(task, cases):
+        return wrong(task.name, cases, texts, **names, solved=solved[task.name])
+
+    bad = [
+        (task, answer, said)
+        for task, cases in zip(tasks, mistakes, strict=True)
+        for answer, said in [(stub, "still empty"), *made(task, cases)]
+    ]
+    good = [(task, solved[task.name]) for task in tasks]
+    return bad, good + [(task, made(task, [(*edits, "")])[0][0]) for task, *edits in right]

@@ -1,4 +1,5 @@
-"""What the checks of all lessons are made of. One module a lesson (`lesson_01`, …) holds its list `TASKS`.
+"""What the checks of all lessons are made of. One module a lesson (`lesson_01`, …) holds its list
+`TASKS`.
 
 A task that checks code:
 
@@ -10,7 +11,8 @@ A task that checks code:
 
     Task("ask(client, question)", "Ask a model", check_ask, hints=["…", "…", "…"])
 
-A quiz: `Quiz("…", [Question("…", [Choice("…", "why it is right", right=True), Choice("…", "why it is not")])])`.
+A quiz: `Quiz("…", [Question("…", [Choice("…", "why it is right", right=True), Choice("…", "why it
+is not")])])`.
 """
 
 import inspect
@@ -69,7 +71,7 @@ __all__ = [
 ]
 
 
-# ---- what several checks look at -----------------------------------------------------------------------------------
+# ---- what several checks look at ---------------------------------------------------------------
 
 
 SUBJECTS = ["refund", "invoice", "password", "upload", "language", "profile", "backup", "discount"]
@@ -86,7 +88,8 @@ def texts_about(count: int) -> list[str]:
 def expect_chat_request(
     service: Spy, question: str, model: str, max_tokens: int | None = None, row: int = -1
 ) -> None:
-    """The request in that row is a chat completion which puts `question` to `model` in a user message."""
+    """The request in that row is a chat completion which puts `question` to `model` in a user
+    message."""
     expect(
         service.sent.entries,
         "No request was sent: your function made its answer up without asking a model. Call"
@@ -149,7 +152,8 @@ def expect_chat_request(
 
 
 def expect_given_client(service: Spy) -> None:
-    """Every request came through the client that the function was given, which the check built with the headers GIVEN."""
+    """Every request came through the client that the function was given, which the check built with
+    the headers GIVEN."""
     expect(
         not service.strangers,
         "Your function built a client of its own and sent the request through that. Use the"
@@ -245,7 +249,7 @@ def expect_unchanged(**given: tuple) -> None:
 
 def call_whole(service: Spy, function: Callable, *arguments):
     """service.call(), for a task that wants its value at once: a generator is a mistake."""
-    value = service.call(function, *arguments, as_is=True)
+    value = service.call(function, *arguments, whole=True)
     if inspect.iscoroutine(value):
         value.close()
         raise NotYet(

@@ -7,15 +7,18 @@ from pathlib import Path
 
 
 def progress_file() -> Path:
-    """Where progress is kept: the path in COURSE_PROGRESS, else progress.json in the current folder, the notebook's."""
+    """Where progress is kept: the path in COURSE_PROGRESS, else progress.json in the current
+    folder, the notebook's."""
     return Path(os.environ.get("COURSE_PROGRESS") or "progress.json")
 
 
 class Progress:
-    """What a learner has done in one exercise: {"1": {"done": "2026-11-23", "hints": 2}, "5": {"answers": {"1": "b"}}}.
+    """What a learner has done in one exercise: {"1": {"done": "2026-11-23", "hints": 2}, "5":
+    {"answers": {"1": "b"}}}.
 
-    The file holds all exercises of a folder. It is written whole or not at all; one that cannot be read is put aside
-    under another name, and one that cannot be written costs nothing but the memory of what was done.
+    The file holds all exercises of a folder. It is written whole or not at all; one that cannot be
+    read is put aside under another name, and one that cannot be written costs nothing but the
+    memory of what was done.
     """
 
     def __init__(self, path: Path, exercise: str):
@@ -24,7 +27,8 @@ class Progress:
         self.tasks: dict[str, dict] = self._read().get(exercise, {})
 
     def of(self, number: int) -> dict:
-        """The notes on one task: "done" (the day), "hints" (how many were opened), "answers" ({question: letter})."""
+        """The notes on one task: "done" (the day), "hints" (how many were opened), "answers"
+        ({question: letter})."""
         return self.tasks.get(str(number), {})
 
     def note(self, number: int, **facts) -> None:

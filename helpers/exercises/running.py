@@ -38,7 +38,7 @@ class Raised(NotYet):
         self.error = error
 
 
-class Endless(BaseException):
+class Stop(BaseException):
     """Ends a function that would not end. No Exception, so that no `except Exception:` in a retry
     loop holds it up."""
 
@@ -65,10 +65,10 @@ class Run:
     def printed(self) -> str:
         return self.output.getvalue()
 
-    def __call__(self, *args, as_is: bool = False, **kwargs):
+    def __call__(self, *args, whole: bool = False, **kwargs):
         """What the function returns; a generator as the list of its pieces, a coroutine awaited.
 
-        as_is : leave generators and coroutines as they are.
+        whole : leave generators and coroutines as they are.
         Raises Raised if the function raised, NotYet if it would not end.
         """
         outcome: list = []
@@ -77,7 +77,7 @@ class Run:
             try:
                 with answering(self):
                     value = self.function(*args, **kwargs)
-                    outcome.append((value if as_is else self._whole(value), None))
+                    outcome.append((value if whole else self._whole(value), None))
             except BaseException as error:
                 outcome.append((None, error))
             finally:
@@ -92,8 +92,8 @@ class Run:
             except KeyboardInterrupt:  # the learner interrupts the kernel
                 self.ended = "You interrupted it."
                 raise
-        value, error = outcome[0] if outcome else (None, Endless(self.ended))
-        if isinstance(error, Endless):
+        value, error = outcome[0] if outcome else (None, Stop(self.ended))
+        if isinstance(error, Stop):
             raise NotYet(str(error)) from None
         if isinstance(error, BaseException):  # SystemExit and the like: no reason to end the kernel
             raise Raised(error, readable(error, self.theirs)) from None
@@ -129,7 +129,7 @@ class Run:
     def end(self, why: str) -> None:
         """End the code that calls this, and all other code of the function at its next step."""
         self.ended = self.ended or why
-        raise Endless(self.ended)
+        raise Stop(self.ended)
 
     # -- how long it takes --
 
@@ -153,7 +153,7 @@ class Run:
                 return None
             frame.f_trace_opcodes = True  # `while True: pass` in one line never reaches a new line
             if self.ended:
-                raise Endless(self.ended)
+                raise Stop(self.ended)
             if time.thread_time() - begun > self.seconds:
                 self.end(
                     f"Your function was still running after {self.seconds:g} seconds. Look for a"

@@ -1,4 +1,4 @@
-"""A stand-in for the service that answers at once, notes every request, and fails when it is told to.
+"""A stand-in for the service that answers at once, notes every request, and fails when told to.
 
     with spy() as service:                          answers everything, with words nobody can know
     with spy(error(429, retry_after=2)) as service: refuses the first request, answers the others
@@ -22,7 +22,7 @@ from huggingface_hub import get_token
 from huggingface_hub.inference._providers import _common, hf_inference
 
 from helpers import tokens, wire
-from helpers.exercises.running import Endless, NotYet, Raised, Run
+from helpers.exercises.running import NotYet, Raised, Run, Stop
 from helpers.exercises.service import Step, error, picture, route, vector
 from helpers.log import Entry, Log
 from helpers.wire import Plan
@@ -32,7 +32,6 @@ __all__ = ["GIVEN", "NotYet", "Raised", "Spy", "picture", "spy", "vector"]
 # Headers of the client that a check hands over; `Spy.strangers` counts the requests that came
 # through another one.
 GIVEN = {"x-course-client": "given"}
-_Stop = Endless  # its name until the lessons have moved
 
 
 class Spy:
@@ -40,10 +39,13 @@ class Spy:
 
     sent, lookups : Logs of the requests that do work (POST, PUT, DELETE) and of the GETs.
     headers : the request headers of each row of `sent`, without the token.
-    said : the texts given as answers, in order. slept : the seconds the function wanted to wait, in order.
-    printed : what the function printed. token : the token that clients find while the spy is there.
+    said : the texts given as answers, in order.
+    slept : the seconds the function wanted to wait, in order. looks : which clocks its own code
+        has read, "monotonic", "time" or "perf_counter".
+    printed : what the function printed. token : the token that clients find.
     leaked : was that token in a URL or a body (the logs themselves never hold one).
-    strangers : how many requests came without the headers GIVEN, from a client that the function built itself.
+    strangers : how many requests came without the headers GIVEN, from a client that the function
+        built itself.
     """
 
     def __init__(
@@ -95,7 +97,7 @@ class Spy:
                 )
                 self.timeouts.append((request.extensions.get("timeout") or {}).get("read"))
             if len(self.sent) > self.limit:
-                raise Endless(
+                raise Stop(
                     f"Your function had sent {self.limit} requests and wanted to send more. A loop"
                     " around a request needs an end."
                 )
@@ -112,16 +114,16 @@ class Spy:
 
     # -- the learner's function --
 
-    def call(self, function: Callable, *args, as_is: bool = False, **kwargs):
+    def call(self, function: Callable, *args, whole: bool = False, **kwargs):
         """What `function(*args, **kwargs)` returns; a generator comes back as the list of its
         pieces, a coroutine is awaited.
 
-        as_is : leave generators and coroutines as they are.
+        whole : leave generators and coroutines as they are.
         Raises Raised if it raised, NotYet if it would not end.
         """
         run = Run(function, self.seconds, self.slept, self.looks)
         try:
-            return run(*args, as_is=as_is, **kwargs)
+            return run(*args, whole=whole, **kwargs)
         finally:
             self.printed += run.printed
 
@@ -139,10 +141,13 @@ def spy(
     seconds: float = 5.0,
     routes: Callable[[Entry], Step | None] | None = None,
 ) -> Iterator[Spy]:
-    """Answer every request to the service in this block. `script` says what happens to the first requests, in order.
+    """Answer every request to the service in this block. `script` says what happens to the first
+    requests, in order.
 
-    limit : how many requests a function may send. seconds : how long it may run.
-    routes : is asked about every request that the script leaves over, GETs too; None means "as usual".
+    limit : how many requests a function may send. seconds : how long it may compute, or stand
+        still.
+    routes : is asked about every request that the script leaves over, GETs too; None means "as
+        usual".
     """
     service = Spy(script, limit, seconds, routes)
     with _own_memories(), wire.in_front(service):

@@ -21,7 +21,8 @@ from helpers.exercises.running import NotYet, Raised
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the learner is told. `ok`: is the task done; `message`: what was right, or what this very mistake is about."""
+    """What the learner is told. `ok`: is the task done; `message`: what was right, or what this
+    very mistake is about."""
 
     ok: bool
     message: str
@@ -31,7 +32,8 @@ class Verdict:
 
 
 def expect(condition: object, message: str, **fields: object) -> None:
-    """End the check with `message`, its {names} filled from `fields`, unless the condition holds."""
+    """End the check with `message`, its {names} filled from `fields`, unless the condition
+    holds."""
     if not condition:
         raise NotYet(message.format(**fields) if fields else message)
 
@@ -40,8 +42,10 @@ def expect(condition: object, message: str, **fields: object) -> None:
 class Task:
     """A task that is solved with a function.
 
-    call : how the function is called, e.g. "ask(client, question)"; its name is where Check looks for it.
-    check : takes the learner's function, returns what was right, raises NotYet with what is missing.
+    call : how the function is called, e.g. "ask(client, question)"; its name is where Check looks
+        for it.
+    check : takes the learner's function, returns what was right, raises NotYet with what is
+        missing.
     hints : from a nudge to nearly the code.
     """
 
@@ -56,7 +60,8 @@ class Task:
         return self.call.split("(")[0]
 
     def judge(self, function: object) -> Verdict:
-        """The verdict on a function. Whatever the function does, this returns (unless the kernel is interrupted)."""
+        """The verdict on a function. Whatever the function does, this returns (unless the kernel is
+        interrupted)."""
         if not callable(function):
             return Verdict(
                 False,
@@ -112,7 +117,8 @@ class Question:
     choices: list[Choice]
 
     def judge(self, letter: str) -> Verdict:
-        """The verdict on a choice, "a" being the first. Raises ValueError for a letter that is not offered."""
+        """The verdict on a choice, "a" being the first. Raises ValueError for a letter that is not
+        offered."""
         letters = "abcdefgh"[: len(self.choices)]
         if not isinstance(letter, str) or len(letter) != 1 or letter.lower() not in letters:
             raise ValueError(f"choose one of {', '.join(letters)}, not {letter!r}")
@@ -129,7 +135,8 @@ class Quiz:
 
 
 def read_tasks(module: str, *checks: Callable) -> list[Task | Quiz]:
-    """An exercise's tasks: what stands in the TOML file beside `module` (its `__file__`), each [[task]] with its check.
+    """An exercise's tasks: what stands in the TOML file beside `module` (its `__file__`), each
+    [[task]] with its check.
 
     The checks stand in the file's order; the quiz comes last.
     """
@@ -146,7 +153,8 @@ def read_tasks(module: str, *checks: Callable) -> list[Task | Quiz]:
 
 
 def read_messages(module: str | Path) -> dict[str, dict[str, str]]:
-    """The messages in the TOML file beside `module`: {task: {key: text}} from its [task.say] tables.
+    """The messages in the TOML file beside `module`: {task: {key: text}} from its [task.say]
+    tables.
 
     Those that several tasks share, the table [say], stand under the name "".
     """

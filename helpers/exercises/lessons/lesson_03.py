@@ -627,7 +627,7 @@ def moving_clock(slept: list[float], function):
     theirs = getattr(inspect.unwrap(function), "__globals__", {})
     looks: list[str] = []
 
-    def moved(name: str, real):
+    def moved_on(name: str, real):
         def now():
             if sys._getframe(1).f_globals is not theirs:
                 return real()
@@ -637,15 +637,19 @@ def moving_clock(slept: list[float], function):
         return now
 
     clocks = {name: getattr(time, name) for name in ("monotonic", "perf_counter", "time")}
-    moving = {name: moved(name, real) for name, real in clocks.items()}
+    moving = {name: moved_on(name, real) for name, real in clocks.items()}
     by_name = {
-        mine: moving[name]
+        mine: (real, moving[name])
         for mine, value in theirs.items()
         for name, real in clocks.items()
         if value is real
     }  # from time import monotonic
-    with patch.multiple(time, **moving), patch.dict(theirs, by_name):
-        yield looks
+    theirs |= {mine: moved for mine, (_, moved) in by_name.items()}
+    try:
+        with patch.multiple(time, **moving):
+            yield looks
+    finally:  # these names alone: what else the function has stored there is its own
+        theirs |= {mine: real for mine, (real, _) in by_name.items()}
 
 
 def check_ask_within(ask_within) -> str:
