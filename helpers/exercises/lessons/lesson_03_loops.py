@@ -1,0 +1,163 @@
+"""Checks for exercise 03, tasks 3 and 4: the loop, and patience."""
+
+import random
+
+from helpers.exercises.kit import NotYet, broken, error, expect
+from helpers.exercises.lessons.lesson_03_calls import (
+    BASE,
+    SAY,
+    TINY,
+    Run,
+    expect_answer,
+    expect_original,
+    lost,
+    play,
+    timed_out,
+    told,
+)
+
+TRIES = 4  # of task 3
+
+# ---- task 3 ----
+
+
+def check_ask_again(ask_again) -> str:
+    say = SAY["ask_again"]
+    run = play(ask_again)
+    expect(run.sent == 1, say["sent_again"], sent=run.sent)
+    expect(not run.slept, say["waited"])
+    expect_answer(run, "Nothing went wrong")
+
+    run = play(ask_again, error(401))
+    expect(run.sent == 1, say["401_again"])
+    expect(not run.slept, say["401_waits"])
+    expect_original(run, 401, "The token was wrong (401)")
+
+    run = play(ask_again, error(503), error(503))
+    expect(run.sent > 1, say["503_once"])
+    expect_answer(run, "The service failed twice (503)")
+    expect(run.sent == 3, say["three"], sent=run.sent)
+    expect(run.slept, say["no_wait"])
+    expect(len(run.slept) == 2, say["two_waits"], waits=len(run.slept))
+    waits = ", ".join(f"{seconds:.2f}" for seconds in run.slept)
+    in_range = all(seconds <= BASE * 2**n + TINY for n, seconds in enumerate(run.slept))
+    expect(in_range, say["ranges"], waits=waits, base=BASE, double=2 * BASE)
+
+    seconds = random.randint(40, 80)
+    run = play(ask_again, told(seconds))
+    slept = sum(run.slept)
+    expect_answer(run, f"A 429 with `Retry-After: {seconds}`")
+    expect(slept >= seconds, say["too_early"], told=seconds, slept=slept)
+    expect(slept <= seconds + 1, say["too_late"], told=seconds, slept=slept)
+
+    for step, what in (
+        (broken(), "The connection was refused"),
+        (lost(), "The connection was lost"),
+        (timed_out(), "The request timed out"),
+    ):
+        run = play(ask_again, step)
+        no_response = run.raised and isinstance(run.raised.error, AttributeError)
+        expect(not no_response, say["no_response"], what=what, raised=run.raised)
+        expect_answer(run, what)
+
+    _expect_an_end(ask_again)
+    longest = max(play(ask_again, *[error(500)] * 10).slept[-1] for _ in range(15))
+    expect(longest > BASE, say["not_growing"], longest=longest, range=4 * BASE)
+    return say["right"].format(tries=TRIES)
+
+
+def _expect_an_end(ask_again) -> None:
+    """After TRIES requests, whatever went wrong, and without a wait after the last."""
+    say = SAY["ask_again"]
+    run = play(ask_again, *[error(500)] * 10)
+    expect(run.sent <= TRIES, say["too_many"], sent=run.sent, tries=TRIES)
+    s = "s" * (run.sent > 1)
+    expect(run.sent == TRIES, say["too_few"], sent=run.sent, s=s, tries=TRIES)
+    expect_original(run, 500, f"All {TRIES} requests failed (500)")
+    waits = len(run.slept)
+    expect(waits < TRIES, say["last_wait"], tries=TRIES, waits=TRIES - 1, slept=waits)
+    in_turn = [error(503), broken(), timed_out(), told(1), *[error(500)] * 8]
+    for steps, what in (
+        ([broken()] * 12, "The connection was refused again and again"),
+        ([told(1)] * 12, "The service refused every time (429)"),
+        (in_turn, "The service failed again and again, each time in another way"),
+    ):
+        try:
+            run = play(ask_again, *steps)
+        except NotYet as ended:
+            endless = str(ended).startswith("Your function had sent")
+            expect(not endless, say["endless"], what=what, tries=TRIES)
+            raise
+        s = "s" * (run.sent > 1)
+        expect(run.sent == TRIES, say["whatever"], what=what, sent=run.sent, s=s, tries=TRIES)
+
+
+# ---- task 4 ----
+
+
+NO_NUMBER = "(there is no number of tries here, only patience)"
+
+
+def check_ask_within(ask_within) -> str:
+    say, looks = SAY["ask_within"], []
+
+    def wait(patience: float, *steps) -> tuple[Run, float]:
+        """The run, and how long it waited in all."""
+        run = play(ask_within, *steps, arguments=(patience,), limit=60)
+        looks.extend(run.service.looks)  # the clocks that its own code has read
+        return run, sum(run.slept)
+
+    run, slept = wait(10)
+    expect(run.sent == 1 and not slept, say["one_request"])
+    expect_answer(run, "Nothing went wrong")
+    try:
+        run, slept = wait(0)
+    except NotYet as missing:
+        raise NotYet(say["no_patience"].format(missing=missing)) from None
+    expect_answer(run, "With a patience of 0 s nothing went wrong")
+
+    run, slept = wait(10, told(4), told(4))
+    expect_answer(run, "Two waits of 4 s fit into 10 s")
+    expect(run.sent == 3, say["three"], sent=run.sent)
+    expect(slept >= 8, say["too_early"], slept=slept)
+    if slept == 8 and not looks:  # whoever looks at the clock counts the requests' own time too
+        run, slept = wait(8, told(4), told(4))
+        expect(not run.raised or run.sent != 2, say["exactly"])
+        expect_answer(run, "Two waits of 4 s fit into 8 s exactly")
+
+    _expect_patience_ends(wait)
+    for patience, what, *steps in (
+        (23, "Waits of 9, 5 and 5 s fit into 23 s", told(9), told(5), told(5)),
+        (60, "Fifteen waits of 2 s fit into 60 s", *[told(2)] * 15),
+    ):
+        expect_answer(wait(patience, *steps)[0], f"{what} {NO_NUMBER}")
+
+    run, slept = wait(60, error(403))
+    expect(run.sent == 1 and not slept, say["403_again"])
+    expect_original(run, 403, "The token lacks the permission (403)")
+
+    run, slept = wait(30, *[error(503)] * 4)
+    expect_answer(run, f"Four failures with short pauses fit into 30 s {NO_NUMBER}")
+    run, slept = wait(500, *[error(503)] * 10)
+    expect(max(run.slept) > BASE, say["not_growing"], longest=max(run.slept))
+    for patience in [3] * 3 + [30] * 15:
+        run, slept = wait(patience, *[error(503)] * 60)
+        expect(slept <= patience + TINY, say["drawn_again"], patience=patience, slept=slept)
+        trouble = f"The pauses added up to more than the patience of {patience} s"
+        expect_original(run, 503, trouble)
+    return say["right"]
+
+
+def _expect_patience_ends(wait) -> None:
+    """No wait is begun that does not fit, alone or together with those before it."""
+    say = SAY["ask_within"]
+    run, slept = wait(10, *[told(42)] * 10)
+    expect(slept < 42, say["too_long"], slept=slept)
+    expect(not slept, say["shortened"], slept=slept)
+    expect(run.sent == 1, say["no_wait"], sent=run.sent)
+    expect_original(run, 429, "The wait did not fit (42 s into 10 s)")
+
+    run, slept = wait(10, *[told(4)] * 10)
+    expect(slept <= 10 + TINY, say["sum"], slept=slept)
+    expect(run.sent == 3, say["two_fit"], sent=run.sent)
+    expect_original(run, 429, "The third wait did not fit (4 + 4 + 4 s into 10 s)")

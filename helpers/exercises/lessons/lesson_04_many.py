@@ -1,0 +1,120 @@
+"""Checks for exercise 04, task 4: many questions at once, with a limit."""
+
+import inspect
+import json
+from contextlib import contextmanager
+from dataclasses import replace
+from unittest.mock import patch
+
+import httpx2
+
+from helpers.exercises.kit import (
+    NotYet,
+    Raised,
+    describe,
+    error,
+    expect,
+    expect_chat_request,
+    reply,
+    spy,
+)
+from helpers.exercises.lessons.lesson_01 import new_question
+from helpers.exercises.lessons.lesson_04_streams import MAX_TOKENS, SAY
+from helpers.models import models
+
+
+@contextmanager
+def watched_connections():
+    """The list of httpx2's async clients made in this block.
+
+    Each AsyncInferenceClient and each AsyncOpenAI has one of its own.
+    """
+    made, init = [], httpx2.AsyncClient.__init__
+
+    def noted(self, *args, **kwargs):
+        made.append(self)
+        init(self, *args, **kwargs)
+
+    with patch.object(httpx2.AsyncClient, "__init__", noted):
+        yield made
+
+
+class SlowService:
+    """Answers in pieces, the first of all the most slowly, and counts how many are under way.
+
+    under_way : one number a request, itself included. said : the answer to each question.
+    """
+
+    def __init__(self, questions: list[str]):
+        self.questions, self.entries = questions, []
+        self.under_way: list[int] = []
+        self.said: dict[str, str] = {}
+
+    def question_in(self, entry) -> str | None:
+        asked = json.dumps(entry.json)
+        return next((question for question in self.questions if question in asked), None)
+
+    def __call__(self, service, entry):
+        unread = [not one.plan or len(one.chunks) < len(one.plan.chunks) for one in self.entries]
+        self.under_way.append(1 + sum(unread))
+        plan = reply()(service, entry)
+        body = b"".join(chunk for _, chunk in plan.chunks)
+        # the first answer of all takes longer than the others together
+        size = -(-len(body) // (2 if self.entries else 20 * len(self.questions)))
+        chunks = [(1.0 + i, body[i : i + size]) for i in range(0, len(body), size)]
+        self.said[self.question_in(entry)] = service.said[-1]
+        self.entries.append(entry)
+        return replace(plan, chunks=chunks)
+
+
+def check_ask_all(ask_all) -> str:
+    say = SAY["ask_all"]
+    expect(inspect.iscoroutinefunction(ask_all), say["no_async"])
+    for count, at_once in ((7, 3), (6, 2), (4, 1)):
+        questions = [new_question() for _ in range(count)]
+        slow = SlowService(questions)
+        with spy(*[slow] * count) as service, watched_connections() as made:
+            got = service.call(ask_all, given := list(questions), at_once)
+        expect(given == questions, say["questions_changed"])
+        _expect_answers(got, slow, service)
+        _expect_at_once(slow.under_way, at_once, made)
+        expect(made, say["from_outside"])
+        expect(len(made) == 1, say["clients"], made=len(made))
+        expect(made[0].is_closed, say["open"])
+
+    with spy(reply(), error(503)) as service, watched_connections() as made:
+        try:
+            service.call(ask_all, [new_question() for _ in range(3)], 1)
+        except Raised:
+            expect(all(client.is_closed for client in made), say["open_error"])
+            return say["right"]
+    expect(len(service.sent) <= 3, say["asked_again"])
+    raise NotYet(say["hidden_error"])
+
+
+def _expect_answers(got, slow: SlowService, service) -> None:
+    """One request a question, and the list of the answers' texts in the order of the questions."""
+    say, questions = SAY["ask_all"], slow.questions
+    expect(got is not None, say["nothing"])
+    for row in range(len(service.sent)):
+        question = slow.question_in(service.sent[row]) or questions[0]
+        expect_chat_request(service, question, models.chat, MAX_TOKENS, row=row)
+    sent = len(service.sent)
+    expect(sent, say["no_request"])
+    expect(sent == len(questions), say["requests"], count=len(questions), sent=sent)
+    expect(isinstance(got, list), say["no_list"], what=describe(got))
+    strange = [text for text in got if not isinstance(text, str)]
+    expect(not strange, say["no_text"], what=describe(strange[0] if strange else None))
+    expect(sorted(got) == sorted(slow.said.values()), say["other_texts"])
+    expect(got == [slow.said[question] for question in questions], say["order"])
+
+
+def _expect_at_once(under_way: list[int], at_once: int, made: list) -> None:
+    """Never more requests under way than allowed, and as many while there are questions left."""
+    say, most = SAY["ask_all"], max(under_way)
+    expect(most <= at_once, say["too_many"], most=most, at_once=at_once)
+    alone = say["one_by_one" if made else "sync_client"]
+    expect(most > 1 or at_once == 1, alone, at_once=at_once)
+    expect(most == at_once, say["too_few"], most=most, at_once=at_once)
+    in_groups = at_once > 1 and min(under_way[at_once:]) == 1
+    expect(not in_groups, say["groups"], at_once=at_once)
