@@ -221,11 +221,12 @@ def live_permission(status: int | None, who: dict) -> Check:
         why}.
     who : the answer's JSON.
     """
-    if status is None and "CERTIFICATE" in (said := str(who.get("error", "unknown")).upper()):
+    said = who.get("error", "unknown")
+    if status is None and "CERTIFICATE" in said:
         return Check(
             "live",
             False,
-            f"this machine does not trust the certificate of huggingface.co: {said.lower()}",
+            f"this machine does not trust the certificate of huggingface.co: {said}",
             "ask whoever runs your network for its certificate, and set SSL_CERT_FILE to that file"
             " (REQUESTS_CA_BUNDLE is not read)",
         )
@@ -233,7 +234,7 @@ def live_permission(status: int | None, who: dict) -> Check:
         return Check(
             "live",
             False,
-            f"no answer from huggingface.co: {who.get('error', 'unknown')}",
+            f"no answer from huggingface.co: {said}",
             "check the connection, then: python doctor.py --live",
         )
     if status == 401:
@@ -421,10 +422,12 @@ def _front_end() -> str | None:
 
 
 def _find_token() -> tuple[str | None, str]:
-    from huggingface_hub import constants
+    try:
+        from huggingface_hub import constants
 
-    from helpers.tokens import learners
-
+        from helpers.tokens import learners
+    except (ImportError, ValueError):  # `packages` or `environment` says so
+        return None, ""
     value = learners()
     if value is None:
         return None, ""
@@ -442,18 +445,26 @@ def _whoami(value: str) -> tuple[int | None, dict]:
     try:
         response = httpx2.get(WHOAMI, headers={"Authorization": f"Bearer {value}"}, timeout=10)
         return response.status_code, response.json() if response.status_code == 200 else {}
-    except (httpx2.HTTPError, ValueError, OSError, ImportError) as error:
+    except OSError as error:  # before anything is sent
+        return None, {"error": f"CERTIFICATES cannot be read: {error}"}
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, ImportError) as error:
         return None, {"error": f"{type(error).__name__}: {error}"}
 
 
 def _variables() -> tuple[dict[str, str], str]:
     """What is wrong with this process's variables, and where HF_ENDPOINT leads."""
+    wrong = {
+        name: f"is {value!r}, which is no number"
+        for name, value in os.environ.items()
+        if re.fullmatch("HF_HUB_.*TIMEOUT", name) and not value.isdecimal()
+    }
     try:
-        from helpers.tokens import HUB, unusable
-    except ImportError:  # `packages` says so
-        return {}, ""
+        from helpers.tokens import HUB
+        from helpers.wire.environment import unusable
+    except (ImportError, ValueError):  # `packages` says so, or what was found above
+        return wrong, ""
     endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/")
-    return unusable(os.environ), "" if endpoint == HUB else endpoint
+    return wrong | unusable(os.environ), "" if endpoint == HUB else endpoint
 
 
 def _listener(number: int, path: str, marker: str, ours: str) -> str | None:
@@ -476,12 +487,12 @@ def _recordings() -> Check:
     folder = COURSE / "helpers" / "recordings"
     try:
         from helpers.replay.storage import check
-    except ImportError as error:
+    except (ImportError, ValueError) as error:
         return Check(
             "recordings",
             False,
-            f"cannot be read until the packages are right ({error})",
-            "see packages above",
+            f"cannot be read until packages and environment are right ({error})",
+            "see above",
         )
     return recordings({file.name: check(file) for file in sorted(folder.glob("*.json"))})
 

@@ -1,7 +1,6 @@
-"""What the notebooks import: `from helpers import start, models`. And the map of the course's own
-code.
+"""The map. Notebooks import from here: `from helpers import start, models`.
 
-Read in this order, one file after the other; each begins with what it is for.
+To be read in this order; each file begins with what it is for.
 
     session.py      start(): who answers, the banner, the request log of a notebook      lesson 01
     models.py       which model does what, where, at what price, and as of when          lesson 01
@@ -14,10 +13,10 @@ Read in this order, one file after the other; each begins with what it is for.
 
 How it works, for whoever wants to know:
 
-    wire.py         where a request leaves Python, and where the course steps in
+    wire/           where a request leaves Python, and where the course steps in
     replay/         recorded answers: found by what a request means, played in time
     tokens.py       what an access token looks like, and the one place that lends one
-    exercises/      a card for each exercise, its checks, and the service that stands in for the real one
+    exercises/      a card for each exercise, its checks, and a service for them to call
     browser/        what a browser tab lacks
 """
 
@@ -30,35 +29,27 @@ if sys.version_info < (3, 11):  # noqa: UP036 (a kernel of an older Python hears
 CLIENTS = ("huggingface_hub", "openai", "httpx2")
 
 
-def outdated(modules=None) -> list[str]:
-    """One line for each client library that is loaded in another version than the installed one.
-
-    That happens on Colab, where a cell that stands above the course's first may have imported an
-    older client.
-
-    modules : what is loaded; default: sys.modules. Nothing is imported.
-    """
-    modules, found = sys.modules if modules is None else modules, []
+def outdated(modules=sys.modules) -> list[str]:
+    """One line for each client library that is loaded in another version than the installed one:
+    on Colab, a cell above the course's first may have imported an older one. Imports nothing."""
+    found = []
     for name in CLIENTS:
         loaded = getattr(modules.get(name), "__version__", None)
-        if loaded is None:
-            continue
         try:
             installed = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue  # loaded from a folder; there is nothing to compare with
-        if loaded != installed:
+        if loaded not in (None, installed):
             found.append(f"{name} {loaded} is loaded, {installed} is installed")
     return found
 
 
-def refuse_outdated(modules=None) -> None:
-    """Raises ImportError that asks for a restart if a client library was upgraded after it had been
-    imported."""
-    if found := outdated(modules):
+def refuse_outdated(modules=sys.modules) -> None:
+    """Raises ImportError if a client library was upgraded after it had been imported."""
+    if found := "; ".join(outdated(modules)):
         raise ImportError(
-            "; ".join(found) + ". Restart the session (on Colab: Runtime > Restart session; in"
-            " Jupyter: Kernel > Restart Kernel) and run the notebook from the top."
+            f"{found}. Restart the session (on Colab: Runtime > Restart session; in Jupyter: Kernel"
+            " > Restart Kernel) and run the notebook from the top."
         )
 
 

@@ -28,12 +28,12 @@ from helpers.replay.recorder import KEEP, Recorder
 from helpers.replay.recording import Recording, miss
 from helpers.replay.storage import FOLDER
 from helpers.tokens import PLACEHOLDER, PRACTICE_TOKEN, mask, masked, refuse_secrets
+from helpers.wire import environment
 
 MODES = ("replay", "practice", "live")
 PRACTICE_URL = "http://127.0.0.1:8750"
-PRACTICE_BY = (  # unless the server says who else does (a class's)
-    "Practice: small models on this machine answer, free."
-)
+# Unless the server says who else does, as a class's.
+PRACTICE_BY = "Practice: small models on this machine answer, free."
 
 _session = None
 
@@ -69,14 +69,12 @@ class Session:
 
     def __init__(self, notebook: str, mode: str = "replay"):
         if not re.fullmatch(r"\w[\w-]*", notebook):
-            raise ValueError(
-                f'{notebook!r} is no name for a notebook: letters, digits, "_" and "-" only,'
-                " without .ipynb"
-            )
+            rule = 'letters, digits, "_" and "-" only, without .ipynb'
+            raise ValueError(f"{notebook!r} is no name for a notebook: {rule}")
         self.notebook = notebook
         self.log = Log()
         self.recording = Recording(FOLDER / f"{notebook}.json")
-        self.pace = _pace()
+        self.pace = environment.pace()
         self.practice_url = (os.environ.get("COURSE_PRACTICE_URL") or PRACTICE_URL).rstrip("/")
         self._recorder = Recorder(self.recording.path) if os.environ.get("COURSE_RECORD") else None
         self._name, self._practice_by = os.urandom(8).hex(), PRACTICE_BY
@@ -97,7 +95,8 @@ class Session:
         if mode not in MODES:
             raise ValueError(f"there is no mode {mode!r}; choose one of {', '.join(MODES)}")
         if mode == "live":
-            _check_live()
+            on = self if self._begun else _session or self
+            environment.check_live(on._lent.learners_environ())
         if mode == "practice":
             self._find_practice_server()
         self._mode = mode
@@ -125,8 +124,7 @@ class Session:
         """Set huggingface_hub up for the mode: no telemetry, a token to build clients with, and in
         Replay and Practice nothing that keeps an answer away."""
         browser.prepare_clients()
-        tokens.no_telemetry()
-        self._lent.prepare(self._mode)
+        self._lent.prepare(self._mode, environment.unusable(self._lent.learners_environ()))
 
     def _find_practice_server(self) -> None:
         if browser.NO_PRACTICE:
@@ -199,13 +197,8 @@ class Session:
                 headers["authorization"] = f"Bearer {PRACTICE_TOKEN}"
         elif PLACEHOLDER in sent:  # a client that was built before the switch to live
             headers["authorization"] = f"Bearer {tokens.learners()}"
-        return httpx2.Request(
-            request.method,
-            url,
-            headers=headers,
-            stream=request.stream,
-            extensions=request.extensions,
-        )
+        as_it_is = {"stream": request.stream, "extensions": request.extensions}
+        return httpx2.Request(request.method, url, headers=headers, **as_it_is)
 
     def _done(self, entry: Entry, request: httpx2.Request, plan: wire.Plan) -> None:
         headers = plan.headers
@@ -232,23 +225,20 @@ class Session:
         calls = self.recording.calls()
         count = f"{len(calls)} call{'' if len(calls) == 1 else 's'} in this lesson"
         if not calls:
-            count = "no calls recorded for this lesson"
+            count = "No calls recorded for this lesson"
         price = say_cost(self.recording)
         if self._mode == "live":
-            return f"Live: your token pays. {count[0].upper()}{count[1:]}; {price}."
+            return f"Live: your token pays. {count}; {price}."
         if self._mode == "practice":
-            return f"{self._practice_by} {count[0].upper()}{count[1:]}."
+            return f"{self._practice_by} {count}."
         if not calls:
-            return f"Replay: nothing leaves this machine. {count[0].upper()}{count[1:]}."
-        who = sorted(
-            {call["answered_by"].get("model", "unknown") for call in calls if call["status"] == 200}
-        )
+            return f"Replay: nothing leaves this machine. {count}."
+        good = [call["answered_by"] for call in calls if call["status"] == 200]
+        who = ", ".join(sorted({by.get("model", "unknown") for by in good})) or "nobody"
         days = sorted({call["answered_by"].get("date", "unknown") for call in calls})
         when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-        return (
-            f"Replay: nothing leaves this machine. Answers by {', '.join(who) or 'nobody'},"
-            f" recorded {when}. {count}; live: {price}."
-        )
+        answers = f"Answers by {who}, recorded {when}. {count}; live: {price}."
+        return f"Replay: nothing leaves this machine. {answers}"
 
     def show(self) -> None:
         """Print the banner and any damage to the recording; in a notebook, also show the Replay |
@@ -267,43 +257,3 @@ def _for_the_log(plan: wire.Plan) -> wire.Plan:
     headers = {name: mask(plan.headers[name]) for name in KEEP if name in plan.headers}
     clean = [(moment, masked(chunk)) for moment, chunk in plan.chunks]
     return replace(plan, headers=headers, chunks=clean)
-
-
-def _pace() -> float:
-    text = os.environ.get("COURSE_PACE") or "1"
-    try:
-        pace = float(text)
-    except ValueError:
-        pace = -1.0
-    if not 0 <= pace < float("inf"):
-        raise ValueError(
-            f"COURSE_PACE is {text!r}; it must be a number: 0 for no waiting, 1 for as recorded, 2"
-            " for twice as slow"
-        )
-    return pace
-
-
-def _check_live() -> None:
-    """Raises RuntimeError with what Live lacks here."""
-    if not tokens.learners():
-        raise RuntimeError(
-            "Live needs your own token and none was found. Make one at"
-            ' huggingface.co/settings/tokens with the permission "Make calls to Inference'
-            f' Providers", {browser.WHERE_TOKENS_GO}'
-        )
-    if _offline():
-        raise RuntimeError(
-            "Live needs the network, and HF_HUB_OFFLINE is set. Unset it, restart the kernel and"
-            " choose Live again."
-        )
-    for name, wrong in tokens.unusable(os.environ).items():
-        raise RuntimeError(
-            f"Live goes by what your environment says, and {name} {wrong}. Unset {name}"
-            " (`make doctor` says more), restart the kernel and choose Live again."
-        )
-
-
-def _offline() -> bool:
-    """Whether the learner asked huggingface_hub to stay offline."""
-    asked = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
-    return asked.upper() in ("1", "ON", "YES", "TRUE")

@@ -6,28 +6,18 @@ changes: a variable is the whole process's, so while a request is under way nobo
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from contextlib import contextmanager
 
 # How access tokens of Hugging Face, of its providers and of GitHub begin. hf_ may stand inside a
 # word; the others may not, except in JSON inside JSON, where a line break before a token is written
 # \n: two characters, the second of them a letter.
-PREFIXES = (
-    "api_org_",
-    "sk-",
-    "sk_",
-    "gsk_",
-    "r8_",
-    "tgp_",
-    "fw_",
-    "csk-",
-    "xai-",
-    "nvapi-",
-    "ghp_",
-)
+_OTHERS = ("sk-", "sk_", "gsk_", "r8_", "tgp_", "fw_", "csk-", "xai-", "nvapi-", "ghp_")
+PREFIXES = ("hf_", "api_org_", *_OTHERS)
 _START = r"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt]))"
-TOKEN = re.compile(rf"(?:hf_|{_START}(?:{'|'.join(map(re.escape, PREFIXES))}))[A-Za-z0-9_-]{{16,}}")
-_SIGNS = tuple(prefix.encode() for prefix in ("hf_", *PREFIXES))
+_BEGINS = "|".join(re.escape(one) if one == "hf_" else _START + re.escape(one) for one in PREFIXES)
+TOKEN = re.compile(rf"(?:{_BEGINS})[A-Za-z0-9_-]{{16,}}")
+_SIGNS = tuple(map(str.encode, PREFIXES))
 SHORTEST = 8  # characters of a token of another form; a shorter one would be found in any text
 
 # Clients refuse to be built without a token. Where there is none the first of these stands in for
@@ -44,10 +34,18 @@ class SecretFound(Exception):
     """Something that looks like an access token was about to be recorded. It was not written."""
 
 
+_aside = [""]  # the learner's own of another form, while the placeholder is lent in its place
+
+
+def _own() -> list[str]:
+    """This process's own tokens, whatever they look like."""
+    found = (os.environ.get("HF_TOKEN", "").strip(), *_aside)
+    return [token for token in found if len(token) >= SHORTEST]
+
+
 def mask(text: str) -> str:
     """`text` with `$HF_TOKEN` for what looks like an access token, and for this process's own."""
-    own = os.environ.get("HF_TOKEN", "").strip()
-    if len(own) >= SHORTEST:
+    for own in _own():
         text = text.replace(own, "$HF_TOKEN")
     return TOKEN.sub("$HF_TOKEN", text)
 
@@ -55,24 +53,33 @@ def mask(text: str) -> str:
 def masked(content: bytes) -> bytes:
     """`content` without tokens; the very same object where there is none: most bodies are clean,
     and looking is cheap."""
-    own = os.environ.get("HF_TOKEN", "").strip().encode()
-    signs = (*_SIGNS, own) if len(own) >= SHORTEST else _SIGNS
-    if not any(sign in content for sign in signs):
+    if not any(sign in content for sign in (*_SIGNS, *map(str.encode, _own()))):
         return content
     return mask(content.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
 def refuse_secrets(where: str, *texts: str) -> None:
     """Raise SecretFound if a text holds this process's token, or what looks like one."""
-    own = os.environ.get("HF_TOKEN", "").strip()
     for text in texts:
-        found = TOKEN.search(text)
-        if found or (len(own) >= SHORTEST and own in text):
-            start = found.group()[:5] if found else own[:3]
+        own = [token[:3] for token in _own() if token in text]
+        if found := TOKEN.search(text):
+            own = [found.group()[:5]]
+        if own:
             raise SecretFound(
-                f"{where} holds what looks like an access token ({start}…); it was not recorded."
+                f"{where} holds what looks like an access token ({own[0]}…); it was not recorded."
                 " Take it out of the notebook, and revoke it if it is real."
             )
+
+
+BLANK = "is blank"
+
+
+def flaw(token: str) -> str:
+    """Why clients cannot even send this token; "" if they can."""
+    if not token.strip():
+        return BLANK
+    whole = token.strip().isascii() and not set(token.strip()) & set(" \"'")
+    return "" if whole else "holds characters that no token has"
 
 
 # ---- the learner's own -------------------------------------------------------------------------
@@ -86,39 +93,19 @@ def learners(fresh: bool = False) -> str | None:
     """
     from huggingface_hub.utils import _auth
 
-    set_here = (os.environ.get(name) for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"))
-    found = next((token.strip() for token in set_here if token and token.strip()), "")
-    if found and found != PLACEHOLDER:
-        return found
-    hidden = os.environ.get("HUGGING_FACE_HUB_TOKEN", "").strip()  # behind the placeholder
+    here = os.environ.get("HF_TOKEN", "").strip()
+    older = os.environ.get("HUGGING_FACE_HUB_TOKEN", "").strip()
+    if here == PLACEHOLDER:
+        here = _aside[0]
     from_file = _auth._get_token_from_file_refreshed if fresh else _auth._get_token_from_file
-    return hidden or from_file() or _auth._get_token_from_google_colab()
+    return here or older or from_file() or _auth._get_token_from_google_colab()
 
 
 # ---- lending, and setting aside ----------------------------------------------------------------
 
 HUB = "https://huggingface.co"
 OLD_HOST = "https://api-inference.huggingface.co"
-PROXIES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY")
 ENVIRON = "the environment"  # one of the places that are changed; the others are modules
-CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
-
-
-def unusable(environ: Mapping[str, str]) -> dict[str, str]:
-    """{variable: what is wrong with it}: what the environment says and no client can work with."""
-    found = {}
-    for name in (one for proxy in PROXIES for one in (proxy, proxy.lower())):
-        scheme, colon, _ = environ.get(name, "").partition("://")
-        if colon and scheme.lower() not in ("http", "https"):
-            found[name] = f"names a proxy of the kind {scheme}://, which the clients cannot use"
-    for name in CERTIFICATES:
-        path = environ.get(name)
-        there = os.path.dirname(path) or "." if path and name == "SSLKEYLOGFILE" else path
-        if path and not os.path.exists(there):
-            found[name] = f"names {path}, which is not there"
-    if "HF_TOKEN" in environ and not environ["HF_TOKEN"].strip():
-        found["HF_TOKEN"] = "is blank"
-    return found
 
 
 class Lent:
@@ -139,28 +126,35 @@ class Lent:
         }
         return {name: it for name, it in {**os.environ, **changed}.items() if it is not None}
 
-    def prepare(self, mode: str) -> None:
+    def prepare(self, mode: str, unusable: Iterable[str] = ()) -> None:
         """Give the clients of this process what they need in a mode, each variable in one step.
 
         Always a token to build clients with. In Replay and Practice nothing may keep an answer
-        away: broken proxies and certificates, other addresses than the service's, offline mode.
+        away: unusable variables, other addresses than the service's, offline mode.
         """
         from huggingface_hub import constants, hf_api
 
-        environ, wanted = self.learners_environ(), {}
+        # Before its first request huggingface_hub would send one that nobody asked for, and keep
+        # the answer in HF_HOME: not in this process any more.
+        os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+        constants.HF_HUB_DISABLE_TELEMETRY = True
+        wanted = {}
         if mode != "live":
             # HF_OIDC_RESOURCE: asks the network for a token, at every request.
-            for name in (*unusable(environ), "HF_OIDC_RESOURCE"):
+            for name in (*unusable, "HF_OIDC_RESOURCE"):
                 wanted[ENVIRON, name] = None
             # What huggingface_hub read from the environment when it was imported.
             wanted[constants, "ENDPOINT"] = wanted[hf_api.api, "endpoint"] = HUB
             wanted[constants, "INFERENCE_ENDPOINT"] = OLD_HOST
             wanted[constants, "HF_HUB_OFFLINE"] = False
             wanted[constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN"] = False
-        if not environ.get("HF_TOKEN", "").strip():
-            # Live: the learner's own, so that os.environ["HF_TOKEN"] works also after a login.
-            own = learners(fresh=True) if mode == "live" else None
-            wanted[ENVIRON, "HF_TOKEN"] = own or PLACEHOLDER
+        own = self.learners_environ().get("HF_TOKEN", "").strip()
+        if mode == "live" and not own:
+            # The learner's, so that os.environ["HF_TOKEN"] works also after a login.
+            wanted[ENVIRON, "HF_TOKEN"] = learners(fresh=True) or PLACEHOLDER
+        elif mode != "live" and (flaw(own) or not own.startswith("hf_")):
+            _aside[:] = [own]
+            wanted[ENVIRON, "HF_TOKEN"] = PLACEHOLDER
         self._change(wanted)
 
     def hide(self) -> None:
@@ -168,10 +162,10 @@ class Lent:
         Colab's secret."""
         from huggingface_hub import constants
 
-        gone = {(ENVIRON, name): None for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")}
-        # Where huggingface_hub does not ask for Colab's secrets.
-        elsewhere = {(ENVIRON, "VERTEX_PRODUCT"): "COLAB_ENTERPRISE"}
-        self._change({**gone, **elsewhere, (constants, "HF_TOKEN_PATH"): os.devnull})
+        wanted = {(ENVIRON, name): None for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")}
+        wanted[constants, "HF_TOKEN_PATH"] = os.devnull
+        wanted[ENVIRON, "VERTEX_PRODUCT"] = "COLAB_ENTERPRISE"  # which has no secrets of Colab
+        self._change(wanted)
 
     def back(self) -> None:
         """Put everything back."""
@@ -199,15 +193,6 @@ def none():
         yield
     finally:
         lent.back()
-
-
-def no_telemetry() -> None:
-    """Before its first request huggingface_hub would send one that nobody asked for, and keep the
-    answer in HF_HOME. Not in this process any more."""
-    from huggingface_hub import constants
-
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    constants.HF_HUB_DISABLE_TELEMETRY = True
 
 
 def _get(where, name: str):

@@ -449,14 +449,16 @@ def test_a_variable_in_the_way_is_named_with_its_cure():
 
 
 @pytest.mark.parametrize(
-    ("name", "encoding"), [*((name, "ascii") for name in BREAKING), ("HF_TOKEN", "cp1252")]
+    ("name", "value", "encoding"),
+    [(*one, "ascii") for one in (*BREAKING, ("HF_HUB_ETAG_TIMEOUT", "soon"))]
+    + [("HF_TOKEN", " ", "cp1252")],
 )
-def test_nothing_in_the_environment_ends_in_a_traceback(name, encoding, tmp_path):
+def test_nothing_in_the_environment_ends_in_a_traceback(name, value, encoding, tmp_path):
     environ = os.environ | {"HF_HOME": str(tmp_path), "PYTHONIOENCODING": encoding}
     done = subprocess.run(
         [sys.executable, "doctor.py"],
         cwd=doctor.COURSE,
-        env=environ | {name: BREAKING[name]},
+        env=environ | {name: value},
         capture_output=True,
         timeout=240,
     )
@@ -482,4 +484,5 @@ def test_a_certificate_is_told_from_a_dead_cable(monkeypatch):
     assert "REQUESTS_CA_BUNDLE is not read" in fails(unknown).cure
     assert wrong(fails(httpx2.ConnectError("no route")), "no route", cure="check the connection")
     assert wrong(fails(ImportError("socksio is not installed")), "socksio", cure="connection")
-    assert wrong(fails(FileNotFoundError(2, "No such file")), "No such file", cure="connection")
+    assert wrong(fails(FileNotFoundError(2, "No such file")), "No such file", cure="SSL_CERT_FILE")
+    assert wrong(fails(httpx2.InvalidURL("Invalid port")), "Invalid port", cure="connection")

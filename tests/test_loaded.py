@@ -1,6 +1,7 @@
 """An upgrade under a running kernel is noticed, by versions, without importing anything."""
 
 import importlib.metadata
+import sys
 import types
 
 import pytest
@@ -28,7 +29,7 @@ def test_an_older_client_in_memory_is_named(name):
 
 @pytest.mark.parametrize(
     "modules",
-    [{}, NOW, {"openai": types.SimpleNamespace()}, None],
+    [{}, NOW, {"openai": types.SimpleNamespace()}, sys.modules],
     ids=["nothing", "all", "no version", "this process"],
 )
 def test_what_is_installed_may_be_loaded(modules):

@@ -2,18 +2,21 @@
 
 import asyncio
 import os
+import ssl
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import certifi
 import pytest
 import standin
-from huggingface_hub import AsyncInferenceClient, InferenceClient, constants
+from huggingface_hub import AsyncInferenceClient, InferenceClient, constants, get_token
 
 from helpers import models, tokens
 from helpers import session as sessions
 from helpers.session import start
 from helpers.tokens import PLACEHOLDER, PRACTICE_TOKEN
+from helpers.wire.environment import unusable
 
 BODY = "abcDEF0123456789"  # put together here, so that no file holds what looks like a token
 TOKEN = "hf_" + "PlantedTokenOfNobody" + BODY
@@ -53,7 +56,7 @@ def ask(i: int) -> str:
 # ---- what one looks like -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("prefix", ("hf_", *tokens.PREFIXES))
+@pytest.mark.parametrize("prefix", tokens.PREFIXES)
 @pytest.mark.parametrize("around", ['{{"text": "{}"}}', '{{\\"text\\": \\"\\n{}\\"}}', "is {}."])
 def test_every_kind_of_token_is_masked_and_refused(prefix, around):
     text = around.format(prefix + BODY)
@@ -153,20 +156,25 @@ def test_threads_find_a_token_while_the_mode_changes(practice, monkeypatch):
 
 # ---- the environment cannot keep Replay from answering -----------------------------------------
 
-BREAKING = {
-    "ALL_PROXY": "socks5://127.0.0.1:9",
-    "all_proxy": "socks://127.0.0.1:9",
-    "HTTPS_PROXY": "ftp://127.0.0.1:9",
-    "SSL_CERT_FILE": "/does/not/exist.pem",
-    "SSL_CERT_DIR": "/does/not/exist",
-    "SSLKEYLOGFILE": "/does/not/exist/keys",
-    "HF_TOKEN": "  ",
-    "HF_ENDPOINT": "https://mirror.example",
-    "HF_INFERENCE_ENDPOINT": "https://mirror.example",
-    "HUGGINGFACE_CO_STAGING": "1",
-    "HF_OIDC_RESOURCE": "https://mirror.example",
-    "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
-}
+BREAKING = [
+    ("ALL_PROXY", "socks5://127.0.0.1:9"),
+    ("all_proxy", "socks://127.0.0.1:9"),
+    ("HTTPS_PROXY", "ftp://127.0.0.1:9"),
+    ("HTTPS_PROXY", "http://proxy.example:port"),
+    ("SSL_CERT_FILE", "/does/not/exist.pem"),
+    ("SSL_CERT_FILE", os.devnull),
+    ("SSL_CERT_DIR", "/does/not/exist"),
+    ("SSLKEYLOGFILE", "/does/not/exist/keys"),
+    ("HF_TOKEN", "  "),
+    ("HF_TOKEN", "hf_é"),
+    ("HF_TOKEN", '"hf_in_quotes"'),
+    ("HF_TOKEN", "of another kind"),
+    ("HF_ENDPOINT", "https://mirror.example"),
+    ("HF_INFERENCE_ENDPOINT", "https://mirror.example"),
+    ("HUGGINGFACE_CO_STAGING", "1"),
+    ("HF_OIDC_RESOURCE", "https://mirror.example"),
+    ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1"),
+]
 PROBE = """
 import os
 from helpers import models, start
@@ -187,11 +195,11 @@ print((before[0] | unsaid, before[1]) == (dict(os.environ) | unsaid, constants.E
 """
 
 
-@pytest.mark.parametrize("name", BREAKING)
-def test_replay_answers_whatever_the_environment_says(name, root, home):
+@pytest.mark.parametrize(("name", "value"), BREAKING)
+def test_replay_answers_whatever_the_environment_says(name, value, root, home):
     done = subprocess.run(
         [sys.executable, "-c", PROBE],
-        env=os.environ | {"HF_HOME": str(home), "COURSE_MODE": "replay", name: BREAKING[name]},
+        env=os.environ | {"HF_HOME": str(home), "COURSE_MODE": "replay", name: value},
         cwd=root,
         capture_output=True,
         text=True,
@@ -204,16 +212,78 @@ def test_replay_answers_whatever_the_environment_says(name, root, home):
     assert said[4] == "True", "stop() puts back what was set aside"
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [
-        ("ALL_PROXY", "socks5://127.0.0.1:9", "ALL_PROXY names a proxy of the kind socks5://"),
-        ("SSL_CERT_FILE", "/does/not/exist.pem", "SSL_CERT_FILE names /does/not/exist.pem"),
-    ],
-)
-def test_live_says_what_is_wrong_with_it(name, value, said, monkeypatch):
+UNUSABLE = [
+    (
+        "ALL_PROXY",
+        "socks5://127.0.0.1:9",
+        "ALL_PROXY .* socks5://, which needs `pip install 'httpx2",
+    ),
+    ("https_proxy", "ftp://127.0.0.1:9", "https_proxy names a proxy of the kind ftp://"),
+    ("HTTP_PROXY", "http://name:secret@[::1", "HTTP_PROXY names a proxy at an address that"),
+    (
+        "SSL_CERT_FILE",
+        "/does/not/exist.pem",
+        "SSL_CERT_FILE names /does/not/exist.pem, which is not",
+    ),
+    ("SSL_CERT_FILE", __file__, "SSL_CERT_FILE names .*, which holds no certificate"),
+    ("SSLKEYLOGFILE", os.path.dirname(__file__), "SSLKEYLOGFILE names .*, which is a folder"),
+    ("HF_TOKEN", f"'{TOKEN}'", "HF_TOKEN holds characters that no token has"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "said"), UNUSABLE)
+@pytest.mark.parametrize("how", ["first", "again", "switch"])
+def test_live_says_what_is_wrong_with_it(name, value, said, how, monkeypatch):
+    """Also while Replay has set it aside."""
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setenv(name, value)
-    with pytest.raises(RuntimeError, match=said):
-        start("01_first_call", "live")
+    session = None if how == "first" else start("01_first_call")
+    with pytest.raises(RuntimeError, match=said) as refused:
+        if how == "switch":
+            session.mode = "live"
+        else:
+            start("01_first_call", "live")
+    assert "secret" not in str(refused.value) and TOKEN not in str(refused.value)
+    if session is not None:
+        assert session.mode == "replay"
+        session.stop()
     assert os.environ[name] == value
+
+
+def test_what_can_be_used_is_let_be(monkeypatch):
+    assert unusable({}) == {}
+    certificates = ssl.get_default_verify_paths().cafile or certifi.where()
+    fine = {
+        "HTTPS_PROXY": "proxy.example:8080",
+        "http_proxy": "http://name:word@proxy.example:8080",
+        "SSL_CERT_FILE": certificates,
+        "SSL_CERT_DIR": "/",
+        "SSLKEYLOGFILE": "keys",
+        "HF_TOKEN": TOKEN + "\n",
+    }
+    assert unusable(fine) == {}
+    assert unusable(dict.fromkeys(fine, "")) == {"HF_TOKEN": tokens.BLANK}
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name == "socksio")
+    assert unusable({"ALL_PROXY": "socks5h://127.0.0.1:9"}) == {}
+    assert unusable({"ALL_PROXY": "socks://127.0.0.1:9"}) != {}, "of which httpx2 knows nothing"
+
+
+def test_a_blank_token_is_none_and_a_login_is_found_behind_it(home, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", " ")
+    (home / "token").write_text(TOKEN)
+    session = start("01_first_call", "live")
+    assert os.environ["HF_TOKEN"] == TOKEN
+    session.stop()
+    assert os.environ["HF_TOKEN"] == " "
+
+
+def test_a_token_of_another_kind_is_lent_none_of_ours_and_still_masked(monkeypatch):
+    """Clients take it for a provider's, and then need to be told which."""
+    monkeypatch.setenv("HF_TOKEN", "of-another-kind")
+    session = start("01_first_call")
+    assert get_token() == PLACEHOLDER
+    assert tokens.learners() == "of-another-kind"
+    assert tokens.mask("say of-another-kind") == "say $HF_TOKEN"
+    assert tokens.masked(b"say of-another-kind") == b"say $HF_TOKEN"
+    session.mode = "live"
+    assert get_token() == "of-another-kind"
