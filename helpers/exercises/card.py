@@ -1,7 +1,7 @@
 """The exercise card: task, Check, hints one at a time, verdict, quiz, progress.
 
-    card = open_exercise("01_first_call")    the first cell; also calls start(), so that you can try things out
-    card.task(1, ask)                        shows task 1 with the verdict on your function as it is now
+    card = open_exercise("01_first_call")    the first cell; also calls start()
+    card.task(1, ask)                        shows task 1 with the verdict on your function
     card.hint(1)                             prints the next hint
     card.answer(5, question=1, choice="b")   answers a quiz question
     card.progress()                          prints what is done

@@ -6,7 +6,7 @@ A task that checks code:
     def check_ask(ask) -> str:                              # gets the learner's function
         with spy() as service:                              # stands in for the service
             text = service.call(ask, InferenceClient(), "Why?")
-        expect(len(service.sent) == 1, "You sent …")        # the first thing that is wrong ends the check
+        expect(len(service.sent) == 1, "You sent …")        # what is wrong first ends the check
         return "one request, and the text of its answer."   # what was right
 
     Task("ask(client, question)", "Ask a model", check_ask, hints=["…", "…", "…"])

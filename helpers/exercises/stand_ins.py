@@ -1,7 +1,7 @@
 """What a function that is being run finds in place of `print`, `sleep`, `input` and the clocks.
 
     with in_place(its_globals):     they are there, and ask whose code calls them
-        with answering(run):        run.output, run.note(seconds), run.end(why), run.slept, run.looks
+        with answering(run):        run.output, run.errors, run.slept, run.looks, run.note(seconds)
 
 In place only while some function is run. Code that is not inside `answering` (a cell that runs at
 the same time) gets what was there before.
