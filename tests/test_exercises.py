@@ -7,9 +7,7 @@ import sys
 import pytest
 
 from helpers import wire
-from helpers.exercises import Card, Progress, open_exercise
-from helpers.exercises import progress
-from helpers.exercises import progress
+from helpers.exercises import Card, Progress, open_exercise, progress
 from helpers.exercises.kit import Choice, NotYet, Question, Quiz, Task, Verdict, expect
 from helpers.exercises.view import QuizView, TaskView
 

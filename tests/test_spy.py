@@ -98,6 +98,25 @@ def test_a_function_that_was_left_behind_goes_no_further():
     assert not went_on and not thread.is_alive()
 
 
+def test_a_thread_that_outlives_its_function_goes_no_further(capsys):
+    goes_on, went_on, inside = threading.Event(), [], []
+
+    def late():
+        goes_on.wait()
+        went_on.append(True)
+
+    def leaves_it():
+        inside.append(threading.Thread(target=late, daemon=True))
+        inside[0].start()
+        return "done"
+
+    with spy() as service:
+        assert service.call(leaves_it) == "done"
+    goes_on.set()
+    inside[0].join(5)
+    assert not went_on and not inside[0].is_alive() and capsys.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("threads", [False, True])
 def test_a_loop_without_end_is_ended(threads):
     def forever():

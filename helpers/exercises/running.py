@@ -9,6 +9,7 @@ the clocks ask a context variable whose code they are called by.
 """
 
 import asyncio
+import contextlib
 import inspect
 import io
 import linecache
@@ -89,9 +90,8 @@ class Run:
             browser.apart(work, self._traced)
             try:
                 self._wait()
-            except KeyboardInterrupt:  # the learner interrupts the kernel
-                self.ended = "You interrupted it."
-                raise
+            finally:  # also when the learner interrupts the kernel: what still goes on has to end
+                self.ended = self.ended or "Your function has come back."
         value, error = outcome[0] if outcome else (None, Stop(self.ended))
         if isinstance(error, Stop):
             raise NotYet(str(error)) from None
@@ -136,7 +136,12 @@ class Run:
     def _started(self, thread: threading.Thread, start: Callable) -> None:
         self._threads.append(thread)
         body = thread.run
-        thread.run = lambda: self._traced(body)
+
+        def run() -> None:
+            with contextlib.suppress(Stop):
+                self._traced(body)
+
+        thread.run = run
         start(thread)
 
     def _traced(self, body: Callable) -> None:
@@ -170,6 +175,9 @@ class Run:
     def _wait(self) -> None:
         """Until the function comes back, or all its threads stand still: in a lock, a queue, a
         process. Nothing ends those from outside; the function is left behind in its thread."""
+        if not self._threads:  # a debugger is at work, or it has come back already
+            self._back.wait()
+            return
         still, before = 0, None
         for _look in range(round(AT_MOST * self.seconds / LOOK)):
             if self._back.wait(LOOK):
