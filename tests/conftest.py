@@ -36,7 +36,7 @@ def no_session_is_left():
 @pytest.fixture(autouse=True)
 def token_to_build_clients_with(request, monkeypatch):
     """What a session lends to the clients of a notebook, for checks that are tried without one."""
-    if request.path.name.startswith("test_lesson_"):
+    if request.path.name.startswith(("test_lesson_", "test_exercises", "test_spy", "test_scenes")):
         from helpers.tokens import PLACEHOLDER
 
         monkeypatch.setenv("HF_TOKEN", PLACEHOLDER)

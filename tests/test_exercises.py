@@ -7,8 +7,7 @@ import sys
 import pytest
 
 from helpers import wire
-from helpers.exercises import Card, Progress, open_exercise
-from helpers.exercises import card as exercises
+from helpers.exercises import Card, Progress, open_exercise, progress
 from helpers.exercises.kit import Choice, NotYet, Question, Quiz, Task, Verdict, expect
 from helpers.exercises.view import QuizView, TaskView
 
@@ -217,7 +216,7 @@ def test_a_folder_that_cannot_be_written_is_told_once(card, monkeypatch, capsys)
     def full(*arguments, **others):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(exercises.tempfile, "mkstemp", full)
+    monkeypatch.setattr(progress.tempfile, "mkstemp", full)
     assert card.check(1, double).ok and card.done(1)
     card.open_hint(1)
     out = capsys.readouterr().out
@@ -228,7 +227,7 @@ def test_a_write_that_dies_leaves_the_old_file(card, file, monkeypatch):
     card.check(1, double)
     before = file.read_bytes()
     monkeypatch.setattr(
-        exercises.json, "dump", lambda *a, **k: (_ for _ in ()).throw(OSError(5, "died half-way"))
+        progress.json, "dump", lambda *a, **k: (_ for _ in ()).throw(OSError(5, "died half-way"))
     )
     card.open_hint(1)
     assert file.read_bytes() == before

@@ -3,7 +3,9 @@
 The only place that asks whether this is a tab; everywhere else the functions here do what is right.
 """
 
+import asyncio
 import sys
+import threading
 
 HERE = sys.platform == "emscripten"
 
@@ -57,6 +59,33 @@ def explained(error: BaseException, request) -> BaseException:
 
         return httpx2.ConnectError(packages.refused(request.url.host), request=request)
     return error
+
+
+def apart(work, around) -> None:
+    """Call `work` in a thread of its own, which may be left behind; a tab has no other thread, and
+    it is called inside `around(work)` at once."""
+    if HERE:
+        around(work)
+    else:
+        threading.Thread(target=work, daemon=True).start()
+
+
+def finish(coroutine):
+    """What a coroutine returns, for code that is not async itself and has no loop in its thread."""
+    if not HERE:
+        return asyncio.run(coroutine)
+    from pyodide.ffi import run_sync
+
+    async def kept() -> tuple:  # Pyodide shows the error of a task, also if it is caught
+        try:
+            return await coroutine, None
+        except BaseException as error:
+            return None, error
+
+    value, error = run_sync(kept())
+    if error is not None:
+        raise error
+    return value
 
 
 def run_in(context, function, /, *args, **kwargs):

@@ -1,7 +1,7 @@
 """The exercise card: task, Check, hints one at a time, verdict, quiz, progress.
 
-    card = open_exercise("01_first_call")    the first cell; also calls start(), so that you can try things out
-    card.task(1, ask)                        shows task 1 with the verdict on your function as it is now
+    card = open_exercise("01_first_call")    the first cell; also calls start()
+    card.task(1, ask)                        shows task 1 with the verdict on your function
     card.hint(1)                             prints the next hint
     card.answer(5, question=1, choice="b")   answers a quiz question
     card.progress()                          prints what is done
@@ -10,15 +10,12 @@ Everything the buttons do can be typed. Progress is kept in progress.json beside
 """
 
 import importlib
-import json
-import os
 import sys
-import tempfile
 from collections.abc import Callable
 from datetime import date
-from pathlib import Path
 
-from helpers.exercises.kit import Quiz, Task, Verdict
+from helpers.exercises.progress import Progress, progress_file
+from helpers.exercises.tasks import Quiz, Task, Verdict
 from helpers.session import start
 
 
@@ -36,95 +33,6 @@ def open_exercise(name: str) -> "Card":
         raise ValueError(f"there is no exercise {name!r}: {module} does not exist") from None
     session = start(name)
     return Card(name, tasks, Progress(progress_file(), name), session)
-
-
-def progress_file() -> Path:
-    """Where progress is kept: the path in COURSE_PROGRESS, else progress.json in the current
-    folder, the notebook's."""
-    return Path(os.environ.get("COURSE_PROGRESS") or "progress.json")
-
-
-class Progress:
-    """What a learner has done in one exercise: {"1": {"done": "2026-11-23", "hints": 2}, "5":
-    {"answers": {"1": "b"}}}.
-
-    The file holds all exercises of a folder. It is written whole or not at all; one that cannot be
-    read is put aside under another name, and one that cannot be written costs nothing but the
-    memory of what was done.
-    """
-
-    def __init__(self, path: Path, exercise: str):
-        self.path, self.exercise = Path(path), exercise
-        self._told = False
-        self.tasks: dict[str, dict] = self._read().get(exercise, {})
-
-    def of(self, number: int) -> dict:
-        """The notes on one task: "done" (the day), "hints" (how many were opened), "answers"
-        ({question: letter})."""
-        return self.tasks.get(str(number), {})
-
-    def note(self, number: int, **facts) -> None:
-        """Add facts about one task and write the file, if that changes anything."""
-        new = {**self.of(number), **facts}
-        if new != self.of(number):
-            self.tasks[str(number)] = new
-            self._write()
-
-    def _read(self) -> dict:
-        try:
-            everything = json.loads(self.path.read_text(encoding="utf-8"))
-            _expect_progress(everything)
-            return everything
-        except FileNotFoundError:
-            return {}
-        except (ValueError, OSError) as error:
-            aside = self.path.with_suffix(".damaged.json")
-            try:
-                os.replace(self.path, aside)
-                kept = f"It is kept as {aside.name}; y"
-            except OSError:
-                kept = "Y"
-            print(
-                f"Your progress in {self.path.name} could not be read ({error}). {kept}our progress"
-                " starts anew."
-            )
-            return {}
-
-    def _write(self) -> None:
-        try:
-            everything = self._read() | {
-                self.exercise: self.tasks
-            }  # another notebook may have written since
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(
-                dir=self.path.parent, prefix=self.path.name, suffix=".part"
-            )
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(everything, file, indent=1, sort_keys=True)
-            os.replace(temporary, self.path)
-        except OSError as error:
-            if not self._told:
-                print(
-                    f"Your progress cannot be kept in {self.path.name} ({error.strerror or error})."
-                    " Everything else works."
-                )
-            self._told = True
-
-
-def _expect_progress(everything: object) -> None:
-    """Raises ValueError unless this has the shape of a progress file."""
-    if not isinstance(everything, dict):
-        raise ValueError("it is not a JSON object")
-    for exercise, tasks in everything.items():
-        if not isinstance(tasks, dict) or not all(
-            isinstance(facts, dict) for facts in tasks.values()
-        ):
-            raise ValueError(f"the entry {exercise!r} is damaged")
-        for facts in tasks.values():
-            if not isinstance(facts.get("hints", 0), int) or not isinstance(
-                facts.get("answers", {}), dict
-            ):
-                raise ValueError(f"the entry {exercise!r} is damaged")
 
 
 class Card:

@@ -6,7 +6,7 @@ A task that checks code:
     def check_ask(ask) -> str:                              # gets the learner's function
         with spy() as service:                              # stands in for the service
             text = service.call(ask, InferenceClient(), "Why?")
-        expect(len(service.sent) == 1, "You sent …")        # the first thing that is wrong ends the check
+        expect(len(service.sent) == 1, "You sent …")        # what is wrong first ends the check
         return "one request, and the text of its answer."   # what was right
 
     Task("ask(client, question)", "Ask a model", check_ask, hints=["…", "…", "…"])
@@ -15,30 +15,26 @@ A quiz: `Quiz("…", [Question("…", [Choice("…", "why it is right", right=Tr
 is not")])])`.
 """
 
-import ast
-import functools
 import inspect
 import random
-import textwrap
-import tomllib
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from helpers.exercises.spy import (
-    GIVEN,
-    NotYet,
-    Raised,
-    Spy,
-    answer,
-    broken,
-    error,
-    reply,
-    spy,
-    words,
+from helpers.exercises.running import NotYet, Raised
+from helpers.exercises.service import answer, broken, error, picture, reply, vector, words
+from helpers.exercises.spy import GIVEN, Spy, spy
+from helpers.exercises.tasks import (
+    Choice,
+    Question,
+    Quiz,
+    Task,
+    Verdict,
+    describe,
+    expect,
+    read_messages,
+    read_tasks,
 )
 from helpers.models import models
 
@@ -56,6 +52,7 @@ __all__ = [
     "broken",
     "call_whole",
     "called",
+    "describe",
     "error",
     "expect",
     "expect_chat_request",
@@ -63,157 +60,15 @@ __all__ = [
     "expect_refusal_through",
     "expect_text",
     "expect_unchanged",
+    "picture",
     "read_messages",
     "read_tasks",
     "reply",
     "spy",
     "texts_about",
+    "vector",
     "words",
 ]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the learner is told. `ok`: is the task done; `message`: what was right, or what this
-    very mistake is about."""
-
-    ok: bool
-    message: str
-
-    def __str__(self) -> str:
-        return f"{'Right' if self.ok else 'Not yet'}: {self.message}"
-
-
-def expect(condition: object, message: str, **fields: object) -> None:
-    """End the check with `message`, its {names} filled from `fields`, unless the condition
-    holds."""
-    if not condition:
-        raise NotYet(message.format(**fields) if fields else message)
-
-
-@dataclass(frozen=True)
-class Task:
-    """A task that is solved with a function.
-
-    call : how the function is called, e.g. "ask(client, question)"; its name is where Check looks
-        for it.
-    check : takes the learner's function, returns what was right, raises NotYet with what is
-        missing.
-    hints : from a nudge to nearly the code.
-    """
-
-    call: str
-    title: str
-    check: Callable[[Callable], str]
-    hints: list[str]
-
-    @property
-    def name(self) -> str:
-        """The name of the function."""
-        return self.call.split("(")[0]
-
-    def judge(self, function: object) -> Verdict:
-        """The verdict on a function. Whatever the function does, this returns (unless the kernel is
-        interrupted)."""
-        if not callable(function):
-            return Verdict(
-                False,
-                f"`{self.name}` is {describe(function)}, not a function. Pass the function itself,"
-                " without calling it.",
-            )
-        try:
-            self._expect_signature(function)
-            _expect_no_bare_except(function)
-            return Verdict(True, self.check(function))
-        except Raised as raised:
-            if isinstance(raised.error, NotImplementedError):
-                return Verdict(
-                    False,
-                    f"`{self.name}` is still empty. Put your code in place of the line `raise"
-                    " NotImplementedError(…)`, run the cell and check again.",
-                )
-            return Verdict(False, str(raised))
-        except NotYet as missing:
-            return Verdict(False, str(missing))
-        except Exception as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            return Verdict(
-                False,
-                f"This check itself broke ({type(error).__name__}: {error}; {where.name}, line"
-                f" {where.lineno}). That is a fault of the course, not yours; please report it.",
-            )
-
-    def _expect_signature(self, function: Callable) -> None:
-        parameters = [name.strip() for name in self.call.split("(")[1].rstrip(")").split(",")]
-        try:
-            signature = inspect.signature(function)
-        except ValueError:  # some built-in functions have none
-            return
-        try:
-            signature.bind(*parameters)
-        except TypeError:
-            raise NotYet(
-                f"The check calls `{self.call}`, but your function takes `{signature}`."
-            ) from None
-
-
-@dataclass(frozen=True)
-class Choice:
-    text: str
-    why: str
-    right: bool = False
-
-
-@dataclass(frozen=True)
-class Question:
-    text: str
-    choices: list[Choice]
-
-    def judge(self, letter: str) -> Verdict:
-        """The verdict on a choice, "a" being the first. Raises ValueError for a letter that is not
-        offered."""
-        letters = "abcdefgh"[: len(self.choices)]
-        if not isinstance(letter, str) or len(letter) != 1 or letter.lower() not in letters:
-            raise ValueError(f"choose one of {', '.join(letters)}, not {letter!r}")
-        choice = self.choices[letters.index(letter.lower())]
-        return Verdict(choice.right, choice.why)
-
-
-@dataclass(frozen=True)
-class Quiz:
-    """A task that is solved by choosing the right answer to every question."""
-
-    title: str
-    questions: list[Question]
-
-
-def read_tasks(module: str, *checks: Callable) -> list[Task | Quiz]:
-    """An exercise's tasks: what stands in the TOML file beside `module` (its `__file__`), each
-    [[task]] with its check.
-
-    The checks stand in the file's order; the quiz comes last.
-    """
-    text = tomllib.loads(Path(module).with_suffix(".toml").read_text(encoding="utf-8"))
-    tasks = [
-        Task(task["call"], task["title"], check, task["hints"])
-        for task, check in zip(text["task"], checks, strict=True)
-    ]
-    questions = [
-        Question(question["text"], [Choice(**choice) for choice in question["choice"]])
-        for question in text["quiz"]["question"]
-    ]
-    return [*tasks, Quiz(text["quiz"]["title"], questions)]
-
-
-def read_messages(module: str | Path) -> dict[str, dict[str, str]]:
-    """The messages in the TOML file beside `module`: {task: {key: text}} from its [task.say]
-    tables.
-
-    Those that several tasks share, the table [say], stand under the name "".
-    """
-    text = tomllib.loads(Path(module).with_suffix(".toml").read_text(encoding="utf-8"))
-    shared = {"": text.get("say", {})}
-    return shared | {task["call"].split("(")[0]: task.get("say", {}) for task in text["task"]}
 
 
 # ---- what several checks look at ---------------------------------------------------------------
@@ -228,22 +83,6 @@ def texts_about(count: int) -> list[str]:
         f"A question about my {random.choice(SUBJECTS)}, number {random.randrange(10**6)}."
         for _ in range(count)
     ]
-
-
-def describe(value: object) -> str:
-    """What a value is, in words: "nothing (None)", "a text", "a list"."""
-    names = {
-        "str": "a text",
-        "list": "a list",
-        "dict": "a dictionary",
-        "tuple": "a tuple",
-        "int": "a number",
-        "float": "a number",
-        "bool": "True or False",
-        "NoneType": "nothing (None)",
-    }
-    kind = type(value).__name__
-    return names.get(kind, f"an object of type {kind}")
 
 
 def expect_chat_request(
@@ -409,10 +248,8 @@ def expect_unchanged(**given: tuple) -> None:
 
 
 def call_whole(service: Spy, function: Callable, *arguments):
-    """service.call(), for a task that wants its value at once: a generator is a mistake, where
-    service.call() would make a list of it."""
-    boxed = functools.wraps(function)(lambda *given: [function(*given)])
-    value = service.call(boxed, *arguments)[0]
+    """service.call(), for a task that wants its value at once: a generator is a mistake."""
+    value = service.call(function, *arguments, whole=True)
     if inspect.iscoroutine(value):
         value.close()
         raise NotYet(
@@ -431,21 +268,3 @@ def called(raised: Raised, method: str) -> bool:
     """Was the error raised inside a function of this name?"""
     frames = traceback.walk_tb(raised.error.__traceback__)
     return any(frame.f_code.co_name == method for frame, _ in frames)
-
-
-def _expect_no_bare_except(function: Callable) -> None:
-    try:
-        code = inspect.unwrap(function).__code__
-        tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
-    except (AttributeError, OSError, TypeError, SyntaxError, ValueError):
-        return  # no source to look at
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ExceptHandler) and (
-            node.type is None or getattr(node.type, "id", "") == "BaseException"
-        ):
-            line = node.lineno + code.co_firstlineno - 1
-            raise NotYet(
-                f"Line {line} of the cell catches everything, even the interrupt of the kernel, so"
-                " a loop around it may never end. Name the error you can handle, for example"
-                " `except HfHubHTTPError as error:`."
-            )

@@ -1,27 +1,30 @@
-"""Running a function that somebody else wrote, so that whatever it does ends in a sentence.
+"""Run a function that somebody else wrote. It may print, wait, read the clock, fail, and never end.
 
-It runs in a thread of its own. What it prints and displays is kept, its waiting is noted and not
-done, and work without end is stopped: by the time that the processor has worked for it, so that a
-crowded machine is not taken for a loop. All this holds for the function, its threads and its tasks,
-and for nobody else in the process: a cell may be running at the same time, and a second check.
+    run = Run(function, seconds=5)
+    value = run(argument)           run.printed, run.slept, run.looks: what it did meanwhile
+
+All of this holds for the function, its threads and its tasks, and for nobody else: a cell that runs
+at the same time prints, waits and reads the clock as ever. The stand-ins for `print`, `sleep` and
+the clocks ask a context variable whose code they are called by.
 """
 
 import asyncio
 import contextlib
-import contextvars
 import inspect
+import io
 import linecache
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
-from unittest.mock import patch
+from collections.abc import Callable
 
 from helpers import browser, wire
+from helpers.exercises.stand_ins import answering, in_place
 from helpers.tokens import mask
 
-STEP = 0.25  # seconds between two looks at a function that is under way
-LONGEST = 60.0  # seconds by the clock that any function may take
+LOOK = 0.05  # seconds between two looks at a function that has not come back
+AT_MOST = 12  # times its seconds: how long it may take by the clock, on a machine of any load
+WAITS = 1000  # how often a function may wait
 
 
 class NotYet(Exception):
@@ -29,8 +32,7 @@ class NotYet(Exception):
 
 
 class Raised(NotYet):
-    """The learner's function raised `error`. A check that expects an error catches this and looks
-    at `.error`."""
+    """The learner's function raised `error`. A check that expects one catches this."""
 
     def __init__(self, error: BaseException, message: str):
         super().__init__(message)
@@ -38,118 +40,127 @@ class Raised(NotYet):
 
 
 class Stop(BaseException):
-    """Ends a function that would not end. Not an Exception, so `except Exception:` in a retry loop
-    does not hold it up."""
+    """Ends a function that would not end. No Exception, so that no `except Exception:` in a retry
+    loop holds it up."""
 
 
 class Run:
-    """One run of a function.
+    """One call of a function.
 
-    seconds : of work, or of doing nothing at all, after which it is ended.
-    slept : the seconds that it wanted to wait, in order; its clocks go on by as much.
-    printed : what it printed.
+    seconds : how much it may compute (time of the processor, in each of its threads), and how long
+        it may stand still.
+    slept : the seconds it wanted to wait, in order. They are noted, not waited, and its clocks go
+        on by them.
+    looks : the clocks that the function's own code has read: "monotonic", "time", "perf_counter".
     """
 
-    def __init__(self, seconds: float = 5.0, slept: list[float] | None = None):
-        self.seconds, self.slept = seconds, [] if slept is None else slept
-        self.printed, self.over = "", False
+    def __init__(self, function: Callable, seconds: float, slept: list[float], looks: list[str]):
+        self.function, self.seconds, self.slept, self.looks = function, seconds, slept, looks
+        self.theirs = getattr(inspect.unwrap(function), "__globals__", None)
+        self.output, self.errors = io.StringIO(), io.StringIO()
+        self.ended = ""  # why it has to end
+        self._threads: list[threading.Thread] = []
+        self._back = threading.Event()
 
-    def call(self, function: Callable, *args, whole: bool = False, **kwargs):
-        """What `function(*args, **kwargs)` returns; a coroutine is awaited, and a generator comes
-        back as the list of its pieces, unless `whole`, which hands it over as it is.
+    @property
+    def printed(self) -> str:
+        return self.output.getvalue()
 
-        Raises Raised if it raised, NotYet if it would not end.
+    def __call__(self, *args, whole: bool = False, **kwargs):
+        """What the function returns; a generator as the list of its pieces, a coroutine awaited.
+
+        whole : leave generators and coroutines as they are.
+        Raises Raised if the function raised, NotYet if it would not end.
         """
-        theirs = getattr(inspect.unwrap(function), "__globals__", None)
+        outcome: list = []
 
-        def work():
-            with self._limit(theirs):
-                value = function(*args, **kwargs)
-                if whole:
-                    return value
-                if inspect.isgenerator(value):
-                    return list(value)
-                if inspect.iscoroutine(value) or inspect.isasyncgen(value):
-                    return _awaited(value)
-                return value
-
-        try:
-            with _set_apart(theirs):
-                context = contextvars.copy_context()
-                context.run(_running.set, self)
-                return self._done(work, context)
-        except Stop as stop:
-            raise NotYet(str(stop)) from None
-        except KeyboardInterrupt:  # the learner interrupts the kernel
-            raise
-        except BaseException as error:  # SystemExit and the like: no reason to end the kernel
-            raise Raised(error, readable(error, theirs)) from None
-
-    def note(self, seconds: float) -> None:
-        """Note a wait. Raises what the real one raises for a number that makes no sense."""
-        if not isinstance(seconds, (int, float)) or seconds < 0:
-            _real["sleep"](seconds)
-        self.slept.append(seconds)
-        if len(self.slept) > 1000:
-            raise Stop(
-                "Your function had waited 1,000 times and wanted to go on. A loop that waits needs"
-                " an end."
-            )
-
-    # ---- limits ----
-
-    def _done(self, work: Callable, context: contextvars.Context):
-        """What `work` returns or raises, or Stop where it does nothing any more."""
-        if browser.HERE or sys.gettrace() is not None:  # no threads, or a debugger is at work
-            return context.run(work)
-        outcome, done = [], threading.Event()
-
-        def in_thread():
+        def work() -> None:
             try:
-                outcome.append((context.run(work), None))
+                with answering(self):
+                    value = self.function(*args, **kwargs)
+                    outcome.append((value if whole else self._whole(value), None))
             except BaseException as error:
                 outcome.append((None, error))
-            done.set()
+            finally:
+                self._back.set()
 
-        threading.Thread(target=in_thread, name="your function", daemon=True).start()
-        try:
-            self._wait(done)
-        finally:
-            self.over = True  # whatever still goes on ends at its next step
-        value, error = outcome[0]
-        if error is not None:
-            raise error
+        # Traced like every thread that the function starts. A debugger is left alone.
+        scope = wire.carried(starting=None if sys.gettrace() else self._started)
+        with in_place(self.theirs), scope:
+            browser.apart(work, self._traced)
+            try:
+                self._wait()
+            finally:  # also when the learner interrupts the kernel: what still goes on has to end
+                self.ended = self.ended or "Your function has come back."
+        value, error = outcome[0] if outcome else (None, Stop(self.ended))
+        if isinstance(error, Stop):
+            raise NotYet(str(error)) from None
+        if isinstance(error, BaseException):  # SystemExit and the like: no reason to end the kernel
+            raise Raised(error, readable(error, self.theirs)) from None
         return value
 
-    def _wait(self, done: threading.Event) -> None:
-        """Until it is done. Raises Stop if neither it nor its threads have done anything for long:
-        it waits for something that no clock brings about."""
-        began = idle_since = _real["monotonic"]()
-        worked = time.process_time()
-        while not done.wait(STEP):
-            now, busy = _real["monotonic"](), time.process_time()
-            if busy - worked > 0.01 * (now - idle_since):
-                worked, idle_since = busy, now
-            if now - idle_since > self.seconds or now - began > LONGEST:
-                raise Stop(
-                    f"Your function was still waiting after {now - idle_since:.0f} seconds. Look"
-                    " for something that never comes."
-                )
+    def _whole(self, value):
+        if inspect.isgenerator(value):
+            return list(value)
+        if inspect.isasyncgen(value):
+            value = _collected(value)
+        if not inspect.iscoroutine(value):
+            return value
+        return browser.finish(self._in_time(value) if browser.HERE else value)
 
-    @contextlib.contextmanager
-    def _limit(self, theirs: dict | None):
-        """End the learner's code when it has worked for long: looks at each of its steps."""
-        before, end = sys.gettrace(), _work_time() + self.seconds
-        if before is not None or theirs is None:
-            yield
-            return
+    async def _in_time(self, coroutine):
+        """For a tab, where nobody can look on from another thread."""
+        task = asyncio.ensure_future(coroutine)
+        done, _ = await asyncio.wait({task}, timeout=self.seconds)
+        if not done:
+            task.cancel()
+            self.end(self._still_waiting())
+        return task.result()
+
+    def note(self, seconds: float) -> None:
+        """It wants to wait."""
+        self.slept.append(seconds)
+        if len(self.slept) > WAITS:
+            self.end(
+                f"Your function had waited {WAITS:,} times and wanted to go on. A loop that waits"
+                " needs an end."
+            )
+
+    def end(self, why: str) -> None:
+        """End the code that calls this, and all other code of the function at its next step."""
+        self.ended = self.ended or why
+        raise Stop(self.ended)
+
+    # -- how long it takes --
+
+    def _started(self, thread: threading.Thread, start: Callable) -> None:
+        self._threads.append(thread)
+        body = thread.run
+
+        def run() -> None:
+            with contextlib.suppress(Stop):
+                self._traced(body)
+
+        thread.run = run
+        start(thread)
+
+    def _traced(self, body: Callable) -> None:
+        """Call `body`, and look at each step of the learner's code how much it has computed.
+
+        Counts the thread's own time of the processor, so the load of the machine does not matter.
+        """
+        before, begun = sys.gettrace(), time.thread_time()
+        if before is not None or self.theirs is None:
+            return body()
 
         def look(frame, event, argument):
-            if frame.f_globals is not theirs:
+            if frame.f_globals is not self.theirs:
                 return None
             frame.f_trace_opcodes = True  # `while True: pass` in one line never reaches a new line
-            if self.over or _work_time() > end:
-                raise Stop(
+            if self.ended:
+                raise Stop(self.ended)
+            if time.thread_time() - begun > self.seconds:
+                self.end(
                     f"Your function was still running after {self.seconds:g} seconds. Look for a"
                     " loop that never ends."
                 )
@@ -157,155 +168,70 @@ class Run:
 
         sys.settrace(look)
         try:
-            yield
+            return body()
         finally:
             sys.settrace(before)
 
+    def _wait(self) -> None:
+        """Until the function comes back, or all its threads stand still: in a lock, a queue, a
+        process. Nothing ends those from outside; the function is left behind in its thread."""
+        if not self._threads:  # a debugger is at work, or it has come back already
+            self._back.wait()
+            return
+        still, before = 0, None
+        for _look in range(round(AT_MOST * self.seconds / LOOK)):
+            if self._back.wait(LOOK):
+                return
+            frames = sys._current_frames()
+            places = [
+                (id(frame), frame.f_lasti)
+                for thread in self._threads
+                if (frame := frames.get(thread.ident)) is not None
+            ]
+            still = still + 1 if places == before else 0
+            before = places
+            if still * LOOK >= self.seconds:
+                break
+        self.ended = self.ended or self._still_waiting()
 
-def _awaited(value):
-    """What a coroutine returns, or the pieces of an async generator as a list."""
+    def _still_waiting(self) -> str:
+        return (
+            f"Your function was still waiting after {self.seconds:g} seconds{self._where()}. Look"
+            " for something that never comes."
+        )
 
-    async def finish():
-        return [piece async for piece in value] if inspect.isasyncgen(value) else await value
+    def _where(self) -> str:
+        """In which line of the learner's code it stands."""
+        frames = sys._current_frames()
+        for thread in self._threads:
+            frame = frames.get(thread.ident)
+            while frame is not None and frame.f_globals is not self.theirs:
+                frame = frame.f_back
+            if frame is not None:
+                return f", {line_of(frame.f_code.co_filename, frame.f_lineno)}"
+        return ""
 
-    if not browser.HERE:
-        return asyncio.run(finish())
-    from pyodide.ffi import run_sync
 
-    async def kept():  # Pyodide shows a task's exception in the cell, even if it is caught
-        try:
-            return await finish(), None
-        except (Exception, Stop) as error:
-            return None, error
+async def _collected(pieces) -> list:
+    return [piece async for piece in pieces]
 
-    result, error = run_sync(kept())
-    if error is not None:
-        raise error
-    return result
+
+def line_of(file: str, number: int) -> str:
+    text = linecache.getline(file, number).strip()
+    return f"in line {number} of the cell" + (f": `{text}`" if text else "")
 
 
 def readable(error: BaseException, theirs: dict | None) -> str:
     """One line about an error in the learner's code: what was raised, in which line of the cell."""
     said = mask(str(error)).strip().splitlines()
-    text = f"Your function raised {type(error).__name__}"
-    text += f": {said[0][:300]}" if said else ", without a message"
+    text = f"Your function raised {type(error).__name__}" + (
+        f": {said[0][:300]}" if said else ", without a message"
+    )
     at, trace = None, error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_globals is theirs:
-            at = trace
+        at = trace if trace.tb_frame.f_globals is theirs else at
         trace = trace.tb_next
     if at is None:
         return text
-    line = linecache.getline(at.tb_frame.f_code.co_filename, at.tb_lineno).strip()
-    return f"{text} (line {at.tb_lineno} of the cell" + (f": `{line}`)" if line else ")")
-
-
-# ---- for the function only ---------------------------------------------------------------------
-
-_running: contextvars.ContextVar[Run | None] = contextvars.ContextVar("run", default=None)
-_real = {"sleep": time.sleep, "asyncio.sleep": asyncio.sleep, "monotonic": time.monotonic}
-_work_time = getattr(time, "thread_time", time.process_time)  # bound before anybody fakes a clock
-
-
-class Replaced:
-    """Names of the process that stand for something else while anybody is in here, in any order;
-    what stands there asks who calls. replacements() : (owner, name, ours) of each."""
-
-    def __init__(self, replacements: Callable[[], Iterable[tuple]]):
-        self._replacements, self._inside = replacements, 0
-        self._lock, self._patches = threading.Lock(), contextlib.ExitStack()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._inside += 1
-            if self._inside == 1:
-                for owner, name, ours in self._replacements():
-                    self._patches.enter_context(patch.object(owner, name, ours))
-
-    def __exit__(self, *error) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                self._patches.close()
-
-
-@contextlib.contextmanager
-def _set_apart(theirs: dict | None):
-    """While a function is under way, what it prints and how it waits goes to its Run."""
-    named = {}
-    for name, value in (theirs or {}).items():  # `from time import sleep` in a cell
-        if value is _real["sleep"] or value is _real["asyncio.sleep"]:
-            named[name] = value
-            theirs[name] = _sleep if value is _real["sleep"] else _asleep
-    try:
-        with _replaced, wire.carried():
-            yield
-    finally:
-        if named:
-            theirs.update(named)
-
-
-def _replacements() -> Iterable[tuple]:
-    yield time, "sleep", _sleep
-    yield asyncio, "sleep", _asleep
-    yield sys, "stdout", _Output(sys.stdout)
-    yield sys, "stderr", _Output(sys.stderr, kept=False)
-    if "anyio" in sys.modules:  # the OpenAI client's async retry waits through it
-        yield sys.modules["anyio"], "sleep", _asleep
-    if "openai" in sys.modules:  # its async client asks a thread for the platform first: real time
-        theirs = sys.modules["openai._base_client"]
-        yield theirs, "asyncify", _without_thread(theirs.asyncify)
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if shell is not None:
-        yield shell.display_pub, "publish", _unshown(shell.display_pub.publish)
-
-
-_replaced = Replaced(_replacements)
-
-
-def _sleep(seconds):
-    run = _running.get()
-    return _real["sleep"](seconds) if run is None else run.note(seconds)
-
-
-async def _asleep(seconds, result=None):
-    run = _running.get()
-    if run is None:
-        return await _real["asyncio.sleep"](seconds, result)
-    run.note(seconds)
-    return await _real["asyncio.sleep"](0, result)
-
-
-class _Output:
-    """In the place of sys.stdout: keeps what a checked function prints, lets all else through."""
-
-    def __init__(self, theirs, kept: bool = True):
-        self._theirs, self._kept = theirs, kept
-
-    def write(self, text: str) -> int:
-        run = _running.get()
-        if run is None:
-            return self._theirs.write(text)
-        run.printed += text if self._kept else ""
-        return len(text)
-
-    def __getattr__(self, name: str):
-        return getattr(self._theirs, name)
-
-
-def _unshown(publish: Callable) -> Callable:
-    def show(*args, **kwargs):
-        if _running.get() is None:
-            publish(*args, **kwargs)
-
-    return show
-
-
-def _without_thread(asyncify: Callable) -> Callable:
-    def ours(function: Callable) -> Callable:
-        async def call(*args, **kwargs):
-            return function(*args, **kwargs)
-
-        return call if _running.get() is not None else asyncify(function)
-
-    return ours
+    place = line_of(at.tb_frame.f_code.co_filename, at.tb_lineno)
+    return f"{text} ({place.removeprefix('in ')})"

@@ -1,32 +1,26 @@
-"""What the service answers while an exercise is checked: with words nobody can know beforehand.
+"""What the stand-in for the service answers, in the service's wire format: steps of a script, and
+the usual answer of every route.
 
-    reply(), error(429, retry_after=2), broken(), answer({...})    what happens to one request, in turn
-    route(entry)                                                   the usual answer to a request
-
-The forms are those of the service's wire: chat completions whole and as a stream, one answer a
-task.
+    reply("Yes.")   error(429, retry_after=2)   broken()   answer({"data": []})
 """
 
 import json
 import random
 import struct
-import time
 import zlib
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import unquote
 
 import httpx2
 
+from helpers.exercises.chat_format import chat_body, chat_events, counted, stream_of
 from helpers.log import Entry
 from helpers.models import models
 from helpers.wire import Plan
 
-SYLLABLES = "ba de fi go lu ma ne pi ro su ta vi ko ze".split()
+SYLLABLES = ("ba", "de", "fi", "go", "lu", "ma", "ne", "pi", "ro", "su", "ta", "vi", "ko", "ze")
 
-# ---- what the service does with one request: the items of a script ------------------------------
-
-Step = Callable[[Any, Entry], Plan]  # is given the Spy and the request's row
+Step = Callable[[object, Entry], Plan]  # gets the spy and the request
 
 
 def words(count: int) -> str:
@@ -58,65 +52,27 @@ def reply(
         pieces = pieces[:allowed] if cut else pieces
         said = " ".join(pieces)
         service.said.append(said)
-        message: dict = {"role": "assistant", "content": said or None}
-        if tool_calls:
-            message["tool_calls"] = [
-                {
-                    "id": f"call_{i}",
-                    "type": "function",
-                    "function": {"name": call["name"], "arguments": json.dumps(call["arguments"])},
-                }
-                for i, call in enumerate(tool_calls)
-            ]
+        told = counted(len(json.dumps(asked.get("messages", ""))) // 4 + 7, len(pieces))
+        told |= usage or {}
+        told["total_tokens"] = told["prompt_tokens"] + told["completion_tokens"]
         finish = "tool_calls" if tool_calls else "length" if cut else "stop"
-        counted = {
-            "prompt_tokens": len(json.dumps(asked.get("messages", ""))) // 4 + 7,
-            "completion_tokens": len(pieces),
-        } | (usage or {})
-        counted["total_tokens"] = counted["prompt_tokens"] + counted["completion_tokens"]
-        head = {
-            "id": f"chatcmpl-{random.getrandbits(64):x}",
-            "created": int(time.time()),
-            "model": str(asked.get("model")),
-            "system_fingerprint": "spy",
-        }
+        model = str(asked.get("model"))
         if not asked.get("stream"):
-            choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
-            return _json(
-                {"object": "chat.completion", **head, "choices": [choice], "usage": counted}
-            )
-        head["object"] = "chat.completion.chunk"
-        deltas = [{"role": "assistant", "content": ""}]
-        deltas += [
-            {"content": piece if i == 0 else " " + piece} for i, piece in enumerate(pieces) if said
-        ]
-        deltas += [
-            {"tool_calls": [{"index": i, **call}]}
-            for i, call in enumerate(message.get("tool_calls", []))
-        ]
-        events = [
-            {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
-            for delta in deltas
-        ]
-        events.append({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
-        if (asked.get("stream_options") or {}).get("include_usage"):
-            events.append({**head, "choices": [], "usage": counted})
-        chunks = [(0.0, f"data: {json.dumps(event)}\n\n".encode()) for event in events] + [
-            (0.0, b"data: [DONE]\n\n")
-        ]
-        if breaks_after is not None:
-            lost = httpx2.RemoteProtocolError(
-                "peer closed connection without sending complete message body (incomplete chunked"
-                " read)"
-            )
-            return Plan(
-                200, {"content-type": "text/event-stream"}, chunks[:breaks_after], breaks=lost
-            )
-        return Plan(200, {"content-type": "text/event-stream"}, chunks)
+            return _json(chat_body(said or None, model, finish, tool_calls, told))
+        wanted = (asked.get("stream_options") or {}).get("include_usage")
+        spoken = [pieces[0], *(f" {piece}" for piece in pieces[1:])] if said else []
+        events = chat_events(spoken, model, finish, tool_calls, told if wanted else None)
+        chunks = [(0.0, chunk) for chunk in stream_of(events)]
+        lost = None if breaks_after is None else httpx2.RemoteProtocolError(BROKEN_OFF)
+        return Plan(200, {"content-type": EVENTS}, chunks[:breaks_after], breaks=lost)
 
     return step
 
 
+EVENTS = "text/event-stream"
+BROKEN_OFF = (
+    "peer closed connection without sending complete message body (incomplete chunked read)"
+)
 MESSAGES = {
     400: {
         "message": "The requested model is not supported by any provider you have enabled.",
@@ -200,34 +156,19 @@ def route(entry: Entry) -> Step:
     if path.endswith("/chat/completions"):
         return reply()
     if path.endswith("/completions"):
-        return answer(
-            {
-                "choices": [{"index": 0, "text": words(12), "finish_reason": "stop"}],
-                "model": str(body.get("model")),
-            }
-        )
+        choice = {"index": 0, "text": words(12), "finish_reason": "stop"}
+        return answer({"choices": [choice], "model": str(body.get("model"))})
     if path.endswith("/embeddings"):
         texts = body.get("input") if isinstance(body.get("input"), list) else [body.get("input")]
-        return answer(
-            {"data": [{"index": i, "embedding": vector(text)} for i, text in enumerate(texts)]}
-        )
+        vectors = map(vector, texts)
+        return answer({"data": [{"index": i, "embedding": v} for i, v in enumerate(vectors)]})
     if path.endswith("/feature-extraction"):
-        return answer(
-            [vector(text) for text in inputs] if isinstance(inputs, list) else [vector(inputs)]
-        )
+        return answer(list(map(vector, inputs if isinstance(inputs, list) else [inputs])))
     if path.endswith("/sentence-similarity"):
         return answer([round(random.random(), 4) for _ in inputs["sentences"]])
     if path.startswith("/fal-ai/"):
-        return answer(
-            {
-                "images": [
-                    {
-                        "url": f"https://v3.fal.media/files/{random.getrandbits(64):x}.png",
-                        "content_type": "image/png",
-                    }
-                ]
-            }
-        )
+        url = f"https://v3.fal.media/files/{random.getrandbits(64):x}.png"
+        return answer({"images": [{"url": url, "content_type": "image/png"}]})
     if "/models/" not in path:
         return answer({"error": "Not Found"}, 404)
     model = models.for_id(unquote(path.split("/models/")[1]))
@@ -239,27 +180,21 @@ def route(entry: Entry) -> Step:
     if task == "summarization":
         return answer([{"summary_text": words(12)}])
     if task == "text-to-image":
-        return answer(
-            picture(parameters.get("width", 64), parameters.get("height", 64)),
-            **{"content-type": "image/png"},
-        )
+        made = picture(parameters.get("width", 64), parameters.get("height", 64))
+        return answer(made, **{"content-type": "image/png"})
     if task == "text-generation":
         return answer([{"generated_text": words(12)}])
     return answer([_scores(["POSITIVE", "NEGATIVE"])])
 
 
 def _lookup(host: str, path: str) -> tuple:
+    """What a GET finds: (value, status)."""
     if host.endswith("fal.media"):
         return picture(), 200
     if path == "/v1/models":
-        return {
-            "object": "list",
-            "data": [
-                {"id": row.id, "object": "model", "providers": []}
-                for row in models
-                if row.task == "chat-completion"
-            ],
-        }, 200
+        chats = [row.id for row in models if row.task == "chat-completion"]
+        rows = [{"id": name, "object": "model", "providers": []} for name in chats]
+        return {"object": "list", "data": rows}, 200
     if path == "/api/tasks":
         return {}, 200
     model = models.for_id(unquote(path.removeprefix("/api/models/")))
@@ -267,18 +202,14 @@ def _lookup(host: str, path: str) -> tuple:
         return {"error": "Not Found"}, 404
     chat = model.task == "chat-completion"
     provider = "cerebras" if model.provider == "auto" else model.provider
-    mapping = {
-        provider: {
-            "status": "live",
-            "providerId": model.id,
-            "task": "conversational" if chat else model.task,
-        }
-    }
+    task = "conversational" if chat else model.task
     return {
         "id": model.id,
         "pipeline_tag": "text-generation" if chat else model.task,
         "tags": [model.task],
-        "inferenceProviderMapping": mapping,
+        "inferenceProviderMapping": {
+            provider: {"status": "live", "providerId": model.id, "task": task}
+        },
     }, 200
 
 
@@ -319,15 +250,9 @@ def _entities(text: str, strategy: str) -> list[dict]:
         if bare[:1].isupper():
             kind = random.choice(["PER", "ORG", "LOC"])
             label = {"entity": f"B-{kind}"} if strategy == "none" else {"entity_group": kind}
-            found.append(
-                {
-                    **label,
-                    "score": round(random.uniform(0.7, 0.999), 4),
-                    "word": bare,
-                    "start": start,
-                    "end": start + len(bare),
-                }
-            )
+            score = round(random.uniform(0.7, 0.999), 4)
+            place = {"start": start, "end": start + len(bare)}
+            found.append({**label, "score": score, "word": bare, **place})
         start += len(word)
     return found
 
@@ -337,13 +262,9 @@ def picture(width: int = 64, height: int = 64) -> bytes:
     row = b"\0" + random.randbytes(3) * width
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
+        checksum = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + checksum
 
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-        + chunk(b"IDAT", zlib.compress(row * height))
-        + chunk(b"IEND", b"")
-    )
+    size = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(row * height))
+    return b"\x89PNG\r\n\x1a\n" + size + pixels + chunk(b"IEND", b"")

@@ -1,5 +1,4 @@
-"""A stand-in for the service that answers at once, notes every request, and fails when it is told
-to.
+"""A stand-in for the service that answers at once, notes every request, and fails when told to.
 
     with spy() as service:                          answers everything, with words nobody can know
     with spy(error(429, retry_after=2)) as service: refuses the first request, answers the others
@@ -7,35 +6,28 @@ to.
         service.sent.last.json                      what it sent
         service.said                                the texts that were given as answers
 
-No network and no recording is needed. It stands in for this check alone, its threads and its tasks:
-a cell that is running, an outage around it or a second check never meets it.
+It answers the code inside the `with`, its threads and its tasks, and nobody else. No network and no
+recording is needed. Waiting is noted in `service.slept`, not done; the function's clocks go on by
+it.
 """
 
 import contextlib
 import contextvars
 import functools
-import os
 import threading
 from collections.abc import Callable, Iterator
 
 import httpx2
+from huggingface_hub import get_token
+from huggingface_hub.inference._providers import _common, hf_inference
 
-from helpers import wire
-from helpers.exercises.running import NotYet, Raised, Replaced, Run, Stop  # noqa: F401 (for the checks)
-from helpers.exercises.service import (  # noqa: F401 (for the checks)
-    Step,
-    answer,
-    broken,
-    error,
-    picture,
-    reply,
-    route,
-    vector,
-    words,
-)
+from helpers import tokens, wire
+from helpers.exercises.running import NotYet, Raised, Run, Stop
+from helpers.exercises.service import Step, error, picture, route, vector
 from helpers.log import Entry, Log
-from helpers.tokens import PLACEHOLDER
 from helpers.wire import Plan
+
+__all__ = ["GIVEN", "NotYet", "Raised", "Spy", "picture", "spy", "vector"]
 
 # Headers of the client that a check hands over; `Spy.strangers` counts the requests that came
 # through another one.
@@ -47,8 +39,9 @@ class Spy:
 
     sent, lookups : Logs of the requests that do work (POST, PUT, DELETE) and of the GETs.
     headers : the request headers of each row of `sent`, without the token.
-    said : the texts given as answers, in order. slept : the seconds the function wanted to wait, in
-        order.
+    said : the texts given as answers, in order.
+    slept : the seconds the function wanted to wait, in order. looks : which clocks its own code
+        has read, "monotonic", "time" or "perf_counter".
     printed : what the function printed. token : the token that clients find.
     leaked : was that token in a URL or a body (the logs themselves never hold one).
     strangers : how many requests came without the headers GIVEN, from a client that the function
@@ -65,14 +58,17 @@ class Spy:
         self.script, self.limit, self.seconds, self.routes = list(script), limit, seconds, routes
         self.sent, self.lookups = Log(), Log()
         self.headers: list[dict[str, str]] = []
-        self.timeouts: list[float | None] = []  # seconds a client waits for data; None: for ever
+        self.timeouts: list[
+            float | None
+        ] = []  # how many seconds each client waits for data; None: for ever
         self.said: list[str] = []
         self.slept: list[float] = []
         self.printed = ""
         self.leaked = False
         self.strangers = 0
-        self.token = os.environ.get("HF_TOKEN") or PLACEHOLDER
-        self.caches: dict[str, Callable] = {}
+        self.looks: list[str] = []
+        self.token = get_token() or tokens.PLACEHOLDER
+        self._memories: dict[Callable, Callable] = {}
         self._lock = threading.Lock()
 
     # -- requests (called by helpers.wire) --
@@ -81,16 +77,24 @@ class Spy:
         with self._lock:
             self.leaked |= self.token.encode() in request.content or self.token in str(request.url)
             log = self.lookups if request.method == "GET" else self.sent
-            # huggingface_hub's own look-ups carry no headers of ours.
-            looks_up = request.method == "GET" and request.url.path != "/v1/models"
+            looks_up = (
+                request.method == "GET" and request.url.path != "/v1/models"
+            )  # huggingface_hub's own GETs carry no headers of ours
             self.strangers += not looks_up and not GIVEN.items() <= dict(request.headers).items()
-            asked = request.method, str(request.url), request.content
-            entry = Entry(len(log) + 1, *asked, "check", answered_by="spy", seconds=0.0)
+            entry = Entry(
+                len(log) + 1,
+                request.method,
+                str(request.url),
+                request.content,
+                "check",
+                answered_by="spy",
+                seconds=0.0,
+            )
             log.entries.append(entry)
             if request.method != "GET":
-                headers = dict(request.headers)
-                headers.pop("authorization", None)
-                self.headers.append(headers)
+                self.headers.append(
+                    {k: v for k, v in request.headers.items() if k != "authorization"}
+                )
                 self.timeouts.append((request.extensions.get("timeout") or {}).get("read"))
             if len(self.sent) > self.limit:
                 raise Stop(
@@ -111,13 +115,23 @@ class Spy:
     # -- the learner's function --
 
     def call(self, function: Callable, *args, whole: bool = False, **kwargs):
-        """What the function returns; see Run.call. Raises Raised if it raised, NotYet if it would
-        not end."""
-        run = Run(self.seconds, self.slept)
+        """What `function(*args, **kwargs)` returns; a generator comes back as the list of its
+        pieces, a coroutine is awaited.
+
+        whole : leave generators and coroutines as they are.
+        Raises Raised if it raised, NotYet if it would not end.
+        """
+        run = Run(function, self.seconds, self.slept, self.looks)
         try:
-            return run.call(function, *args, whole=whole, **kwargs)
+            return run(*args, whole=whole, **kwargs)
         finally:
             self.printed += run.printed
+
+    def look_up(self, cached: Callable, *args, **kwargs):
+        """What a function of huggingface_hub with a memory answers, with a memory of our own."""
+        if cached not in self._memories:
+            self._memories[cached] = functools.cache(cached.__wrapped__)
+        return self._memories[cached](*args, **kwargs)
 
 
 @contextlib.contextmanager
@@ -130,47 +144,61 @@ def spy(
     """Answer every request to the service in this block. `script` says what happens to the first
     requests, in order.
 
-    limit : how many requests a function may send. seconds : how long it may work, or do nothing.
+    limit : how many requests a function may send. seconds : how long it may compute, or stand
+        still.
     routes : is asked about every request that the script leaves over, GETs too; None means "as
         usual".
     """
     service = Spy(script, limit, seconds, routes)
-    before = _asked.set(service)
-    try:
-        with _apart_while_open, wire.in_front(service):
+    with _own_memories(), wire.in_front(service):
+        before = _here.set(service)
+        try:
             yield service
+        finally:
+            _here.reset(before)
+
+
+# ---- huggingface_hub's memory ------------------------------------------------------------------
+
+# It keeps the Hub's answers for the life of the process: what the spy says about a model must not
+# reach a running cell that way, nor what the Hub says the spy.
+REMEMBERING = (
+    (_common, "_fetch_inference_provider_mapping"),
+    (hf_inference, "_check_supported_task"),
+    (hf_inference, "_fetch_recommended_models"),
+)
+_here: contextvars.ContextVar[Spy | None] = contextvars.ContextVar("spy", default=None)
+_lock = threading.Lock()
+_spies = 0
+_theirs: list[Callable] = []
+
+
+@contextlib.contextmanager
+def _own_memories() -> Iterator[None]:
+    """While a spy is open, look-ups inside it have a memory of their own."""
+    global _spies
+    with _lock:
+        if not _spies:
+            _theirs[:] = [getattr(module, name) for module, name in REMEMBERING]
+            for (module, name), cached in zip(REMEMBERING, _theirs, strict=True):
+                setattr(module, name, _by_who_asks(cached))
+        _spies += 1
+    try:
+        yield
     finally:
-        _asked.reset(before)
+        with _lock:
+            _spies -= 1
+            if not _spies:
+                for (module, name), cached in zip(REMEMBERING, _theirs, strict=True):
+                    setattr(module, name, cached)
 
 
-# ---- huggingface_hub keeps the Hub's answers for the life of the process -----------------------
+def _by_who_asks(cached: Callable) -> Callable:
+    @functools.wraps(cached)
+    def look_up(*args, **kwargs):
+        service = _here.get()
+        ask = functools.partial(service.look_up, cached) if service is not None else cached
+        return ask(*args, **kwargs)
 
-_asked: contextvars.ContextVar[Spy | None] = contextvars.ContextVar("spy", default=None)
-
-
-def _look_ups() -> Iterator[tuple]:
-    """Each spy has a cache of look-ups of its own: its answers must not reach a cell that is
-    running, nor the cell's the spy."""
-    from huggingface_hub.inference import _providers
-    from huggingface_hub.inference._providers import _common, hf_inference
-
-    mapping = _apart(_common._fetch_inference_provider_mapping)
-    yield _common, "_fetch_inference_provider_mapping", mapping
-    yield _providers, "_fetch_inference_provider_mapping", mapping
-    for name in ("_check_supported_task", "_fetch_recommended_models"):
-        yield hf_inference, name, _apart(getattr(hf_inference, name))
-
-
-_apart_while_open = Replaced(_look_ups)
-
-
-def _apart(theirs: Callable) -> Callable:
-    @functools.wraps(theirs)
-    def look_up(*args):
-        service = _asked.get()
-        if service is None:
-            return theirs(*args)
-        anew = functools.lru_cache(maxsize=None)(theirs.__wrapped__)
-        return service.caches.setdefault(theirs.__name__, anew)(*args)
-
+    look_up.cache_clear = cached.cache_clear
     return look_up

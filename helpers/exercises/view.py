@@ -7,7 +7,7 @@ colour alone.
 
 import ipywidgets as widgets
 
-from helpers.exercises.kit import Verdict
+from helpers.exercises.tasks import Verdict
 from helpers.widgets import as_html
 
 RIGHT, NOT_YET = "#0072B2", "#D55E00"  # blue and vermillion: told apart by everybody

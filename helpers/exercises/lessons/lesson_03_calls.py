@@ -64,14 +64,10 @@ class Run:
         return self.service.slept
 
 
-def play(function, *steps, arguments=(), limit: int = 12, slept: list | None = None) -> Run:
-    """Call the learner's function while the service does `steps`, then answers.
-
-    slept : the list in which the waits are noted.
-    """
+def play(function, *steps, arguments=(), limit: int = 12) -> Run:
+    """Call the learner's function while the service does `steps`, then answers."""
     question = new_question()
     with spy(*steps, limit=limit) as service:
-        service.slept = service.slept if slept is None else slept
         run = Run(service)
         try:
             run.value = service.call(function, new_client(), question, *arguments)

@@ -3,11 +3,7 @@
 import math
 import numbers
 import random
-import time
-from contextlib import contextmanager
 from decimal import Decimal
-from types import ModuleType
-from unittest.mock import patch
 
 from helpers.exercises.kit import (
     NotYet,
@@ -211,35 +207,6 @@ class Plane:
                 for vendor, inside in regions.items()
             ]
         }
-
-
-class _Time(ModuleType):
-    """The module `time` with clocks that go on while the function waits, which the spy only notes."""
-
-    def __init__(self, service):
-        super().__init__("time")
-        self._service = service
-
-    def __getattr__(self, name):
-        real = getattr(time, name)
-        if name in ("time", "monotonic", "perf_counter"):
-            return lambda: real() + sum(self._service.slept)
-        return real  # `sleep` too: the spy's, while the function runs
-
-
-@contextmanager
-def time_that_passes(service, function):
-    """Let deadlines pass: in `wait()` of huggingface_hub, and in the function's own module."""
-    import huggingface_hub._inference_endpoints as theirs
-
-    moving, own = _Time(service), getattr(function, "__globals__", {})
-    names = [name for name, value in own.items() if value is time]
-    with patch.object(theirs, "time", moving):
-        own.update(dict.fromkeys(names, moving))
-        try:
-            yield
-        finally:
-            own.update(dict.fromkeys(names, time))
 
 
 def number(value, what: str, service) -> float:
@@ -705,10 +672,7 @@ def expect_patience(service, headers: dict, body) -> None:
 
 def check_ask_patiently(ask_patiently) -> str:
     def run(plane, question):
-        with (
-            spy(routes=plane, limit=12, seconds=20) as service,
-            time_that_passes(service, ask_patiently),
-        ):
+        with spy(routes=plane, limit=12, seconds=20) as service:
             plane.service = service
             value = raised = endless = None
             try:
@@ -826,10 +790,7 @@ def _interrupt(service, entry):
 def check_ask_my_own(ask_my_own) -> str:
     def run(**changes):
         plane, question = Plane(**changes), a_question()
-        with (
-            spy(routes=plane, limit=30, seconds=20) as service,
-            time_that_passes(service, ask_my_own),
-        ):
+        with spy(routes=plane, limit=30, seconds=20) as service:
             plane.service = service
             value = raised = None
             try:

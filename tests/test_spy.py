@@ -1,0 +1,365 @@
+"""The stand-in for the service, and how a learner's function is run: for that function alone."""
+
+import asyncio
+import contextvars
+import queue
+import random
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic, sleep
+
+import pytest
+from huggingface_hub import InferenceClient
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.inference._providers import _common
+
+from helpers import wire
+from helpers.exercises.kit import NotYet, Raised, Spy, broken, error, reply, spy
+from helpers.faults import outage
+from helpers.models import models
+from helpers.session import start
+
+
+def ask(client):
+    message = [{"role": "user", "content": "?"}]
+    return client.chat_completion(message, model=models.chat).choices[0].message.content
+
+
+# ---- what never ends -----------------------------------------------------------------------------
+
+
+def waits_for_an_event():
+    threading.Event().wait()
+
+
+def waits_for_a_queue():
+    queue.Queue().get()
+
+
+def waits_for_a_lock():
+    lock = threading.Lock()
+    lock.acquire()
+    lock.acquire()
+
+
+def waits_for_a_process():
+    subprocess.run([sys.executable, "-c", "import time; time.sleep(20)"], check=False)
+
+
+def waits_for_its_thread():
+    thread = threading.Thread(target=waits_for_an_event, daemon=True)
+    thread.start()
+    thread.join()
+
+
+async def waits_for_a_future():
+    await asyncio.get_running_loop().create_future()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        waits_for_an_event,
+        waits_for_a_queue,
+        waits_for_a_lock,
+        waits_for_a_process,
+        waits_for_its_thread,
+        waits_for_a_future,
+    ],
+)
+def test_a_function_that_stands_still_is_left_behind(function):
+    with (
+        spy(seconds=0.4) as service,
+        pytest.raises(NotYet, match="still waiting after 0.4") as not_yet,
+    ):
+        service.call(function)
+    if not asyncio.iscoroutinefunction(function):
+        assert "in line " in str(not_yet.value), "it says where"
+    with spy() as service:
+        assert service.call(ask, InferenceClient()) == service.said[0], "the kernel is usable"
+
+
+def test_a_function_that_was_left_behind_goes_no_further():
+    goes_on, went_on, inside = threading.Event(), [], []
+
+    def late():
+        inside.append(threading.current_thread())
+        goes_on.wait()
+        went_on.append(True)
+
+    with spy(seconds=0.2) as service, pytest.raises(NotYet):
+        service.call(late)
+    goes_on.set()
+    (thread,) = inside
+    thread.join(5)
+    assert not went_on and not thread.is_alive()
+
+
+def test_a_thread_that_outlives_its_function_goes_no_further(capsys):
+    goes_on, went_on, inside = threading.Event(), [], []
+
+    def late():
+        goes_on.wait()
+        went_on.append(True)
+
+    def leaves_it():
+        inside.append(threading.Thread(target=late, daemon=True))
+        inside[0].start()
+        return "done"
+
+    with spy() as service:
+        assert service.call(leaves_it) == "done"
+    goes_on.set()
+    inside[0].join(5)
+    assert not went_on and not inside[0].is_alive() and capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("threads", [False, True])
+def test_a_loop_without_end_is_ended(threads):
+    def forever():
+        while True:
+            pass
+
+    def in_a_pool():
+        with ThreadPoolExecutor() as pool:
+            return pool.submit(forever).result()
+
+    with spy(seconds=0.2) as service, pytest.raises(NotYet, match="still running after 0.2"):
+        service.call(in_a_pool if threads else forever)
+
+
+def test_what_counts_is_the_work_and_not_the_load_of_the_machine():
+    """A thread that computes takes most of the time; the function's own share is small."""
+    stop = threading.Event()
+
+    def load():
+        while not stop.is_set():
+            sum(range(1000))
+
+    def works():
+        begun = time.thread_time()
+        while time.thread_time() - begun < 0.3:
+            pass
+        return monotonic()
+
+    others = [threading.Thread(target=load) for _ in range(3)]
+    for other in others:
+        other.start()
+    began = monotonic()
+    try:
+        with spy(seconds=0.6) as service:
+            assert service.call(works) - began > 0.6, "by the clock it took longer than its limit"
+    finally:
+        stop.set()
+
+
+def test_nobody_answers_input():
+    with spy() as service, pytest.raises(NotYet, match="nobody is there to answer"):
+        service.call(lambda: input("Name? "))
+
+
+# ---- waiting and clocks --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("clock", [time.time, time.monotonic, time.perf_counter])
+def test_clocks_go_on_by_what_was_slept(clock):
+    def waits():
+        before = getattr(time, clock.__name__)()
+        time.sleep(3600)
+        return getattr(time, clock.__name__)() - before
+
+    started = monotonic()
+    with spy() as service:
+        assert 3600 <= service.call(waits) < 3660
+        assert service.looks == [clock.__name__] * 2
+    assert monotonic() - started < 30
+
+
+def test_names_of_the_notebook_are_set_and_what_it_stores_stays():
+    notebook = {}
+    code = "from time import sleep, monotonic\ndef wait():\n    global kept\n"
+    code += (
+        "    kept, before = 'kept', monotonic()\n    sleep(50)\n    return monotonic() - before\n"
+    )
+    exec(code, notebook)
+    with spy() as service:
+        assert service.call(notebook["wait"]) >= 50
+    assert service.slept == [50] and notebook["kept"] == "kept"
+    assert notebook["sleep"] is sleep and notebook["monotonic"] is monotonic
+
+
+# ---- whole values --------------------------------------------------------------------------------
+
+
+def test_a_value_as_it_is():
+    def pieces():
+        yield from "ab"
+
+    async def soon():
+        return "later"
+
+    with spy() as service:
+        assert service.call(pieces) == ["a", "b"] and service.call(soon) == "later"
+        assert list(service.call(pieces, whole=True)) == ["a", "b"]
+        service.call(soon, whole=True).close()
+
+
+# ---- a check and the rest of the process ---------------------------------------------------------
+
+
+def beside(work):
+    """Run `work(stop)` in a thread of its own; returns what ends it and gives its value."""
+    stop, found, ready = threading.Event(), [], threading.Event()
+
+    def run():
+        ready.set()
+        found.append(work(stop))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    ready.wait()
+
+    def end():
+        stop.set()
+        thread.join()
+        return found[0]
+
+    return end
+
+
+def test_another_thread_sleeps_and_reads_the_clock_as_ever():
+    def other(stop):
+        gaps = []
+        while not stop.is_set():
+            before = time.monotonic()
+            time.sleep(0.02)
+            gaps.append(time.monotonic() - before)
+        return gaps
+
+    def waits():
+        for _ in range(50):
+            time.sleep(3600)
+
+    end = beside(other)
+    with spy() as service:
+        for _ in range(5):
+            service.call(waits)
+    gaps = end()
+    assert service.slept == [3600] * 250 and all(0.02 <= gap < 60 for gap in gaps)
+
+
+def test_another_thread_prints_as_ever(capsys):
+    def other(stop):
+        count = 0
+        while not stop.is_set() or count < 20:
+            print("cell")
+            count += 1
+            sleep(0.001)
+        return count
+
+    def prints():
+        for _ in range(20):
+            print("mine")
+            print("mine", file=sys.stderr)
+
+    end = beside(other)
+    with spy() as service:
+        for _ in range(10):
+            service.call(prints)
+    count = end()
+    assert service.printed == "mine\n" * 200
+    assert capsys.readouterr() == ("cell\n" * count, "")
+
+
+def test_two_checks_at_once():
+    def one(number):
+        text = f"answer {number}"
+        for _ in range(10):
+            with spy(error(429, retry_after=number), reply(text), seconds=20) as service:
+
+                def patient():
+                    for _ in range(2):
+                        try:
+                            return ask(InferenceClient())
+                        except Exception:
+                            time.sleep(number)
+                    return None
+
+                assert service.call(patient) == text and service.slept == [number]
+                assert len(service.sent) == 2
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(one, range(1, 5)))
+
+
+def test_look_ups_of_a_check_and_of_a_cell_do_not_meet():
+    hub, name = models.sentiment, "_fetch_inference_provider_mapping"
+    remembering = getattr(_common, name)
+    remembering.cache_clear()
+    outside = contextvars.copy_context()
+    with spy() as outer:
+        for _ in range(2):
+            assert getattr(_common, name)(hub)
+        assert len(outer.lookups) == 1, "a spy has a memory of its own"
+        with spy() as inner:
+            getattr(_common, name)(hub)
+        assert len(inner.lookups) == 1, "and each another"
+        wire.install(everybody := Spy())
+        outside.run(getattr(_common, name), hub)
+        wire.remove(everybody)
+        assert len(everybody.lookups) == 1, "a running cell asks for itself"
+        assert len(outer.lookups) == len(inner.lookups) == 1
+    assert getattr(_common, name) is remembering
+    remembering.cache_clear()
+
+
+def test_a_stand_in_answers_the_threads_of_its_code_and_no_other():
+    began, done, seen = threading.Event(), threading.Event(), []
+
+    def cell():
+        began.wait(10)
+        seen.append(wire.current())
+        done.set()
+
+    other = threading.Thread(target=cell)
+    other.start()
+    with spy() as service:
+
+        def pool():
+            began.set()
+            done.wait(10)
+            with ThreadPoolExecutor(3) as threads:
+                return list(threads.map(lambda _: ask(InferenceClient()), range(3)))
+
+        assert sorted(service.call(pool)) == sorted(service.said)
+    other.join()
+    assert seen == [None]
+
+
+def test_a_check_inside_an_outage(monkeypatch):
+    monkeypatch.setenv("COURSE_PACE", "0")
+    start("01_first_call")
+    with outage(errors=503) as lab:
+        with spy(error(429, retry_after=5)) as service:
+
+            def patient():
+                try:
+                    return ask(InferenceClient())
+                except HfHubHTTPError:
+                    time.sleep(5)
+                    return ask(InferenceClient())
+
+            assert service.call(patient) == service.said[0] and service.slept == [5]
+        with pytest.raises(HfHubHTTPError, match="503"):
+            ask(InferenceClient())
+    assert len(service.sent) == 2 and len(lab.log) == 1
+
+
+def test_what_breaks_and_what_cannot_be_guessed():
+    random.seed(1)
+    with spy(broken()) as service, pytest.raises(Raised, match="ConnectError"):
+        service.call(ask, InferenceClient())
