@@ -1,4 +1,5 @@
-"""What every exercise's checks have to prove, said once. A test file lists its cases; these tests draw them.
+"""What every exercise's checks have to prove, said once. A test file lists its cases; these tests
+draw them.
 
 class TestExercise(CheckCases):
     tasks, quiz = TASKS[:4], QUIZ
@@ -6,8 +7,6 @@ class TestExercise(CheckCases):
     wrong = [(ASK, forgets_return, "returns nothing"), …]   # fails, with this in its message
     unruly = [*UNRULY, patient]                             # given to every task, and breaks none
 """
-
-import pytest
 
 
 def named(value) -> str:
@@ -84,7 +83,8 @@ class CheckCases:
             )
 
     def stub(self, task):
-        """What stands in the exercise before the learner begins; another kind of function for some tasks."""
+        """What stands in the exercise before the learner begins; another kind of function for some
+        tasks."""
         return stub
 
     def before(self, draw):

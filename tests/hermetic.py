@@ -18,7 +18,8 @@ KEEP = ("COURSE_WEIGHTS",)  # where the practice models lie: a place, not a sett
 # What takes long begins first, or one worker would end with it while the others have nothing to do.
 # The notebooks come next, then the rest. (pytest-xdist would begin with the files that have the
 # most tests, and those are not the longest.)
-LONG_FIRST = (
+# browsers, servers with real weights, environments made anew; `make check` leaves them out
+SLOW = (
     "tests/test_site_",
     "tests/browser/",
     "tests/test_colab.py",
@@ -26,10 +27,9 @@ LONG_FIRST = (
     "tests/test_workshop.py",
     "tests/test_environment.py",
     "tests/test_pages.py",
-    "tests/test_practice_server_chat.py",
-    "notebooks/09",
-    "notebooks/03",
+    "tests/test_practice_server_",
 )
+LONG_FIRST = (*SLOW, "notebooks/09", "notebooks/03")
 
 
 def place(path: str) -> int:
@@ -39,14 +39,16 @@ def place(path: str) -> int:
     return min(listed, default=len(LONG_FIRST) + (not path.endswith(".ipynb")))
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m "not slow"` chooses
 def pytest_collection_modifyitems(config, items):
-    items.sort(
-        key=lambda item: (
-            place(item.path.relative_to(config.rootpath).as_posix())
-            if item.path.is_relative_to(config.rootpath)
-            else 0
-        )
-    )
+    places = {}
+    for item in items:
+        here = item.path.is_relative_to(config.rootpath)
+        path = item.path.relative_to(config.rootpath).as_posix() if here else ""
+        places[item] = place(path) if here else 0
+        if path.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+    items.sort(key=places.__getitem__)
 
 
 def pytest_configure(config):

@@ -1,4 +1,5 @@
-"""Every task of exercise 02: the stub fails, the solution passes, and each mistake gets the message that is about it."""
+"""Every task of exercise 02: the stub fails, the solution passes, and each mistake gets the message
+that is about it."""
 
 import json
 import os
@@ -16,7 +17,7 @@ CONNECT, CHEAPEST, SAY, TICKET, TOOLS, QUIZ = TASKS
 ROUTER = "https://router.huggingface.co/v1"
 
 
-# ---- task 1: right, and wrong in the ways people are --------------------------------------------------------------
+# ---- task 1: right, and wrong in the ways people are -------------------------------------------
 
 
 def build(token, **changes):
@@ -187,7 +188,7 @@ CONNECT_WRONG = [
 ]
 
 
-# ---- task 2 -------------------------------------------------------------------------------------------------------
+# ---- task 2 ------------------------------------------------------------------------------------
 
 
 def able(client, model, needs):
@@ -493,7 +494,7 @@ CHEAPEST_WRONG = [
 ]
 
 
-# ---- task 3 -------------------------------------------------------------------------------------------------------
+# ---- task 3 ------------------------------------------------------------------------------------
 
 
 def ask(client, messages, **changes):
@@ -729,7 +730,7 @@ SAY_WRONG = [
 ]
 
 
-# ---- task 4 -------------------------------------------------------------------------------------------------------
+# ---- task 4 ------------------------------------------------------------------------------------
 
 
 class Ticket(BaseModel):
@@ -1048,7 +1049,7 @@ TICKET_WRONG = [
 ]
 
 
-# ---- task 5 -------------------------------------------------------------------------------------------------------
+# ---- task 5 ------------------------------------------------------------------------------------
 
 
 def described(tools):
@@ -1096,7 +1097,8 @@ def with_tools(client, question, tools):
 
 
 def with_tools_otherwise(client, question, tools):
-    """With a forced call, dictionaries instead of the message object, and the tools offered again."""
+    """With a forced call, dictionaries instead of the message object, and the tools offered
+    again."""
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": question}]
     response = client.chat.completions.create(
         model=models.tools + ":fastest",
@@ -1396,7 +1398,7 @@ TOOLS_WRONG = [
 ]
 
 
-# ---- all of them --------------------------------------------------------------------------------------------------
+# ---- all of them -------------------------------------------------------------------------------
 
 WRONG = [
     (task, function, part)

@@ -1,4 +1,5 @@
-"""Every task of exercise 07: the stub fails, the solution passes, and each mistake gets the message that is about it."""
+"""Every task of exercise 07: the stub fails, the solution passes, and each mistake gets the message
+that is about it."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor

@@ -1167,7 +1167,7 @@ def test_the_plane_lives_as_an_endpoint_does():
 
 
 def test_routes_leave_the_rest_to_the_spy():
-    own = lambda entry: answer({"own": True}) if entry.path == "/mine" else None  # noqa: E731
+    own = lambda entry: answer({"own": True}) if entry.path == "/mine" else None
     with spy(error(418), routes=own) as service:
         import httpx2
 

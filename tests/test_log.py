@@ -87,7 +87,7 @@ def test_the_other_ways_to_write_a_stream():
 )
 def test_bodies_that_are_no_json(content, body):
     row = entry(content)
-    assert row.json == body and "-d" not in row.as_curl() or body
+    assert (row.json == body and "-d" not in row.as_curl()) or body
     assert row.row()
 
 
@@ -160,7 +160,7 @@ def test_the_html_table_escapes_and_folds_bodies_away():
 
 
 def test_tables_are_the_same_on_every_run():
-    make = lambda: Log([entry(answer=answered([b"{}"]), seconds=0.5)])  # noqa: E731
+    make = lambda: Log([entry(answer=answered([b"{}"]), seconds=0.5)])
     assert make()._repr_html_() == make()._repr_html_() and repr(make()) == repr(make())
     assert not re.search(r"\d\d:\d\d", repr(make()))
 

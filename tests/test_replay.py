@@ -43,7 +43,8 @@ def whole(value, status=200, seconds=0.5, **headers) -> Plan:
 
 
 def record(path: Path, *calls) -> Path:
-    """Record calls [(method, url, content, Plan), …] into `path`, as `make record` does, and put it in place."""
+    """Record calls [(method, url, content, Plan), …] into `path`, as `make record` does, and put it
+    in place."""
     recorder = Recorder(path)
     for number, call in enumerate(calls, 1):
         recorder.add(number, *call, BY)
@@ -62,7 +63,7 @@ def path(tmp_path) -> Path:
     return tmp_path / "01_first_call.json"
 
 
-# ---- what a request means ----------------------------------------------------------------------------------------
+# ---- what a request means ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,7 @@ def test_pretty_json_is_the_same_json(value):
     assert canonical(json.loads(pretty(value))) == canonical(value)
 
 
-# ---- answers -----------------------------------------------------------------------------------------------------
+# ---- answers -----------------------------------------------------------------------------------
 
 
 def test_json_text_picture_stream_and_nothing(path):
@@ -310,7 +311,7 @@ def test_a_look_up_takes_no_longer_among_ten_thousand(tmp_path):
     assert many < 3 * few + 20e-6, f"{few * 1e6:.0f} µs among 10, {many * 1e6:.0f} µs among 10,000"
 
 
-# ---- a miss ------------------------------------------------------------------------------------------------------
+# ---- a miss ------------------------------------------------------------------------------------
 
 
 def grid(path):
@@ -407,7 +408,7 @@ def test_a_miss_is_quick_among_many(path):
     assert time.perf_counter() - started < 3
 
 
-# ---- damage ------------------------------------------------------------------------------------------------------
+# ---- damage ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -576,7 +577,7 @@ def test_any_damage_is_survived_and_told(tmp_path_factory, data):
     assert len(good) >= 2 and (problems or len(good) >= 3)
 
 
-# ---- recording again, and recordings that go wrong ---------------------------------------------------------------
+# ---- recording again, and recordings that go wrong ---------------------------------------------
 
 
 def test_recording_again_with_the_same_answers_changes_no_byte(path):

@@ -28,7 +28,7 @@ def ask(client):
     return client.chat_completion(message, model=models.chat).choices[0].message.content
 
 
-# ---- what never ends -----------------------------------------------------------------------------
+# ---- what never ends ---------------------------------------------------------------------------
 
 
 def waits_for_an_event():
@@ -161,7 +161,7 @@ def test_nobody_answers_input():
         service.call(lambda: input("Name? "))
 
 
-# ---- waiting and clocks --------------------------------------------------------------------------
+# ---- waiting and clocks ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("clock", [time.time, time.monotonic, time.perf_counter])
@@ -191,7 +191,7 @@ def test_names_of_the_notebook_are_set_and_what_it_stores_stays():
     assert notebook["sleep"] is sleep and notebook["monotonic"] is monotonic
 
 
-# ---- whole values --------------------------------------------------------------------------------
+# ---- whole values ------------------------------------------------------------------------------
 
 
 def test_a_value_as_it_is():
@@ -207,7 +207,7 @@ def test_a_value_as_it_is():
         service.call(soon, whole=True).close()
 
 
-# ---- a check and the rest of the process ---------------------------------------------------------
+# ---- a check and the rest of the process -------------------------------------------------------
 
 
 def beside(work):

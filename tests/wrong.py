@@ -2,7 +2,8 @@
 
     DRAW = wrong("draw", [("seed=seed", "seed=42", "The seed in the request is 42"), …])
 
-An edit that doesn't fit the solution exactly once is an error; what is no edit is written out as the function's body.
+An edit that doesn't fit the solution exactly once is an error; what is no edit is written out as
+the function's body.
 """
 
 import json
@@ -13,7 +14,8 @@ from check_cases import stub
 
 
 def sources(path: Path) -> dict[str, str]:
-    """{name of a function: its source} from the cells of a solution; and "" for the rest, its imports."""
+    """{name of a function: its source} from the cells of a solution; and "" for the rest, its
+    imports."""
     cells = [
         "".join(cell["source"])
         for cell in json.loads(path.read_text())["cells"]

@@ -51,7 +51,8 @@ def fetch(module: str) -> None:
 
 
 def explained(error: BaseException, request) -> BaseException:
-    """What a request met; in a tab, whose "Failed to fetch" explains nothing, with what it means."""
+    """What a request met; in a tab, whose "Failed to fetch" explains nothing, with what it
+    means."""
     import httpx2
 
     if HERE and isinstance(error, httpx2.ConnectError):

@@ -1,11 +1,13 @@
-"""In a browser tab, NumPy, Matplotlib and Pillow are not there from the start: they are fetched from where Pyodide publishes
-them, the first time a cell imports one. Without a network they cannot be had. This module says so, where Python would only
-say that there is no such module, and lets everything else go on.
+"""In a browser tab, NumPy, Matplotlib and Pillow are not there from the start: they are fetched
+from where Pyodide publishes them, the first time a cell imports one. Without a network they cannot
+be had. This module says so, where Python would only say that there is no such module, and lets
+everything else go on.
 
-`import numpy as np` then gives a stand-in that explains itself when it is used, so a cell that imports more than that still
-imports the rest.
+`import numpy as np` then gives a stand-in that explains itself when it is used, so a cell that
+imports more than that still imports the rest.
 
-The OpenAI client comes late, too, but from the course's own site; nothing of it has to be explained.
+The OpenAI client comes late, too, but from the course's own site; nothing of it has to be
+explained.
 """
 
 import importlib
@@ -28,18 +30,20 @@ _gave_up: set[str] = set()
 
 
 def install() -> None:
-    """Explain missing packages from now on. helpers does this when it is imported in a tab; elsewhere they are installed."""
+    """Explain missing packages from now on. helpers does this when it is imported in a tab;
+    elsewhere they are installed."""
     if not any(isinstance(finder, _Last) for finder in sys.meta_path):
         sys.meta_path.append(_Last())
 
 
 def fetch(module: str, package: str | None = None) -> bool:
-    """Fetch a package now, where no cell has imported it by name. True if `import module` works from here on.
+    """Fetch a package now, where no cell has imported it by name. True if `import module` works
+    from here on.
 
     package : its name, where that is another one than the module's.
 
-    A failure is remembered until the kernel is restarted, so that not every figure waits anew; where NumPy could not be
-    had, Pillow and Matplotlib are not tried.
+    A failure is remembered until the kernel is restarted, so that not every figure waits anew;
+    where NumPy could not be had, Pillow and Matplotlib are not tried.
     """
     from pyodide.ffi import can_run_sync, run_sync
 
@@ -63,7 +67,8 @@ def fetch(module: str, package: str | None = None) -> bool:
 
 
 def teach_hub() -> None:
-    """Let huggingface_hub find NumPy and Pillow in a tab: it asks what is installed before it imports them. Once is enough."""
+    """Let huggingface_hub find NumPy and Pillow in a tab: it asks what is installed before it
+    imports them. Once is enough."""
     from huggingface_hub.utils import _runtime
 
     if getattr(_runtime._get_version, "fetches", False):
@@ -82,8 +87,8 @@ def teach_hub() -> None:
 
 
 def _loaded_or_late(package: str):
-    """A JavaScript promise: the package is there, or could not be had, or LONGEST is over. By the browser's clock, because
-    ours may stand still in the fault lab."""
+    """A JavaScript promise: the package is there, or could not be had, or LONGEST is over. By the
+    browser's clock, because ours may stand still in the fault lab."""
     from js import Promise, setTimeout
     from pyodide.ffi import create_once_callable, to_js
     from pyodide_js import loadPackage

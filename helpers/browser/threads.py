@@ -1,12 +1,14 @@
 """Threads for a browser tab, where Python has none.
 
-A tab gives Python one thread. But the browser can set a running call aside, with all that it was in the middle of, go on
-with another, and come back (JavaScript Promise Integration; Pyodide's `run_sync`). So here a "thread" is such a call: it
-runs until it waits for something (a lock, a queue, a result, another thread, a pause), and then another one runs. What
-waits wakes in the order of asking, so the turns are the same each time.
+A tab gives Python one thread. But the browser can set a running call aside, with all that it was in
+the middle of, go on with another, and come back (JavaScript Promise Integration; Pyodide's
+`run_sync`). So here a "thread" is such a call: it runs until it waits for something (a lock, a
+queue, a result, another thread, a pause), and then another one runs. What waits wakes in the order
+of asking, so the turns are the same each time.
 
-Everything in `threading` is built on a lock and on starting a thread; `install` puts ours there. All the rest (Thread,
-Event, Condition, Queue, Future, ThreadPoolExecutor) is the standard library's own and does not notice.
+Everything in `threading` is built on a lock and on starting a thread; `install` puts ours there.
+All the rest (Thread, Event, Condition, Queue, Future, ThreadPoolExecutor) is the standard library's
+own and does not notice.
 """
 
 import _threading_local
@@ -39,7 +41,9 @@ NOT_HERE = (
     " a cell"
 )
 
-when_idle = None  # what to call when a thread begins to wait, or the event loop has nothing left to do (helpers.faults.clock)
+# what to call when a thread begins to wait, or the event loop has nothing left to do
+# (helpers.faults.clock)
+when_idle = None
 
 _ident = contextvars.ContextVar("thread", default=threading.get_ident())
 _idents = itertools.count(2**16)
@@ -53,7 +57,8 @@ _real_comm_msg = comm.CommManager.comm_msg
 
 
 def install() -> None:
-    """Give `threading`, `queue` and asyncio what they need to run several threads in a tab. Once, before they are used."""
+    """Give `threading`, `queue` and asyncio what they need to run several threads in a tab. Once,
+    before they are used."""
     threading.get_ident = _ident.get
     threading.Lock = threading._allocate_lock = Lock
     threading.RLock = threading._PyRLock
@@ -86,7 +91,7 @@ def _check() -> None:
         raise RuntimeError(NOT_HERE if _module.jspiSupported else MISSING)
 
 
-# ---- waiting -----------------------------------------------------------------------------------------------------
+# ---- waiting -----------------------------------------------------------------------------------
 
 GARBAGE = (
     100_000  # objects after which the memory is cleared up in between, while calls are set aside
@@ -97,8 +102,9 @@ _aside = 0  # how many are
 def run_sync(awaitable):
     """Pyodide's `run_sync`: set this call aside until `awaitable` is done, and give its result.
 
-    Python clears up memory now and then. In Pyodide (seen with 314.0.6 and 314.0.7) that walks into calls that are set
-    aside and brings the tab down; `gc.collect()` does not. So it is switched off while there are any.
+    Python clears up memory now and then. In Pyodide (seen with 314.0.6 and 314.0.7) that walks into
+    calls that are set aside and brings the tab down; `gc.collect()` does not. So it is switched off
+    while there are any.
     """
     global _aside, _collects
     if not _aside:
@@ -197,7 +203,7 @@ class Lock:
         self.release()
 
 
-# ---- threads -----------------------------------------------------------------------------------------------------
+# ---- threads -----------------------------------------------------------------------------------
 
 
 class Handle:
@@ -236,13 +242,14 @@ def _start(bootstrap, *, handle: Handle, daemon: bool = True) -> None:
     scheduleCallback(create_once_callable(run, _may_syncify=True), 0)
 
 
-# ---- widgets -----------------------------------------------------------------------------------------------------
+# ---- widgets -----------------------------------------------------------------------------------
 
 _turn = Lock()
 
 
 def _comm_msg(manager, stream, ident, msg) -> None:
-    """Handle a widget's message in a call of its own, which can be set aside; one message after the other."""
+    """Handle a widget's message in a call of its own, which can be set aside; one message after the
+    other."""
 
     def handle() -> None:
         with _turn:
@@ -251,9 +258,10 @@ def _comm_msg(manager, stream, ident, msg) -> None:
     scheduleCallback(create_once_callable(handle, _may_syncify=True), 0)
 
 
-# ---- the event loop ----------------------------------------------------------------------------------------------
-# Pyodide's hands its callbacks to the browser and forgets them. helpers.faults.clock has to know whether some are still to come,
-# and that every timer goes through `call_at`, as in asyncio's own loop.
+# ---- the event loop ----------------------------------------------------------------------------
+# Pyodide's hands its callbacks to the browser and forgets them. helpers.faults.clock has to know
+# whether some are still to come, and that every timer goes through `call_at`, as in asyncio's own
+# loop.
 
 _soon: weakref.WeakSet[asyncio.Handle] = (
     weakref.WeakSet()

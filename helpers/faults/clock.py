@@ -3,11 +3,12 @@
     VirtualClock()      time stands still while anything works, and jumps to the next alarm when everything waits
     ScaledClock(60)     time runs 60 times as fast
 
-Inside `with clock:` the standard library tells this time: `time.sleep`, `time.monotonic`, `time.perf_counter`,
-`time.time`, waits with a time limit (events, conditions, queues, results), and every timer of asyncio. So clients and
-libraries that never heard of the lab wait in it too. Code that took the functions out of `time` before does not.
-Only the code inside the `with`, and the threads and tasks it starts, live in it: Jupyter's own threads and tasks do
-not. Sleeping in virtual time costs nothing, and threads take turns in it, so the same work ends the same way each time.
+Inside `with clock:` the standard library tells this time: `time.sleep`, `time.monotonic`,
+`time.perf_counter`, `time.time`, waits with a time limit (events, conditions, queues, results), and
+every timer of asyncio. So clients and libraries that never heard of the lab wait in it too. Code
+that took the functions out of `time` before does not. Only the code inside the `with`, and the
+threads and tasks it starts, live in it: Jupyter's own threads and tasks do not. Sleeping in virtual
+time costs nothing, and threads take turns in it, so the same work ends the same way each time.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from helpers import wire
 
@@ -34,13 +35,16 @@ else:
     from asyncio.base_events import BaseEventLoop as _Loop
 
 EPOCH = datetime(
-    2026, 11, 23, 12, 0, tzinfo=timezone.utc
+    2026, 11, 23, 12, 0, tzinfo=UTC
 ).timestamp()  # what `time.time()` says when a clock starts
 PATIENCE = (
     10.0  # real seconds in one place after which a thread counts as waiting for something unknown
 )
-GAP = 1.0  # real seconds without a look at it after which nobody knows where a thread has been meanwhile
-APART = 3600  # seconds between the end of one clock and the start of the next: what was learned in one is history in the other
+# real seconds without a look at it after which nobody knows where a thread has been meanwhile
+GAP = 1.0
+# seconds between the end of one clock and the start of the next: what was learned in one is history
+# in the other
+APART = 3600
 LOOK_EVERY = 0.0003  # real seconds between two looks at threads that wait for each other
 
 _inside: contextvars.ContextVar["Clock | None"] = contextvars.ContextVar("clock", default=None)
@@ -82,7 +86,8 @@ class Clock:
         _inside.set(self)
 
     def leave(self) -> None:
-        """Let the thread or task that calls this live in real time until it joins again; nobody inside waits for it."""
+        """Let the thread or task that calls this live in real time until it joins again; nobody
+        inside waits for it."""
         _inside.set(None)
 
     def __enter__(self):
@@ -167,8 +172,9 @@ class ScaledClock(Clock):
 def _frames() -> dict:
     """Where each thread stands, by its ident. Threads that have ended are missing.
 
-    Without garbage collection meanwhile: in older releases of Python 3.11 and 3.12 one in the middle of this could stop
-    everything for ever (github.com/python/cpython/issues/106883; seen with 3.11.7).
+    Without garbage collection meanwhile: in older releases of Python 3.11 and 3.12 one in the
+    middle of this could stop everything for ever (github.com/python/cpython/issues/106883; seen
+    with 3.11.7).
     """
     collects = gc.isenabled()
     gc.disable()
@@ -180,7 +186,8 @@ def _frames() -> dict:
 
 
 class _Alarm:
-    """What wakes one thread: out of a sleep, or out of a wait for a condition that has a time limit."""
+    """What wakes one thread: out of a sleep, or out of a wait for a condition that has a time
+    limit."""
 
     def __init__(self, condition: threading.Condition | None = None):
         self.lock, self.condition, self.rang, self.over = threading.Lock(), condition, False, False
@@ -200,11 +207,13 @@ class _Alarm:
 
 
 class VirtualClock(Clock):
-    """Time that jumps. One thread works at a time; when all of them wait, the clock moves to the earliest alarm.
+    """Time that jumps. One thread works at a time; when all of them wait, the clock moves to the
+    earliest alarm.
 
-    Alarms are kept in order of time, then of asking, so nothing depends on which thread the system runs first.
-    A wait for something real (a lock, a queue, a result, another thread) is told from work by looking where a thread
-    stands; a thread that waits for something unknown, or for the network, counts as waiting after PATIENCE.
+    Alarms are kept in order of time, then of asking, so nothing depends on which thread the system
+    runs first. A wait for something real (a lock, a queue, a result, another thread) is told from
+    work by looking where a thread stands; a thread that waits for something unknown, or for the
+    network, counts as waiting after PATIENCE.
     """
 
     def __init__(self):
@@ -249,7 +258,8 @@ class VirtualClock(Clock):
     # ---- alarms ----
 
     def _after(self, seconds: float) -> float:
-        # Whole microseconds, so that sums of seconds are exact; and never nothing, so that a loop of sleep(0) ends.
+        # Whole microseconds, so that sums of seconds are exact; and never nothing, so that a loop
+        # of sleep(0) ends.
         return round(self._now + max(seconds, 1e-6), 6)
 
     def _set_alarm(self, when: float, what, whose) -> None:
@@ -307,11 +317,13 @@ class VirtualClock(Clock):
                     continue
                 whose.call_soon_threadsafe(self._ring, whose, what, context=contextvars.Context())
                 if self._thread_of(whose) in self._working:
-                    return  # else its thread is asleep in time.sleep: the loop hears of it afterwards
+                    # else its thread is asleep in time.sleep: the loop hears of it afterwards
+                    return
 
     def _all_wait(self, resting: threading.Thread | None) -> bool:
-        """True if everything inside waits, and for the same things on a second look: while the first went on from thread to
-        thread, one may have woken another that had been looked at already, and then have stopped to wait itself.
+        """True if everything inside waits, and for the same things on a second look: while the
+        first went on from thread to thread, one may have woken another that had been looked at
+        already, and then have stopped to wait itself.
         """
         return (first := self._waits(resting)) is not None and self._waits(resting) == first
 
@@ -458,7 +470,7 @@ if sys.platform == "win32":
     _WHERE_LOOPS_WAIT.add(sys.modules["asyncio.windows_events"].__file__)
 
 
-# ---- what the standard library calls while a clock runs ----------------------------------------------------------
+# ---- what the standard library calls while a clock runs ----------------------------------------
 
 
 def _here() -> Clock | None:

@@ -14,7 +14,7 @@ import json
 import threading
 from copy import copy
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import httpx2
 
@@ -150,7 +150,7 @@ class Outage:
         with self._lock:
             entry = self._row(request)
             plan = self._answer(request, entry, ruling)
-            entry.at = datetime.fromtimestamp(EPOCH + now, timezone.utc)
+            entry.at = datetime.fromtimestamp(EPOCH + now, UTC)
             entry.note = "; ".join(filter(None, [ruling.note, entry.note]))
             if not isinstance(plan, wire.Forward):
                 plan = entry.play(self._in_time(plan, request, entry))

@@ -1,7 +1,9 @@
-"""What can go wrong with a request, decided: limits, models that are not there yet, errors by chance or by plan.
+"""What can go wrong with a request, decided: limits, models that are not there yet, errors by
+chance or by plan.
 
-`Trouble` says what happens to one request after the other. It has no clock and no network of its own: helpers.faults carries
-its rulings out between a client and the recorded answers, the practice server over a real socket.
+`Trouble` says what happens to one request after the other. It has no clock and no network of its
+own: helpers.faults carries its rulings out between a client and the recorded answers, the practice
+server over a real socket.
 """
 
 import math
@@ -19,12 +21,13 @@ NEVER = (
     3600.0  # seconds after which the lab ends a call that is never answered and has no time limit
 )
 
-# ---- what an error looks like on the wire ------------------------------------------------------------------------
+# ---- what an error looks like on the wire -------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One answer that is not what was asked for. status 0: no answer at all, the connection `breaks` (a name in BREAKS)."""
+    """One answer that is not what was asked for. status 0: no answer at all, the connection
+    `breaks` (a name in BREAKS)."""
 
     status: int
     body: dict | list | None = None
@@ -128,7 +131,8 @@ IN_STREAM = {
 
 
 def fault(name: "str | int | Fault") -> Fault:
-    """The fault of that name (see FAULTS), or an ordinary one for an HTTP status from 400 to 599. Raises ValueError."""
+    """The fault of that name (see FAULTS), or an ordinary one for an HTTP status from 400 to 599.
+    Raises ValueError."""
     if isinstance(name, Fault):
         return name
     if isinstance(name, str) and name in FAULTS:
@@ -142,19 +146,22 @@ def fault(name: "str | int | Fault") -> Fault:
     )
 
 
-# ---- limits ------------------------------------------------------------------------------------------------------
+# ---- limits ------------------------------------------------------------------------------------
 
 HINTS = ("RateLimit", "Retry-After", "Retry-After-Date", "Retry-After-Ms")
 
 
 @dataclass
 class FixedWindow:
-    """`quota` requests in each window of `seconds`; then 429 until the next window. Refused requests do not count.
+    """`quota` requests in each window of `seconds`; then 429 until the next window. Refused
+    requests do not count.
 
-    elapsed : how much of the first window is already over. used : how many of its requests others have used up.
+    elapsed : how much of the first window is already over. used : how many of its requests others
+        have used up.
     from_first : a window begins with the first request in it, instead of by the clock.
-    hints : what the server says: "RateLimit" (on every answer, as the Hub does: r left, t seconds to the reset),
-        "Retry-After", "Retry-After-Date", "Retry-After-Ms" (on refusals). () says nothing.
+    hints : what the server says: "RateLimit" (on every answer, as the Hub does: r left, t seconds
+        to the reset), "Retry-After", "Retry-After-Date", "Retry-After-Ms" (on refusals). () says
+        nothing.
     round_down : whole seconds are cut, as many servers do, so that the client comes too early.
     """
 
@@ -203,7 +210,8 @@ class FixedWindow:
 
 @dataclass
 class TokenBucket:
-    """A bucket of `quota` requests that refills at `per_second`; 429 while it is empty. hints, round_down: as FixedWindow."""
+    """A bucket of `quota` requests that refills at `per_second`; 429 while it is empty. hints,
+    round_down: as FixedWindow."""
 
     quota: int
     per_second: float
@@ -249,7 +257,8 @@ def _check(limit, *numbers: float) -> None:
 def limit_headers(
     limits: Sequence[FixedWindow | TokenBucket], now: float, refused: bool, clock_time: float
 ) -> dict[str, str]:
-    """The headers that tell a client about its limits. `clock_time` is the server's date, in seconds since 1970."""
+    """The headers that tell a client about its limits. `clock_time` is the server's date, in
+    seconds since 1970."""
     headers, said, policies = {}, [], []
     for limit in limits:
         left, reset = limit.look(now)
@@ -274,14 +283,15 @@ def limit_headers(
     return headers
 
 
-# ---- models that are not there yet -------------------------------------------------------------------------------
+# ---- models that are not there yet -------------------------------------------------------------
 
 
 @dataclass
 class ColdStart:
     """The model is loaded when it is first asked for, which takes `seconds`; until then 503.
 
-    estimated_time : the number in the body. The old service said 20.0 all the time, whatever was true; None: it says nothing.
+    estimated_time : the number in the body. The old service said 20.0 all the time, whatever was
+        true; None: it says nothing.
     """
 
     seconds: float
@@ -306,7 +316,8 @@ class ColdStart:
 
 @dataclass
 class ScaledToZero(ColdStart):
-    """An endpoint that sleeps and wakes when it is asked: 503 meanwhile; a request with `X-Scale-Up-Timeout: n` is held for n seconds."""
+    """An endpoint that sleeps and wakes when it is asked: 503 meanwhile; a request with
+    `X-Scale-Up-Timeout: n` is held for n seconds."""
 
     def rule(self, now: float, patience: float, model: str) -> "Ruling | None":
         self.ready = now + self.seconds if self.ready is None else self.ready
@@ -326,17 +337,20 @@ class ScaledToZero(ColdStart):
         )
 
 
-# ---- deciding ----------------------------------------------------------------------------------------------------
+# ---- deciding ----------------------------------------------------------------------------------
 
 
 @dataclass
 class Ruling:
     """What happens to one request.
 
-    status : None lets it pass; 0: the connection `breaks` (a name in BREAKS); else this is the answer, with headers and body.
+    status : None lets it pass; 0: the connection `breaks` (a name in BREAKS); else this is the
+        answer, with headers and body.
     seconds : until the refusal is there.
-    held, latency : for one that passes: seconds it is held back, and seconds to the first byte (None as recorded).
-    drop_after, error_after : for a stream that passes: events after which it breaks, or brings an error.
+    held, latency : for one that passes: seconds it is held back, and seconds to the first byte
+        (None as recorded).
+    drop_after, error_after : for a stream that passes: events after which it breaks, or brings an
+        error.
     """
 
     status: int | None = None
@@ -417,8 +431,10 @@ class Trouble:
     ) -> Ruling:
         """Decide about one request.
 
-        now : seconds on any clock that does not go back; clock_time : the date that the server tells, seconds since 1970.
-        stream : is it a stream that was asked for? patience : its X-Scale-Up-Timeout, seconds. model : for the messages.
+        now : seconds on any clock that does not go back; clock_time : the date that the server
+            tells, seconds since 1970.
+        stream : is it a stream that was asked for? patience : its X-Scale-Up-Timeout, seconds.
+            model : for the messages.
         """
         with self._lock:
             ruling = self._rule(now, stream, patience, model)
@@ -465,7 +481,8 @@ class Trouble:
         return ruling
 
     def _request_id(self, at: int) -> str:
-        """An id in the form of the real ones. Some of those contain 429 or 503 by chance; here only "unlucky_id" does."""
+        """An id in the form of the real ones. Some of those contain 429 or 503 by chance; here only
+        "unlucky_id" does."""
         while True:
             name = f"Root=1-{at:08x}-{self._random.getrandbits(96):024x}"
             if "429" not in name and "503" not in name:

@@ -1,4 +1,5 @@
-"""Retry a call to a hosted model: which errors, how long, together with all other calls, and when to stop.
+"""Retry a call to a hosted model: which errors, how long, together with all other calls, and when
+to stop.
 
     answer = call_with_retry(client.chat_completion, messages, model=MODEL)
 
@@ -10,12 +11,14 @@
     @policy                                           # functions, coroutines, generators, async generators
     def ask(question): ...
 
-Read the files in the order in which lesson 03 builds them: `errors` (classify), `waits`, `gate`, `budget`, `run`,
-`policy`. All but the last only decide: nothing in them sleeps or sends, so an hour of trouble is tested in milliseconds.
+Read the files in the order in which lesson 03 builds them: `errors` (classify), `waits`, `gate`,
+`budget`, `run`, `policy`. All but the last only decide: nothing in them sleeps or sends, so an hour
+of trouble is tested in milliseconds.
 
-One policy stands for one quota: share it between everything that uses the same token, give another service its own.
-A chat completion is not idempotent: if its answer was lost on the way, the second request is billed too and may say
-something else. The folder needs the standard library only; copy it into your project.
+One policy stands for one quota: share it between everything that uses the same token, give another
+service its own. A chat completion is not idempotent: if its answer was lost on the way, the second
+request is billed too and may say something else. The folder needs the standard library only; copy
+it into your project.
 """
 
 from .budget import RetryBudget
@@ -52,9 +55,10 @@ default_policy = RetryPolicy()
 
 
 def call_with_retry(func, /, *args, **kwargs):
-    """`func(*args, **kwargs)`, again if that helps. Every keyword goes to `func`; the settings are `default_policy`'s.
+    """`func(*args, **kwargs)`, again if that helps. Every keyword goes to `func`; the settings are
+    `default_policy`'s.
 
-    All calls made this way share one gate and one budget. For streams, other settings or a second service, make a
-    RetryPolicy.
+    All calls made this way share one gate and one budget. For streams, other settings or a second
+    service, make a RetryPolicy.
     """
     return default_policy.call(func, *args, **kwargs)

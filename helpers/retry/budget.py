@@ -1,4 +1,5 @@
-"""Step 6: when to stop? A purse that all calls pay their retries from (Google SRE book, "Handling Overload")."""
+"""Step 6: when to stop? A purse that all calls pay their retries from (Google SRE book, "Handling
+Overload")."""
 
 import math
 import threading
@@ -7,10 +8,12 @@ from .gate import now
 
 
 class RetryBudget:
-    """How many retries all calls together may spend: `capacity` at first, and `refill` for each success.
+    """How many retries all calls together may spend: `capacity` at first, and `refill` for each
+    success.
 
-    When a service is down, N calls send N + capacity requests in all instead of N * attempts. After `rest` seconds in
-    which nobody wanted one it is full again, so that a notebook left alone starts afresh.
+    When a service is down, N calls send N + capacity requests in all instead of N * attempts. After
+    `rest` seconds in which nobody wanted one it is full again, so that a notebook left alone starts
+    afresh.
     """
 
     def __init__(

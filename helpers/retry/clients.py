@@ -1,4 +1,5 @@
-"""What a retry has to know of the two clients: their timeouts, their own retries, and where to listen."""
+"""What a retry has to know of the two clients: their timeouts, their own retries, and where to
+listen."""
 
 import warnings
 
@@ -7,16 +8,19 @@ from .waits import parse_ratelimit
 
 
 def hf_client(**settings):
-    """An InferenceClient that gives up waiting for an answer after 60 s; its own default is to wait for ever."""
+    """An InferenceClient that gives up waiting for an answer after 60 s; its own default is to wait
+    for ever."""
     from huggingface_hub import InferenceClient
 
     return InferenceClient(**{"timeout": 60} | settings)
 
 
 def openai_client(**settings):
-    """An OpenAI client for Hugging Face with 60 s of timeout and no retries of its own: one place retries, this one.
+    """An OpenAI client for Hugging Face with 60 s of timeout and no retries of its own: one place
+    retries, this one.
 
-    Raises ValueError if there is no Hugging Face token: openai would look for a key of OpenAI's, and send it here.
+    Raises ValueError if there is no Hugging Face token: openai would look for a key of OpenAI's,
+    and send it here.
     """
     import huggingface_hub
     import openai
@@ -32,7 +36,8 @@ def openai_client(**settings):
 
 
 def listen_to(client) -> None:
-    """Let each answer that `client` gets tell the call that asked for it what the RateLimit headers say."""
+    """Let each answer that `client` gets tell the call that asked for it what the RateLimit headers
+    say."""
     http = getattr(client, "_client", client)
     if (
         not hasattr(http, "event_hooks")

@@ -9,7 +9,8 @@ _monotonic = time.monotonic
 
 
 class Countdown:
-    """Says how long a wait still takes. Nothing for short ones, outside of notebooks, and in virtual time."""
+    """Says how long a wait still takes. Nothing for short ones, outside of notebooks, and in
+    virtual time."""
 
     def __init__(self, run):
         self.run, self.display = run, None

@@ -1,4 +1,5 @@
-"""Step 1: what went wrong? From an exception to a verdict, by type, status, headers and error code, never by text."""
+"""Step 1: what went wrong? From an exception to a verdict, by type, status, headers and error code,
+never by text."""
 
 import math
 from typing import NamedTuple
@@ -17,7 +18,8 @@ NO_MONEY = frozenset(
     }
 )
 
-# Exceptions that carry no status, by class name: the same names in httpx, httpx2 and what is built on them.
+# Exceptions that carry no status, by class name: the same names in httpx, httpx2 and what is built
+# on them.
 LIBRARIES = frozenset(
     {"httpx", "httpx2", "huggingface_hub", "openai", "requests", "ssl", "builtins"}
 )
@@ -45,8 +47,9 @@ class NotSent(TimeoutError):
 class Verdict(NamedTuple):
     """What an exception means for whoever wants to try again.
 
-    kind : "throttled" (too many requests), "loading" (the model is not ready), "transient" (try again), "timeout"
-        (the same, but the work may have been done), or "fatal" (the same request will fail again).
+    kind : "throttled" (too many requests), "loading" (the model is not ready), "transient" (try
+        again), "timeout" (the same, but the work may have been done), or "fatal" (the same request
+        will fail again).
     wait : seconds that the server asked for; None if it did not say.
     estimate : seconds that a loading model thinks it needs; a guess, often a constant.
     """
@@ -61,7 +64,8 @@ class Verdict(NamedTuple):
 def classify(error: BaseException) -> Verdict:
     """What kind of failure `error` is.
 
-    Looks along `__cause__`, because clients wrap: huggingface_hub's OverloadedError has the response only in its cause.
+    Looks along `__cause__`, because clients wrap: huggingface_hub's OverloadedError has the
+    response only in its cause.
     """
     chain = [error]
     while chain[-1].__cause__ is not None and len(chain) < 10:

@@ -1,4 +1,5 @@
-"""Step 5: one door for all calls. It decides who may send a request when; it never sleeps and never sends."""
+"""Step 5: one door for all calls. It decides who may send a request when; it never sleeps and never
+sends."""
 
 import bisect
 import itertools
@@ -12,14 +13,16 @@ from .waits import Limit
 
 
 def now() -> float:
-    """Seconds. Looked up in `time` each time, so that a virtual clock that replaces it there is followed."""
+    """Seconds. Looked up in `time` each time, so that a virtual clock that replaces it there is
+    followed."""
     return time.monotonic()
 
 
 class Ticket:
-    """One call's place in the line before a gate. `wake` is called when it is worth asking again."""
+    """One call's place in the line before a gate. `wake` is called when it is worth asking
+    again."""
 
-    __slots__ = ("number", "era", "limit", "state", "wake")
+    __slots__ = ("era", "limit", "number", "state", "wake")
 
     def __init__(self, wake=None):
         self.number = self.era = self.limit = self.state = None
@@ -27,18 +30,20 @@ class Ticket:
 
 
 class RateGate:
-    """The door that all threads and tasks go through: when the quota is used up everybody waits, and nobody has to fail
-    to find out.
+    """The door that all threads and tasks go through: when the quota is used up everybody waits,
+    and nobody has to fail to find out.
 
-    It learns from answers: when a window ends, how many requests fit into it, and, from servers that say nothing, how
-    long a pause helped the last time. First come, first served; a refused call keeps its place. `reserve` says how long
-    to wait, and whoever asked does the waiting. Thread-safe.
+    It learns from answers: when a window ends, how many requests fit into it, and, from servers
+    that say nothing, how long a pause helped the last time. First come, first served; a refused
+    call keeps its place. `reserve` says how long to wait, and whoever asked does the waiting.
+    Thread-safe.
 
-    max_concurrency : requests under way at one time. Eight, because everything that is on its way when the quota runs
-        out for the first time is refused.
+    max_concurrency : requests under way at one time. Eight, because everything that is on its way
+        when the quota runs out for the first time is refused.
     """
 
-    SPREAD = 0.25  # at most so many seconds (or 1 % of the window) are added so that clients don't start together
+    # at most so many seconds (or 1 % of the window) are added so that clients don't start together
+    SPREAD = 0.25
 
     def __init__(self, max_concurrency: int = 8, *, clock=now, uniform=random.uniform):
         if max_concurrency < 1:
@@ -79,7 +84,8 @@ class RateGate:
     def reserve(self, ticket: Ticket) -> float:
         """0.0 if this call may send its request now; else seconds until it is worth asking again.
 
-        `math.inf` means: when `ticket.wake` is called. Whoever got 0.0 must call `release` when the answer is in.
+        `math.inf` means: when `ticket.wake` is called. Whoever got 0.0 must call `release` when the
+        answer is in.
         """
         with self.lock:
             now = self.clock()
@@ -122,7 +128,8 @@ class RateGate:
             return 0.0
 
     def ok(self, ticket: Ticket) -> None:
-        """The answer (or a stream's first chunk) arrived; `ticket.limit` is what its headers said, if somebody listened."""
+        """The answer (or a stream's first chunk) arrived; `ticket.limit` is what its headers said,
+        if somebody listened."""
         with self.lock:
             now = self.clock()
             if not self._hear(ticket, now):
@@ -139,7 +146,8 @@ class RateGate:
                     )
 
     def throttled(self, ticket: Ticket, verdict: Verdict) -> None:
-        """The server refused: `verdict` is "throttled" or "loading". Closes the gate for everybody."""
+        """The server refused: `verdict` is "throttled" or "loading". Closes the gate for
+        everybody."""
         with self.lock:
             now, asked, loading = self.clock(), verdict.wait, verdict.kind == "loading"
             self._learn(verdict.limit)
@@ -161,7 +169,8 @@ class RateGate:
             self.probing = loading or asked is None
 
     def first_to_tell(self) -> bool:
-        """Of all calls that hear of this pause, one gets True. A late refusal may prolong it a little: the same pause."""
+        """Of all calls that hear of this pause, one gets True. A late refusal may prolong it a
+        little: the same pause."""
         with self.lock:
             first, self.told = self.opens > self.told + 0.05, max(self.told, self.opens)
             return first
@@ -172,7 +181,8 @@ class RateGate:
             self._close(seconds, reason)
 
     def release(self, ticket: Ticket) -> None:
-        """This request is over, or this call gives up its place in line. Harmless if neither was the case."""
+        """This request is over, or this call gives up its place in line. Harmless if neither was
+        the case."""
         with self.lock:
             if ticket.state == "waiting":
                 self.line.remove(ticket)
@@ -206,7 +216,8 @@ class RateGate:
         self.ends = begins + self.window if self.window and self.by_clock else None
 
     def _hear(self, ticket: Ticket, now: float) -> bool:
-        """Count an answer; False if the request was sent before the last pause, and the answer says nothing about now."""
+        """Count an answer; False if the request was sent before the last pause, and the answer says
+        nothing about now."""
         if ticket.era == self.era and ticket.state == "sent":
             self.unheard -= 1
             if (
@@ -249,7 +260,9 @@ class Guess:
         if self.since is None or now > opened + self.FORGET:
             self.since, self.estimate = now, None
         waited = now - self.since
-        if verdict.estimate:  # wait it out once; one that does not shrink is a constant: look after a quarter, then rarely
+        # wait it out once; one that does not shrink is a constant: look after a quarter, then
+        # rarely
+        if verdict.estimate:
             stuck, self.estimate = (
                 self.estimate is not None and verdict.estimate >= self.estimate,
                 verdict.estimate,
@@ -259,7 +272,8 @@ class Guess:
         return min(self.LONGEST, self.uniform(0.5, 1.0) * pause)
 
     def over(self, opened: float | None) -> None:
-        """A request went through; `opened` is when the guessed pause ended, None if it was not a guess."""
+        """A request went through; `opened` is when the guessed pause ended, None if it was not a
+        guess."""
         if opened is not None and self.since is not None:
             self.helped = max(0.5, opened - self.since)
         self.since = self.estimate = None

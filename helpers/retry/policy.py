@@ -15,21 +15,24 @@ from .run import Run
 class RetryPolicy:
     """call, acall, stream, astream, and as a decorator. One policy stands for one quota: share it.
 
-    attempts=6 : requests for one call that fail with a transient error. With one failure in twenty, six in a row are
-        one call in 64 million; the waits between them are 8 s together on average. Refusals (429) and cold starts do
-        not count: the server said when to come back.
+    attempts=6 : requests for one call that fail with a transient error. With one failure in twenty,
+    six in a row are
+        one call in 64 million; the waits between them are 8 s together on average. Refusals (429)
+        and cold starts do not count: the server said when to come back.
     refusals=18 : but a call that is refused so often is given up.
-    timeout=600.0 : seconds for one call, all waits included, because the Hub's window is 300 s. Looked at before each
-        wait: one that does not fit is not begun. It does not cut off a request that is under way; the client's own
-        timeout does (give it one: InferenceClient has none).
-    max_wait=330.0 : longest single wait in seconds; a window of 300 s and 10 %. More is asked for by daily limits.
-    base=0.5, cap=20.0 : seconds, see `backoff`; what AWS and Google use.
-    max_concurrency=8 : see `RateGate`.
-    retry_timeouts=True : False where doing the work twice is worse than not knowing.
-    wait_for_model=False : True for an endpoint that scales to zero: a 503 that says nothing is a cold start, no outage.
+    timeout=600.0 : seconds for one call, all waits included, because the Hub's window is 300 s.
+    Looked at before each
+        wait: one that does not fit is not begun. It does not cut off a request that is under way;
+        the client's own timeout does (give it one: InferenceClient has none).
+    max_wait=330.0 : longest single wait in seconds; a window of 300 s and 10 %. More is asked for
+    by daily limits. base=0.5, cap=20.0 : seconds, see `backoff`; what AWS and Google use.
+    max_concurrency=8 : see `RateGate`. retry_timeouts=True : False where doing the work twice is
+    worse than not knowing. wait_for_model=False : True for an endpoint that scales to zero: a 503
+    that says nothing is a cold start, no outage.
     gate, budget : share them between policies; by default each policy has its own.
     on_wait : called with a `Wait` before each wait.
-    clock, sleep, uniform : for tests and simulations. With a `sleep` of your own nothing is shown in notebooks.
+    clock, sleep, uniform : for tests and simulations. With a `sleep` of your own nothing is shown
+        in notebooks.
     """
 
     def __init__(
@@ -77,7 +80,8 @@ class RetryPolicy:
         self.on_wait, self.clock, self.sleep, self.uniform = on_wait, clock, sleep, uniform
 
     def call(self, func, /, *args, **kwargs):
-        """`func(*args, **kwargs)`, again if that helps. Raises what the last try raised, with a note that tells the story."""
+        """`func(*args, **kwargs)`, again if that helps. Raises what the last try raised, with a
+        note that tells the story."""
         warn_of_two_layers(func)
         with Run(self) as run:
             while True:
@@ -89,7 +93,8 @@ class RetryPolicy:
                         raise
 
     async def acall(self, func, /, *args, **kwargs):
-        """`await func(*args, **kwargs)`, like `call`. Other tasks run while it waits; cancelling ends a wait at once."""
+        """`await func(*args, **kwargs)`, like `call`. Other tasks run while it waits; cancelling
+        ends a wait at once."""
         warn_of_two_layers(func)
         with Run(self) as run:
             while True:
@@ -101,10 +106,11 @@ class RetryPolicy:
                         raise
 
     def stream(self, func, /, *args, **kwargs):
-        """The chunks of `func(*args, **kwargs)`, an iterator. Tries again only until the first chunk was handed over.
+        """The chunks of `func(*args, **kwargs)`, an iterator. Tries again only until the first
+        chunk was handed over.
 
-        After that an error is raised as it is, because a second try would deliver words twice; what had arrived is in
-        its attribute `partial`, a list of chunks.
+        After that an error is raised as it is, because a second try would deliver words twice; what
+        had arrived is in its attribute `partial`, a list of chunks.
         """
         warn_of_two_layers(func)
         with Run(self) as run:
@@ -180,11 +186,12 @@ class RetryPolicy:
         return functools.wraps(func)(wrapper)
 
     def watch(self, client):
-        """Learn from every answer that `client` gets for this policy, not only from refusals. Returns `client`.
+        """Learn from every answer that `client` gets for this policy, not only from refusals.
+        Returns `client`.
 
-        `client` is an OpenAI or AsyncOpenAI, an httpx2 or httpx client, or an InferenceClient (which sends through a
-        session that all of huggingface_hub shares). With it the gate closes before the first refusal. Raises TypeError
-        for a client that nobody can listen to.
+        `client` is an OpenAI or AsyncOpenAI, an httpx2 or httpx client, or an InferenceClient
+        (which sends through a session that all of huggingface_hub shares). With it the gate closes
+        before the first refusal. Raises TypeError for a client that nobody can listen to.
         """
         listen_to(client)
         return client
@@ -228,15 +235,17 @@ class RetryPolicy:
                     bell.clear()
 
     def _slice(self, run: Run, seconds: float) -> float:
-        """Long waits are cut into seconds: Ctrl-C works on Windows, too, and a notebook shows time passing."""
+        """Long waits are cut into seconds: Ctrl-C works on Windows, too, and a notebook shows time
+        passing."""
         return max(0.0, min(seconds, 1.0, run.deadline - self.clock()))
 
 
 async def gather_limited(policy: RetryPolicy, calls) -> list:
-    """Like asyncio.gather, but with only as many tasks as the policy's gate lets through. Results in the order of `calls`.
+    """Like asyncio.gather, but with only as many tasks as the policy's gate lets through. Results
+    in the order of `calls`.
 
-    calls : functions without arguments that return something to await; may be a generator. Functions, not coroutines:
-        a coroutine cannot be started a second time (TypeError).
+    calls : functions without arguments that return something to await; may be a generator.
+        Functions, not coroutines: a coroutine cannot be started a second time (TypeError).
 
     The first call that fails for good cancels the others, and its exception is raised.
     """

@@ -1,4 +1,5 @@
-"""Steps 3 to 7 together: one call on its way. What happened so far and what comes next; still no sleeping, no sending."""
+"""Steps 3 to 7 together: one call on its way. What happened so far and what comes next; still no
+sleeping, no sending."""
 
 import contextvars
 import logging
@@ -17,7 +18,8 @@ current = contextvars.ContextVar(
 
 
 class Wait(NamedTuple):
-    """One wait, as `on_wait` gets it. `until` is seconds since 1970; `request` how many requests were sent before it."""
+    """One wait, as `on_wait` gets it. `until` is seconds since 1970; `request` how many requests
+    were sent before it."""
 
     kind: str
     seconds: float
@@ -47,7 +49,8 @@ class Run:
         self.close()
 
     def turn(self) -> float:
-        """0.0: send the request now. Else seconds to wait before asking again (`math.inf`: until `ticket.wake` is called).
+        """0.0: send the request now. Else seconds to wait before asking again (`math.inf`: until
+        `ticket.wake` is called).
 
         Raises the last error, or NotSent if there was none, if the wait does not fit.
         """
@@ -68,7 +71,8 @@ class Run:
                     " RetryPolicy of its own)"
                 )
             )
-        # Not if it said "until woken" and another thread has closed the gate since: the next turn hears of that.
+        # Not if it said "until woken" and another thread has closed the gate since: the next turn
+        # hears of that.
         if (
             seconds < math.inf
             and self.not_before <= now < self.gate.opens
@@ -86,7 +90,8 @@ class Run:
         return answer
 
     def again(self, error: Exception, partial: list | None = None) -> bool:
-        """Whether it makes sense to try again; if so, `turn` says when. If not, `error` has got a note that says why.
+        """Whether it makes sense to try again; if so, `turn` says when. If not, `error` has got a
+        note that says why.
 
         partial : the chunks that a stream handed over before it broke.
         """
@@ -166,7 +171,8 @@ class Run:
         return error
 
     def _announce(self, kind: str, seconds: float, speaks: bool) -> None:
-        """Each wait of each call goes into its story and to `on_wait`; of a pause for all, one call `speaks`."""
+        """Each wait of each call goes into its story and to `on_wait`; of a pause for all, one call
+        `speaks`."""
         status, at, self.speaks = (
             self.verdict.status if self.verdict else None,
             time.time() + seconds,

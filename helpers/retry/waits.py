@@ -1,7 +1,9 @@
-"""Step 2: how long to wait? What the server asked for; if it asked for nothing, a doubling range and chance.
+"""Step 2: how long to wait? What the server asked for; if it asked for nothing, a doubling range
+and chance.
 
-Sources: RFC 9110 section 10.2.3 (Retry-After); draft-ietf-httpapi-ratelimit-headers (RateLimit, RateLimit-Policy);
-https://huggingface.co/docs/hub/rate-limits; "Exponential Backoff And Jitter", AWS Architecture Blog, 2015 (full jitter).
+Sources: RFC 9110 section 10.2.3 (Retry-After); draft-ietf-httpapi-ratelimit-headers (RateLimit,
+RateLimit-Policy); https://huggingface.co/docs/hub/rate-limits; "Exponential Backoff And Jitter",
+AWS Architecture Blog, 2015 (full jitter).
 """
 
 import random
@@ -11,19 +13,21 @@ from typing import NamedTuple
 
 
 def backoff(failures: int, base: float = 0.5, cap: float = 20.0, uniform=random.uniform) -> float:
-    """Seconds to wait after `failures` failures (1, 2, …) if nobody said how long: full jitter, U(0, base * 2^(n-1)).
+    """Seconds to wait after `failures` failures (1, 2, …) if nobody said how long: full jitter,
+    U(0, base * 2^(n-1)).
 
-    The range doubles so that a service in trouble gets air; the draw is random so that clients that failed together
-    do not come back together.
+    The range doubles so that a service in trouble gets air; the draw is random so that clients that
+    failed together do not come back together.
     """
     return uniform(0.0, min(cap, base * 2.0 ** min(failures - 1, 60)))
 
 
 def parse_retry_after(headers) -> float | None:
-    """Seconds from `retry-after-ms` or `Retry-After` (seconds, fractions too, or an HTTP date); None without a usable one.
+    """Seconds from `retry-after-ms` or `Retry-After` (seconds, fractions too, or an HTTP date);
+    None without a usable one.
 
-    Look at it on errors only: some services send it with a 200. A date is compared with the response's own Date header,
-    because the two clocks may differ.
+    Look at it on errors only: some services send it with a 200. A date is compared with the
+    response's own Date header, because the two clocks may differ.
     """
     headers = lower(headers)
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
@@ -50,11 +54,12 @@ class Limit(NamedTuple):
 
 
 def parse_ratelimit(headers) -> Limit | None:
-    """The limit that binds, from `RateLimit` and `RateLimit-Policy`; None if the headers state none.
+    """The limit that binds, from `RateLimit` and `RateLimit-Policy`; None if the headers state
+    none.
 
-    `RateLimit: "api";r=0;t=55` says that 0 requests remain and the window ends in 55 s; `RateLimit-Policy:
-    "fixed window";"api";q=500;w=300` that there are 500 in 300 s. Of several limits the emptiest one binds, and of
-    several empty ones the one that stays empty longest.
+    `RateLimit: "api";r=0;t=55` says that 0 requests remain and the window ends in 55 s;
+    `RateLimit-Policy: "fixed window";"api";q=500;w=300` that there are 500 in 300 s. Of several
+    limits the emptiest one binds, and of several empty ones the one that stays empty longest.
     """
     headers = lower(headers)
     policies = _items(headers.get("ratelimit-policy", ""))
@@ -68,7 +73,8 @@ def parse_ratelimit(headers) -> Limit | None:
 
 
 def _items(text: str) -> list[tuple[set[str], dict[str, float]]]:
-    """`"name";r=0;t=55, "other";r=3` as [({"name"}, {"r": 0, "t": 55}), …]; commas and semicolons in quotes do not split."""
+    """`"name";r=0;t=55, "other";r=3` as [({"name"}, {"r": 0, "t": 55}), …]; commas and semicolons
+    in quotes do not split."""
     found = []
     for item in re.findall(r'(?:[^,"]|"[^"]*")+', text):
         parts = [part.strip() for part in re.findall(r'(?:[^;"]|"[^"]*")+', item)]

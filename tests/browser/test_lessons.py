@@ -1,4 +1,5 @@
-"""Each notebook from top to bottom in a browser: it runs, its pictures are there, its controls work, everybody can use it."""
+"""Each notebook from top to bottom in a browser: it runs, its pictures are there, its controls
+work, everybody can use it."""
 
 import os
 from pathlib import Path
@@ -14,7 +15,8 @@ EVERY = [
     for folder in ("notebooks", "exercises", "solutions")
     for path in sorted((ROOT / folder).glob("*.ipynb"))
 ]
-# Between them: figures, tables, a chat box, sliders, menus, a box to type in, and cards that fail and that pass.
+# Between them: figures, tables, a chat box, sliders, menus, a box to type in, and cards that fail
+# and that pass.
 SOME = [
     "notebooks/02_openai_client.ipynb",
     "notebooks/05_embeddings.ipynb",
@@ -45,7 +47,8 @@ def look(notebook, theme: str) -> None:
 
 
 def move_every_control(notebook) -> None:
-    """Each slider one step and each menu one choice onwards, something typed into each box; what is shown then is no error."""
+    """Each slider one step and each menu one choice onwards, something typed into each box; what is
+    shown then is no error."""
     for slider in notebook.panel.locator(".widget-slider").all():
         before = slider.locator(".widget-readout").text_content()
         slider.get_by_role("slider").focus()

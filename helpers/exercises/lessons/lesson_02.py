@@ -34,7 +34,8 @@ ROUTER = "https://router.huggingface.co/v1"
 
 
 def new_client():
-    """A client as the exercise uses it. The key is looked up when a request is sent, and is then the spy's."""
+    """A client as the exercise uses it. The key is looked up when a request is sent, and is then
+    the spy's."""
     import openai
     from huggingface_hub import get_token
 
@@ -55,10 +56,8 @@ def call(service, function, *arguments):
             " `client.chat.completions.create(…)`.",
         )
         expect(
-            "positional argument" not in said
-            and "argument(s) but" not in said
-            or "create" not in said
-            and "parse" not in said,
+            ("positional argument" not in said and "argument(s) but" not in said)
+            or ("create" not in said and "parse" not in said),
             f"{raised}. With `OpenAI` every argument is passed by name: `messages=…`, `model=…`.",
         )
         expect(
@@ -73,7 +72,7 @@ def call(service, function, *arguments):
         raise
 
 
-# ---- 1 ------------------------------------------------------------------------------------------------------------
+# ---- 1 -----------------------------------------------------------------------------------------
 
 SECONDS = 30
 
@@ -215,7 +214,7 @@ def _expect_router(base_url: str) -> None:
     )
 
 
-# ---- 2 ------------------------------------------------------------------------------------------------------------
+# ---- 2 -----------------------------------------------------------------------------------------
 
 ABILITIES = ("supports_tools", "supports_structured_output")
 
@@ -272,7 +271,8 @@ def catalogue(service, *listed: tuple[str, list[dict]]):
 
 def check_cheapest(cheapest) -> str:
     names = [f"{words(1)}-{i}" for i in range(9)]
-    # No two alike, and the lowest has one digit before the point and the others two: as texts they would be in another order.
+    # No two alike, and the lowest has one digit before the point and the others two: as texts they
+    # would be in another order.
     prices = [random.randint(200, 999) / 100] + sorted(
         cents / 100 for cents in random.sample(range(1000, 1800), 8)
     )
@@ -452,7 +452,7 @@ def check_cheapest(cheapest) -> str:
     return "live, able, priced, and the lowest of them; None when nobody fits."
 
 
-# ---- 3 ------------------------------------------------------------------------------------------------------------
+# ---- 3 -----------------------------------------------------------------------------------------
 
 SAY_TOKENS = 80
 
@@ -636,7 +636,7 @@ def _expect_history(after: object, before: list, text: str, said: str, sent: int
     )
 
 
-# ---- 4 ------------------------------------------------------------------------------------------------------------
+# ---- 4 -----------------------------------------------------------------------------------------
 
 DESKS = ("billing", "account", "technical support", "general")
 FIRST, SECOND = 100, 400
@@ -896,7 +896,7 @@ def _expect_is_ticket(value: object, right: dict, service) -> None:
     )
 
 
-# ---- 5 ------------------------------------------------------------------------------------------------------------
+# ---- 5 -----------------------------------------------------------------------------------------
 
 
 def check_with_tools(with_tools) -> str:
@@ -1222,7 +1222,7 @@ def _said(ran: list[tuple]) -> str:
     )
 
 
-# ---- 6 ------------------------------------------------------------------------------------------------------------
+# ---- 6 -----------------------------------------------------------------------------------------
 
 
 TASKS = read_tasks(

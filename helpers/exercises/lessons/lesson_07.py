@@ -36,7 +36,8 @@ SIDE = 256
 
 
 class Studio:
-    """Answers as the provider of pictures does: a link for each request, a picture of the asked size behind it.
+    """Answers as the provider of pictures does: a link for each request, a picture of the asked
+    size behind it.
 
     pictures : {number of the request: the file that was made for it}. Threads may ask in any order.
     """
@@ -71,7 +72,8 @@ def new_client() -> InferenceClient:
 
 
 def run(function, service: Spy, *arguments):
-    """What the learner's function returns; old and invented ways of asking get a message of their own."""
+    """What the learner's function returns; old and invented ways of asking get a message of their
+    own."""
     try:
         return call_whole(service, function, new_client(), *arguments)
     except Raised as raised:
@@ -206,7 +208,7 @@ def expect_untouched(given: list, before: list, name: str) -> None:
     )
 
 
-# ---- task 1 --------------------------------------------------------------------------------------------------------
+# ---- task 1 ------------------------------------------------------------------------------------
 
 
 def check_draw(draw) -> str:
@@ -225,7 +227,7 @@ def check_draw(draw) -> str:
     return "one request with both sides and a seed, and the picture as it came."
 
 
-# ---- task 2 --------------------------------------------------------------------------------------------------------
+# ---- task 2 ------------------------------------------------------------------------------------
 
 
 def check_sweep(sweep) -> str:
@@ -283,7 +285,7 @@ def check_sweep(sweep) -> str:
     return "one seed, one parameter that changes, and each picture under its number of steps."
 
 
-# ---- task 3 --------------------------------------------------------------------------------------------------------
+# ---- task 3 ------------------------------------------------------------------------------------
 
 
 def check_redraw(redraw) -> str:
@@ -379,7 +381,7 @@ def check_redraw(redraw) -> str:
     return "the whole recipe came from the file, and a file without one is refused by name."
 
 
-# ---- task 4 --------------------------------------------------------------------------------------------------------
+# ---- task 4 ------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -402,10 +404,8 @@ def check_grid(grid) -> str:
             try:
                 value = run(grid, service, *given, budget)
             except Raised as raised:
-                if (
-                    isinstance(raised.error, NotImplementedError)
-                    or service.sent.entries
-                    and not isinstance(raised.error, ValueError)
+                if isinstance(raised.error, NotImplementedError) or (
+                    service.sent.entries and not isinstance(raised.error, ValueError)
                 ):
                     raise
                 return None, raised, service, studio
@@ -515,7 +515,7 @@ def check_grid(grid) -> str:
     )
 
 
-# ---- the quiz ------------------------------------------------------------------------------------------------------
+# ---- the quiz ----------------------------------------------------------------------------------
 
 
 TASKS = read_tasks(__file__, check_draw, check_sweep, check_redraw, check_grid)

@@ -650,8 +650,7 @@ def expect_patience(service, headers: dict, body) -> None:
             name
             for name in headers
             if "scale" in name.lower()
-            or "timeout" in name.lower()
-            and not name.lower().startswith("x-stainless")
+            or ("timeout" in name.lower() and not name.lower().startswith("x-stainless"))
         ]
         expect(
             not near,

@@ -346,7 +346,7 @@ def check_finish(finish) -> str:
     refused, empty, troubled = random.sample(
         range(5), 3
     )  # never the last: something comes after each failure
-    seen = {text: 0 for text in texts}
+    seen = dict.fromkeys(texts, 0)
 
     def routes(entry):
         text = (
