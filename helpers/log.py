@@ -1,7 +1,8 @@
 """The request log: what went over the wire, one row a request, whatever the mode.
 
-    session.log           the table (in a notebook), or the rows as text
-    session.log.last      the newest row: .method .url .json .status .seconds .tokens .answered_by .response .events
+    session.log                   the table (in a notebook), or the rows as text
+    session.log.last              the newest row: .method .url .json .status .seconds .tokens
+                                  .answered_by .response .events
     session.log.last.as_curl()    the same request for a terminal
 
 It never holds a token: request headers are not kept, and what looks like a token in a URL or a body
@@ -17,8 +18,28 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from helpers import plotting, sse
-from helpers.tokens import masked
+from helpers.tokens import mask, masked
 from helpers.wire import Piece, Plan
+
+# Response headers worth keeping: the lessons read them.
+KEEP = (
+    "content-type",
+    "location",
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "retry-after-ms",
+    "x-should-retry",
+    "x-error-code",
+    "x-error-message",
+    "x-request-id",
+    "x-compute-type",
+    "x-compute-time",
+    "x-inference-provider",
+    "x-answered-by",
+    "x-answered-weights",
+    "x-answered-runtime",
+)
 
 
 @dataclass
@@ -62,6 +83,12 @@ class Entry:
     def take(self, piece: Piece) -> None:
         """Note a piece that comes from outside, and may hold a token."""
         self.chunks.append((piece[0], masked(piece[1])))
+
+    def came(self, plan: Plan) -> None:
+        """Note what came from outside, without tokens and without the headers that nobody needs."""
+        headers = {name: mask(plan.headers[name]) for name in KEEP if name in plan.headers}
+        chunks = [(moment, masked(chunk)) for moment, chunk in plan.chunks]
+        self.plan, self.seconds = replace(plan, headers=headers, chunks=chunks), plan.seconds
 
     @property
     def host(self) -> str:
@@ -118,9 +145,8 @@ class Entry:
     def usage(self) -> dict[str, int]:
         """Token counts as the service reports them: prompt_tokens, completion_tokens, total_tokens;
         {} if it says none."""
-        return next(
-            (said["usage"] for said in reversed(bodies(self.chunks)) if said.get("usage")), {}
-        )
+        found = [said["usage"] for said in bodies(self.chunks) if said.get("usage")]
+        return found[-1] if found else {}
 
     @property
     def tokens(self) -> int | None:
@@ -130,15 +156,11 @@ class Entry:
     def as_curl(self) -> str:
         """The request as a curl command, with `$HF_TOKEN` where the token belongs."""
         lines = [f"curl -X {self.method} {shlex.quote(self.url)}"]
-        if self.host.endswith(
-            ("huggingface.co", "huggingface.cloud")
-        ):  # nobody else is to see the token
+        if self.host.endswith(("huggingface.co", "huggingface.cloud")):  # nobody else is to see it
             lines.append('-H "Authorization: Bearer $HF_TOKEN"')
         if self.json is not None:
-            lines += [
-                "-H 'Content-Type: application/json'",
-                "-d " + shlex.quote(json.dumps(self.json, ensure_ascii=False)),
-            ]
+            body = shlex.quote(json.dumps(self.json, ensure_ascii=False))
+            lines += ["-H 'Content-Type: application/json'", f"-d {body}"]
         return " \\\n  ".join(lines)
 
     def row(self) -> list[str]:
@@ -146,16 +168,8 @@ class Entry:
         took = "" if self.seconds is None else f"{self.seconds:.2f}"
         status = {None: "…", 0: "broken"}.get(self.status, str(self.status))
         who = f"{self.answered_by} ({self.note})".strip() if self.note else self.answered_by
-        return [
-            str(self.number),
-            self.method,
-            self.host,
-            self.path,
-            status,
-            took,
-            str(self.tokens or ""),
-            who,
-        ]
+        asked = [str(self.number), self.method, self.host, self.path]
+        return [*asked, status, took, str(self.tokens or ""), who]
 
 
 def bodies(chunks: list[Piece]) -> list[dict]:

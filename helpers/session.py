@@ -17,24 +17,23 @@ import os
 import re
 import sys
 import threading
-from dataclasses import replace
 
 import httpx2
 
 from helpers import browser, tokens, wire
 from helpers.log import Entry, Log, bodies
 from helpers.replay.cost import say_cost
-from helpers.replay.recorder import KEEP, Recorder
+from helpers.replay.recorder import Recorder
 from helpers.replay.recording import Recording, miss
 from helpers.replay.storage import FOLDER
-from helpers.tokens import PLACEHOLDER, PRACTICE_TOKEN, mask, masked, refuse_secrets
+from helpers.tokens import PLACEHOLDER, PRACTICE_TOKEN, refuse_secrets
 from helpers.wire import environment
 
 MODES = ("replay", "practice", "live")
 PRACTICE_URL = "http://127.0.0.1:8750"
 PRACTICE_BY = "Practice: small models on this machine answer, free."  # or as the server says
 
-_session = None
+_session = globals().get("_session")  # the one that is on, also when this module is reloaded
 
 
 def start(notebook: str, mode: str | None = None) -> "Session":
@@ -204,12 +203,11 @@ class Session:
             "provider": headers.get("x-inference-provider"),
         }
         entry.answered_by = by["model"] if plan.status else ""
-        entry.plan, entry.seconds = _for_the_log(plan), plan.seconds
+        entry.came(plan)
         if self._recorder and plan.status and plan.breaks is None:
             by = {name: value for name, value in by.items() if value}
-            self._recorder.add(
-                entry.number, entry.method, str(request.url), request.content, plan, by
-            )
+            asked = request.method, str(request.url), request.content
+            self._recorder.add(entry.number, *asked, plan, by)
 
     # ---- what the learner sees ----
 
@@ -241,10 +239,3 @@ class Session:
             from helpers.widgets import show_switch
 
             show_switch(self)
-
-
-def _for_the_log(plan: wire.Plan) -> wire.Plan:
-    """The same without what the log must not hold: tokens, and headers that nobody needs."""
-    headers = {name: mask(plan.headers[name]) for name in KEEP if name in plan.headers}
-    clean = [(moment, masked(chunk)) for moment, chunk in plan.chunks]
-    return replace(plan, headers=headers, chunks=clean)

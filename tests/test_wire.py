@@ -14,6 +14,7 @@ import httpx2
 import pytest
 import standin
 
+from helpers import session as sessions
 from helpers import start, wire
 from helpers.wire import Forward, Plan
 
@@ -687,7 +688,7 @@ def test_who_carries_can_start_the_threads_himself(nothing_left):
 @pytest.fixture
 def reloads():
     """Afterwards the classes are again those that other modules know."""
-    modules = wire, wire.scopes
+    modules = wire, wire.scopes, sessions
     before = [dict(vars(module)) for module in modules]
     yield lambda: [importlib.reload(module) for module in modules]
     for module, names in zip(modules, before):
@@ -708,7 +709,9 @@ def test_reloaded_while_somebody_answers(nothing_left, reloads):
 
 
 def test_reloaded_while_a_session_is_on(nothing_left, reloads):
-    session = start("01_first_call")
+    first = start("01_first_call")
     reloads()
-    assert wire.current() is session
-    session.stop()
+    assert wire.current() is first
+    second = sessions.start("01_first_call")
+    assert wire.current() is second
+    second.stop()

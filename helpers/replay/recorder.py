@@ -15,30 +15,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from helpers import sse
+from helpers.log import KEEP
 from helpers.replay.recording import key, record_key
 from helpers.replay.storage import chunks, read, stream, write, write_whole
 from helpers.tokens import refuse_secrets
 from helpers.wire import Plan
-
-# Response headers worth keeping: the lessons read them.
-KEEP = (
-    "content-type",
-    "location",
-    "ratelimit",
-    "ratelimit-policy",
-    "retry-after",
-    "retry-after-ms",
-    "x-should-retry",
-    "x-error-code",
-    "x-error-message",
-    "x-request-id",
-    "x-compute-type",
-    "x-compute-time",
-    "x-inference-provider",
-    "x-answered-by",
-    "x-answered-weights",
-    "x-answered-runtime",
-)
 
 
 class Recorder:
