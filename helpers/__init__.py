@@ -1,18 +1,16 @@
 """The map. Notebooks import from here: `from helpers import start, models`.
 
-To be read in this order; each file begins with what it is for.
-
+To be read in this order; each file begins with what it is for:
     session.py      start(): who answers, the banner, the request log of a notebook      lesson 01
     models.py       which model does what, where, at what price, and as of when          lesson 01
-    log.py, sse.py  what went over the wire, row by row; and a stream's events           lessons 01, 04
+    log.py, sse.py  what went over the wire, row by row; and a stream's events           lesson 01
     retry/          which failures deserve another try, and when. Yours to take along    lesson 03
     faults/         the same requests through trouble, in a time of their own            lesson 03
     endpoints.py    what an endpoint of your own costs                                   lesson 08
     plotting.py     figures that say in words what they show                             all lessons
     widgets.py      controls to move, a chat box, the Replay | Practice | Live switch    all lessons
 
-How it works, for whoever wants to know:
-
+And how it works:
     wire/           where a request leaves Python, and where the course steps in
     replay/         recorded answers: found by what a request means, played in time
     tokens.py       what an access token looks like, and the one place that lends one
@@ -20,6 +18,7 @@ How it works, for whoever wants to know:
     browser/        what a browser tab lacks
 """
 
+import contextlib
 import importlib.metadata
 import sys
 
@@ -35,22 +34,17 @@ def outdated(modules=sys.modules) -> list[str]:
     found = []
     for name in CLIENTS:
         loaded = getattr(modules.get(name), "__version__", None)
-        try:
-            installed = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue  # loaded from a folder; there is nothing to compare with
-        if loaded not in (None, installed):
-            found.append(f"{name} {loaded} is loaded, {installed} is installed")
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # loaded from a folder
+            if loaded not in (None, installed := importlib.metadata.version(name)):
+                found.append(f"{name} {loaded} is loaded, {installed} is installed")
     return found
 
 
 def refuse_outdated(modules=sys.modules) -> None:
     """Raises ImportError if a client library was upgraded after it had been imported."""
     if found := "; ".join(outdated(modules)):
-        raise ImportError(
-            f"{found}. Restart the session (on Colab: Runtime > Restart session; in Jupyter: Kernel"
-            " > Restart Kernel) and run the notebook from the top."
-        )
+        cure = "Restart the session (on Colab: Runtime > Restart session; in Jupyter: Kernel >"
+        raise ImportError(f"{found}. {cure} Restart Kernel) and run the notebook from the top.")
 
 
 refuse_outdated()

@@ -31,8 +31,7 @@ from helpers.wire import environment
 
 MODES = ("replay", "practice", "live")
 PRACTICE_URL = "http://127.0.0.1:8750"
-# Unless the server says who else does, as a class's.
-PRACTICE_BY = "Practice: small models on this machine answer, free."
+PRACTICE_BY = "Practice: small models on this machine answer, free."  # or as the server says
 
 _session = globals().get("_session")  # the one that is on, also when this module is reloaded
 
@@ -48,9 +47,8 @@ def start(notebook: str, mode: str | None = None) -> "Session":
     cannot name a file, and RuntimeError for live without a token or practice without a practice
     server; whatever it raises, nothing has changed.
 
-    Answered are all clients that send through httpx2: huggingface_hub, openai and httpx2 itself,
-    also behind a proxy. The older `httpx`, `requests` or a terminal go to the real service, as
-    ever.
+    Answered are all clients that send through httpx2 (huggingface_hub, openai), also behind a
+    proxy. The older `httpx`, `requests` or a terminal go to the real service, as ever.
     """
     global _session
     session = Session(notebook, mode or os.environ.get("COURSE_MODE") or "replay")
@@ -79,8 +77,7 @@ class Session:
         self._name, self._practice_by = os.urandom(8).hex(), PRACTICE_BY
         self._lock = threading.Lock()
         self._lent = tokens.Lent()
-        self._begun = False
-        self._mode = ""
+        self._begun, self._mode = False, ""
         self.mode = mode
 
     # ---- the mode ----
@@ -120,8 +117,7 @@ class Session:
             self._lent.back()
 
     def _prepare(self) -> None:
-        """Set huggingface_hub up for the mode: no telemetry, a token to build clients with, and in
-        Replay and Practice nothing that keeps an answer away."""
+        """Set the clients up for the mode; what that means is said in tokens.py."""
         browser.prepare_clients()
         self._lent.prepare(self._mode, environment.unusable(self._lent.learners_environ()))
 
@@ -139,8 +135,7 @@ class Session:
             ) from error
 
     def without_token(self):
-        """Inside `with session.without_token():` the clients find no token, as on a machine where
-        nobody has logged in. Not for several threads."""
+        """`with session.without_token():` clients find none in here. Not for several threads."""
         return tokens.none()
 
     # ---- a request (called by helpers.wire) ----
@@ -189,8 +184,7 @@ class Session:
         if self._mode == "practice":
             practice = httpx2.URL(self.practice_url)
             headers["host"] = url.host
-            # A class's server gives each session the next answer.
-            headers["x-course-session"] = self._name
+            headers["x-course-session"] = self._name  # a class's server counts answers by it
             url = url.copy_with(scheme=practice.scheme, host=practice.host, port=practice.port)
             if sent.removeprefix("Bearer ") in (PLACEHOLDER, tokens.learners()):
                 headers["authorization"] = f"Bearer {PRACTICE_TOKEN}"
@@ -218,12 +212,10 @@ class Session:
     # ---- what the learner sees ----
 
     def banner(self) -> str:
-        """One line: mode, who answers, recorded when, and what the notebook's calls would cost
-        live."""
+        """One line: mode, who answers, recorded when, and what the calls would cost live."""
         calls = self.recording.calls()
         count = f"{len(calls)} call{'' if len(calls) == 1 else 's'} in this lesson"
-        if not calls:
-            count = "No calls recorded for this lesson"
+        count = count if calls else "No calls recorded for this lesson"
         price = say_cost(self.recording)
         if self._mode == "live":
             return f"Live: your token pays. {count}; {price}."
@@ -239,8 +231,7 @@ class Session:
         return f"Replay: nothing leaves this machine. {answers}"
 
     def show(self) -> None:
-        """Print the banner and any damage to the recording; in a notebook, also show the Replay |
-        Practice | Live switch."""
+        """Print the banner and any damage to the recording; in a notebook, show the switch."""
         print(self.banner())
         for problem in self.recording.problems:
             print("Damaged recording:", problem)

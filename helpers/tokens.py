@@ -25,6 +25,7 @@ SHORTEST = 8  # characters of a token of another form; a shorter one would be fo
 # which has no business with a real one.
 PLACEHOLDER = "hf_placeholder_of_the_course"
 PRACTICE_TOKEN = "hf_practice_on_this_machine"
+BLANK = "is blank"  # what is wrong with a token that is none
 
 
 # ---- keeping tokens out ------------------------------------------------------------------------
@@ -61,25 +62,20 @@ def masked(content: bytes) -> bytes:
 def refuse_secrets(where: str, *texts: str) -> None:
     """Raise SecretFound if a text holds this process's token, or what looks like one."""
     for text in texts:
-        own = [token[:3] for token in _own() if token in text]
-        if found := TOKEN.search(text):
-            own = [found.group()[:5]]
-        if own:
+        starts = [found[:5] for found in TOKEN.findall(text)]
+        if starts := starts or [own[:3] for own in _own() if own in text]:
             raise SecretFound(
-                f"{where} holds what looks like an access token ({own[0]}…); it was not recorded."
-                " Take it out of the notebook, and revoke it if it is real."
+                f"{where} holds what looks like an access token ({starts[0]}…); it was not"
+                " recorded. Take it out of the notebook, and revoke it if it is real."
             )
-
-
-BLANK = "is blank"
 
 
 def flaw(token: str) -> str:
     """Why clients cannot even send this token; "" if they can."""
     if not token.strip():
         return BLANK
-    whole = token.strip().isascii() and not set(token.strip()) & set(" \"'")
-    return "" if whole else "holds characters that no token has"
+    odd = not token.isascii() or re.search("[ \"']", token.strip())
+    return "holds characters that no token has" if odd else ""
 
 
 # ---- the learner's own -------------------------------------------------------------------------
@@ -104,15 +100,12 @@ def learners(fresh: bool = False) -> str | None:
 # ---- lending, and setting aside ----------------------------------------------------------------
 
 HUB = "https://huggingface.co"
-OLD_HOST = "https://api-inference.huggingface.co"
-ENVIRON = "the environment"  # one of the places that are changed; the others are modules
+ENVIRON = "the environment"  # one of the places to change; the others are modules
 
 
 class Lent:
-    """What a session changes in os.environ and in huggingface_hub's constants, until back().
-
-    What somebody else has changed since then is left as it is.
-    """
+    """What a session changes in os.environ and in huggingface_hub's constants, until back(). What
+    somebody else has changed since then is left as it is."""
 
     def __init__(self):
         self._changes: dict[tuple, tuple] = {}  # (where, name): (as it was, ours)
@@ -134,8 +127,7 @@ class Lent:
         """
         from huggingface_hub import constants, hf_api
 
-        # Before its first request huggingface_hub would send one that nobody asked for, and keep
-        # the answer in HF_HOME: not in this process any more.
+        # Else huggingface_hub first sends a request that nobody asked for. For good.
         os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
         constants.HF_HUB_DISABLE_TELEMETRY = True
         wanted = {}
@@ -145,7 +137,7 @@ class Lent:
                 wanted[ENVIRON, name] = None
             # What huggingface_hub read from the environment when it was imported.
             wanted[constants, "ENDPOINT"] = wanted[hf_api.api, "endpoint"] = HUB
-            wanted[constants, "INFERENCE_ENDPOINT"] = OLD_HOST
+            wanted[constants, "INFERENCE_ENDPOINT"] = "https://api-inference.huggingface.co"
             wanted[constants, "HF_HUB_OFFLINE"] = False
             wanted[constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN"] = False
         own = self.learners_environ().get("HF_TOKEN", "").strip()
@@ -158,8 +150,7 @@ class Lent:
         self._change(wanted)
 
     def hide(self) -> None:
-        """Let the clients find no token: not the environment's, nor that of `hf auth login`, nor
-        Colab's secret."""
+        """Let the clients find no token, be it a variable, a file or a secret of Colab."""
         from huggingface_hub import constants
 
         wanted = {(ENVIRON, name): None for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")}

@@ -212,6 +212,34 @@ def test_replay_answers_whatever_the_environment_says(name, value, root, home):
     assert said[4] == "True", "stop() puts back what was set aside"
 
 
+EARLY = """
+from huggingface_hub import HfApi
+api = HfApi(token="hf_of_nobody")
+from helpers import models, start
+session = start("01_first_call")
+try:
+    api.model_info(models.chat)
+except Exception as error:
+    print("replay" in str(error).lower())
+print([(entry.host, entry.note) for entry in session.log])
+"""
+
+
+def test_a_client_from_before_start_does_not_send_a_token_to_a_mirror(root, home):
+    environ = os.environ | {"HF_HOME": str(home), "COURSE_MODE": "replay"}
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY],
+        env=environ | {"HF_ENDPOINT": "https://mirror.example"},
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.stdout.splitlines()[1:] == ["True", "[('mirror.example', 'not recorded')]"], (
+        done.stdout + done.stderr[-2000:]
+    )
+
+
 UNUSABLE = [
     (
         "ALL_PROXY",

@@ -17,6 +17,8 @@ does not use httpx2 (the older `httpx`, `requests`, curl). Those go where they a
 
 import asyncio
 import contextlib
+import os
+import re
 import time
 from dataclasses import replace
 
@@ -47,11 +49,14 @@ HOSTS = frozenset(
 )
 # The endpoints themselves; more hosts of pictures.
 FAMILIES = (".endpoints.huggingface.cloud", ".fal.media", ".replicate.delivery")
+# Where HF_ENDPOINT led at first: there a client still turns that was built before start().
+MIRROR = re.sub("^.*://|[:/].*", "", os.environ.get("HF_ENDPOINT", "").lower())
 
 
 def is_service(host: str) -> bool:
     """True for the hosts of Hugging Face's inference services; only those are ever intercepted."""
-    return host in HOSTS or host.endswith(FAMILIES)
+    mirrored = host == MIRROR and host not in ("", "localhost", "127.0.0.1")  # never this machine
+    return host in HOSTS or host.endswith(FAMILIES) or mirrored
 
 
 # ---- the two ways in: one for sync clients, one for async ones; line by line the same ----------
