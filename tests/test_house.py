@@ -90,7 +90,7 @@ def test_sizes(course, file, count, said):
 def test_alone(course, line, said):
     models = course / "helpers/models.py"
     before = len(house.alone(course / "helpers"))
-    models.write_text(f'{models.read_text()}\n# {line}\n"""{line}"""\n')
+    models.write_text(f'{models.read_text()}\n# {line}\n""" {line} """\n')
     assert len(house.alone(course / "helpers")) == before
     models.write_text(f"{models.read_text()}\n{line}\n")
     problems = house.alone(course / "helpers")
