@@ -206,7 +206,7 @@ def expect_untouched(given: list, before: list, name: str) -> None:
     )
 
 
-# ---- task 1 --------------------------------------------------------------------------------------------------------
+# ---- task 1 ----------
 
 
 def check_draw(draw) -> str:
@@ -225,7 +225,7 @@ def check_draw(draw) -> str:
     return "one request with both sides and a seed, and the picture as it came."
 
 
-# ---- task 2 --------------------------------------------------------------------------------------------------------
+# ---- task 2 ----------
 
 
 def check_sweep(sweep) -> str:
@@ -283,7 +283,7 @@ def check_sweep(sweep) -> str:
     return "one seed, one parameter that changes, and each picture under its number of steps."
 
 
-# ---- task 3 --------------------------------------------------------------------------------------------------------
+# ---- task 3 ----------
 
 
 def check_redraw(redraw) -> str:
@@ -379,7 +379,7 @@ def check_redraw(redraw) -> str:
     return "the whole recipe came from the file, and a file without one is refused by name."
 
 
-# ---- task 4 --------------------------------------------------------------------------------------------------------
+# ---- task 4 ----------
 
 
 @contextmanager
@@ -402,10 +402,8 @@ def check_grid(grid) -> str:
             try:
                 value = run(grid, service, *given, budget)
             except Raised as raised:
-                if (
-                    isinstance(raised.error, NotImplementedError)
-                    or service.sent.entries
-                    and not isinstance(raised.error, ValueError)
+                if isinstance(raised.error, NotImplementedError) or (
+                    service.sent.entries and not isinstance(raised.error, ValueError)
                 ):
                     raise
                 return None, raised, service, studio
@@ -515,7 +513,7 @@ def check_grid(grid) -> str:
     )
 
 
-# ---- the quiz ------------------------------------------------------------------------------------------------------
+# ---- the quiz ----------
 
 
 TASKS = read_tasks(__file__, check_draw, check_sweep, check_redraw, check_grid)
