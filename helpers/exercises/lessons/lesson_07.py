@@ -36,7 +36,8 @@ SIDE = 256
 
 
 class Studio:
-    """Answers as the provider of pictures does: a link for each request, a picture of the asked size behind it.
+    """Answers as the provider of pictures does: a link for each request, and behind
+    it a picture of the asked size.
 
     pictures : {number of the request: the file that was made for it}. Threads may ask in any order.
     """
@@ -71,7 +72,7 @@ def new_client() -> InferenceClient:
 
 
 def run(function, service: Spy, *arguments):
-    """What the learner's function returns; old and invented ways of asking get a message of their own."""
+    """What the learner's function returns; old and invented ways of asking get own messages."""
     try:
         return call_whole(service, function, new_client(), *arguments)
     except Raised as raised:
