@@ -1,5 +1,6 @@
 """All together: the settings, and the ways to use them. The only part that waits and calls."""
 
+import contextlib
 import functools
 import math
 import random
@@ -228,10 +229,8 @@ class RetryPolicy:
                     await asyncio.sleep(0)
                 else:
                     countdown.show(seconds)
-                    try:
+                    with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(bell.wait(), self._slice(run, seconds))
-                    except TimeoutError:
-                        pass
                     bell.clear()
 
     def _slice(self, run: Run, seconds: float) -> float:
