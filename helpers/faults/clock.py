@@ -1,6 +1,7 @@
 """Two clocks for the fault lab: an hour of waiting that takes no time, or takes a second.
 
-    VirtualClock()      time stands still while anything works, and jumps to the next alarm when everything waits
+    VirtualClock()      time stands still while anything works, and jumps to the next alarm when
+                        everything waits
     ScaledClock(60)     time runs 60 times as fast
 
 Inside `with clock:` the standard library tells this time: `time.sleep`, `time.monotonic`,
@@ -24,9 +25,9 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from helpers import wire
+from helpers import browser, wire
 
-if sys.platform == "emscripten":  # a browser tab: its threads and its event loop are Pyodide's
+if browser.HERE:  # a tab's threads and its event loop are Pyodide's
     from pyodide.webloop import WebLoop as _Loop
 
     from helpers.browser import threads as tab

@@ -35,6 +35,9 @@ class Countdown:
 def in_notebook() -> bool:
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     mine = threading.current_thread() is threading.main_thread()
-    return (
-        hasattr(shell, "kernel") and mine and time.monotonic is _monotonic
-    )  # else time is virtual
+    return hasattr(shell, "kernel") and mine and in_real_time()
+
+
+def in_real_time() -> bool:
+    """False while something else stands in for `time.monotonic`."""
+    return time.monotonic is _monotonic
