@@ -13,6 +13,7 @@ time costs nothing, and threads take turns in it, so the same work ends the same
 """
 
 import asyncio
+import contextlib
 import contextvars
 import gc
 import heapq
@@ -477,6 +478,19 @@ if sys.platform == "win32":
 def _here() -> Clock | None:
     clock = _inside.get()
     return clock if clock is not None and clock.open else None
+
+
+@contextlib.contextmanager
+def outside():
+    """In here the code that asks lives in real time, with the threads and tasks it starts."""
+    clock = _here()
+    if clock:
+        clock.leave()
+    try:
+        yield
+    finally:
+        if clock:
+            clock.join()
 
 
 def _sleep(seconds: float) -> None:
