@@ -1,5 +1,4 @@
-"""Every task of exercise 07: the stub fails, the solution passes, and each mistake gets the message
-that is about it."""
+"""Exercise 07: the stub fails, the solution passes, each mistake gets the message about it."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor
@@ -17,13 +16,13 @@ from helpers.exercises.lessons.lesson_07 import TASKS, Studio
 
 DRAW, SWEEP, REDRAW, GRID, QUIZ = TASKS
 TEXTS = sources(Path("solutions/07_image_generation.ipynb"))
-NAMES = dict(
-    io=io,
-    product=product,
-    own=InferenceClient(provider="fal-ai"),
-    made_up=Image.new("RGB", (256, 256)),
-    Pool=ThreadPoolExecutor,
-)
+NAMES = {
+    "io": io,
+    "product": product,
+    "own": InferenceClient(provider="fal-ai"),
+    "made_up": Image.new("RGB", (256, 256)),
+    "Pool": ThreadPoolExecutor,
+}
 SHARED = [(stub, "still empty"), ("return made_up", "No request was sent")]
 CALL = "client.text_to_image(prompt, model=models.image, width=256, height=256, seed=seed)"
 
@@ -106,7 +105,8 @@ SWEEP_WRONG = [
         "return {",
         "pictures = {",
         "steps\n    }",
-        "steps\n    }\n    made = list(pictures.values())\n    return dict(zip(steps, made[1:] + made[:1]))",
+        "steps\n    }\n    made = list(pictures.values())"
+        "\n    return dict(zip(steps, made[1:] + made[:1]))",
         "not the one that belongs",
     ),
 ]
@@ -201,7 +201,12 @@ RIGHT = [
     (SWEEP, "in steps", "in sorted(steps, reverse=True)"),
     (
         SWEEP,
-        "with Pool(3) as pool:\n    return dict(zip(steps, pool.map(lambda count: client.text_to_image(prompt, model=models.image, width=256, height=256, seed=seed, num_inference_steps=count), steps)))",
+        """
+        def one(count):
+            return client.text_to_image(prompt, model=models.image, width=256, height=256,
+                                        seed=seed, num_inference_steps=count)
+        with Pool(3) as pool:
+            return dict(zip(steps, pool.map(one, steps)))""",
     ),
     (
         REDRAW,
@@ -217,7 +222,9 @@ class TestExercise(CheckCases):
     tasks, quiz = [DRAW, SWEEP, REDRAW, GRID], QUIZ
     wrong = [
         (task, made, said)
-        for task, cases in zip(tasks, (DRAW_WRONG, SWEEP_WRONG, REDRAW_WRONG, GRID_WRONG))
+        for task, cases in zip(
+            tasks, (DRAW_WRONG, SWEEP_WRONG, REDRAW_WRONG, GRID_WRONG), strict=True
+        )
         for made, said in [SHARED[0], *wrong(task.name, [SHARED[1], *cases], TEXTS, **NAMES)]
     ]
     right = [(task, function(TEXTS[task.name], task.name, TEXTS, NAMES)) for task in tasks]

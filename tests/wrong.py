@@ -14,8 +14,7 @@ from check_cases import stub
 
 
 def sources(path: Path) -> dict[str, str]:
-    """{name of a function: its source} from the cells of a solution; and "" for the rest, its
-    imports."""
+    """{name of a function: its source} from the cells of a solution; under "" its imports."""
     cells = [
         "".join(cell["source"])
         for cell in json.loads(path.read_text())["cells"]
@@ -46,14 +45,20 @@ def function(source: str, name: str, others: dict[str, str], names: dict):
     """The function that the source defines, among the solution's other functions."""
     space = dict(names)
     exec(others[""], space)
-    for other, text in others.items():
+    for text in others.values():
         exec(text, space)
     exec(source, space)
     return space[name]
 
 
 def wrong(name: str, cases: list[tuple], others: dict[str, str], **names) -> list[tuple]:
-    """[(function, said), …]; a case is (old, new, …, said), or (body, said)."""
+    """[(function, said), …]: the answers that the cases make of the solution of `name`.
+
+    cases : (old, new, …, said), edits made one after the other, or (body, said).
+    others : the sources() of the solution, so that an answer may call its other functions.
+    names : what else the answers may use.
+    Raises AssertionError if an `old` does not stand in the solution exactly once.
+    """
     made = []
     for *edits, said in cases:
         source = others[name]
@@ -61,7 +66,7 @@ def wrong(name: str, cases: list[tuple], others: dict[str, str], **names) -> lis
             head = source[: source.index("):") + 2]
             source = head + "\n" + textwrap.indent(textwrap.dedent(edits[0]).strip("\n"), "    ")
             edits = []
-        for old, new in zip(edits[::2], edits[1::2]):
+        for old, new in zip(edits[::2], edits[1::2], strict=True):
             assert source.count(old) == 1, (
                 f"{name}: {old!r} stands {source.count(old)} times in the solution"
             )

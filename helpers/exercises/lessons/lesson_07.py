@@ -36,8 +36,7 @@ SIDE = 256
 
 
 class Studio:
-    """Answers as the provider of pictures does: a link for each request, a picture of the asked
-    size behind it.
+    """Answers as the provider of pictures does: a link for each request, a picture of the asked size behind it.
 
     pictures : {number of the request: the file that was made for it}. Threads may ask in any order.
     """
@@ -72,8 +71,7 @@ def new_client() -> InferenceClient:
 
 
 def run(function, service: Spy, *arguments):
-    """What the learner's function returns; old and invented ways of asking get a message of their
-    own."""
+    """What the learner's function returns; old and invented ways of asking get a message of their own."""
     try:
         return call_whole(service, function, new_client(), *arguments)
     except Raised as raised:
@@ -208,7 +206,7 @@ def expect_untouched(given: list, before: list, name: str) -> None:
     )
 
 
-# ---- task 1 ------------------------------------------------------------------------------------
+# ---- task 1 ----------
 
 
 def check_draw(draw) -> str:
@@ -227,7 +225,7 @@ def check_draw(draw) -> str:
     return "one request with both sides and a seed, and the picture as it came."
 
 
-# ---- task 2 ------------------------------------------------------------------------------------
+# ---- task 2 ----------
 
 
 def check_sweep(sweep) -> str:
@@ -285,7 +283,7 @@ def check_sweep(sweep) -> str:
     return "one seed, one parameter that changes, and each picture under its number of steps."
 
 
-# ---- task 3 ------------------------------------------------------------------------------------
+# ---- task 3 ----------
 
 
 def check_redraw(redraw) -> str:
@@ -381,7 +379,7 @@ def check_redraw(redraw) -> str:
     return "the whole recipe came from the file, and a file without one is refused by name."
 
 
-# ---- task 4 ------------------------------------------------------------------------------------
+# ---- task 4 ----------
 
 
 @contextmanager
@@ -515,7 +513,7 @@ def check_grid(grid) -> str:
     )
 
 
-# ---- the quiz ----------------------------------------------------------------------------------
+# ---- the quiz ----------
 
 
 TASKS = read_tasks(__file__, check_draw, check_sweep, check_redraw, check_grid)

@@ -1,0 +1,35 @@
+"""Wrong answers as edits: each is made of the solution, and an edit that no longer fits says so."""
+
+import pytest
+from wrong import wrong
+
+TEXTS = {
+    "": "import math",
+    "twice": "def twice(number):\n    return number + number",
+    "area": "def area(radius):\n    return math.pi * twice(radius) * radius / 2",
+}
+
+
+def made(name, *cases, **names):
+    return [(answer(3), said) for answer, said in wrong(name, list(cases), TEXTS, **names)]
+
+
+def test_a_case_is_edits_or_a_body_and_what_is_said():
+    cases = [
+        ("number + number", "number", "once"),
+        ("return", "number += 1\n    return", "+ number", "+ 0", "two edits"),
+        ("return number * factor", "a body"),
+    ]
+    assert made("twice", *cases, factor=5) == [(3, "once"), (4, "two edits"), (15, "a body")]
+
+
+def test_an_answer_calls_the_other_functions_of_the_solution():
+    assert made("area", ("return math.pi * ", "return ", "no pi")) == [(9.0, "no pi")]
+
+
+@pytest.mark.parametrize(
+    ("old", "times"), [("numbr", 0), ("numbers", 0), (" number", 2), ("number", 3)]
+)
+def test_an_edit_that_does_not_fit_exactly_once_is_an_error(old, times):
+    with pytest.raises(AssertionError, match=f"twice: .* stands {times} times in the solution"):
+        made("twice", (old, "", "never said"))
