@@ -451,7 +451,7 @@ def check_break_even(break_even) -> str:
         hour, seconds, at_once = (
             random.randint(20, 90) / 100,
             random.randint(2, 6),
-            random.randint(8, 30),
+            random.randint(8, 23),
         )
         value, service, one, price = run(hour, seconds, at_once, used)
         right, full = 24 * hour / one, at_once / seconds * 86_400
