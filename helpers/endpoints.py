@@ -9,13 +9,13 @@ before money is spent.
 What the documentation says about endpoints stands in endpoints.toml. Lesson 08 uses all of it.
 """
 
-import html
 import math
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from helpers import plotting
 from helpers.models import Model
 
 facts = tomllib.loads(Path(__file__).with_name("endpoints.toml").read_text(encoding="utf-8"))
@@ -257,27 +257,12 @@ class Table:
                 "\n".join(f"{name}: {cell}" for name, cell in zip(self.headings, row))
                 for row in self.rows
             )
-        lines = [self.headings, *self.rows]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(self.headings))]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
-            for line in lines
-        )
+        return plotting.columns([self.headings, *self.rows])
 
     def _repr_html_(self) -> str:
-        def cells(tag: str, row: list[str]) -> str:
-            wrap = ["normal" if len(cell) > 12 else "nowrap" for cell in row]
-            style = "text-align:left;vertical-align:top;white-space:"
-            return "".join(
-                f"<{tag} style='{style}{how}'>{html.escape(cell)}</{tag.split()[0]}>"
-                for cell, how in zip(row, wrap)
-            )
-
-        head, body = (
-            cells('th scope="col"', self.headings),
-            "".join(f"<tr>{cells('td', row)}</tr>" for row in self.rows),
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        left = "text-align:left;vertical-align:top;white-space:"
+        style = lambda name, cell: left + ("normal" if len(cell) > 12 else "nowrap")
+        return plotting.table(self.headings, self.rows, style)
 
 
 def compared(model: Model, hardware) -> Table:

@@ -16,7 +16,7 @@ from dataclasses import InitVar, dataclass, field, replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from helpers import sse
+from helpers import plotting, sse
 from helpers.tokens import masked
 from helpers.wire import Piece, Plan
 
@@ -203,30 +203,17 @@ class Log:
         return Log(self.entries[index]) if isinstance(index, slice) else self.entries[index]
 
     def __repr__(self) -> str:
-        rows = [COLUMNS, *(entry.row() for entry in self.entries)]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
-            for row in rows
-        )
+        return plotting.columns([COLUMNS, *(entry.row() for entry in self.entries)])
 
     def _repr_html_(self) -> str:
         """The same table for the notebook, where each row's JSON body opens when it is clicked."""
-        names = [*COLUMNS[:4], "JSON body", *COLUMNS[4:]]
-        rows = [[html.escape(cell) for cell in entry.row()] for entry in self.entries]
-        rows = [[*row[:4], _body(entry), *row[4:]] for row, entry in zip(rows, self.entries)]
-        style = [
-            f"style='text-align:{'right' if name in RIGHT else 'left'};vertical-align:top'"
-            for name in names
-        ]
-        head = "".join(f"<th scope='col' {how}>{name}</th>" for name, how in zip(names, style))
-        body = "".join(
-            "<tr>" + "".join(f"<td {how}>{cell}</td>" for cell, how in zip(row, style)) + "</tr>"
-            for row in rows
-        )
-        return (
-            "<table><caption>Requests of this"
-            f" session</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        rows = [(*row[:4], _body(entry), *row[4:]) for entry in self for row in [entry.row()]]
+        return plotting.table(
+            [*COLUMNS[:4], "JSON body", *COLUMNS[4:]],
+            rows,
+            lambda name, _: f"text-align:{'right' if name in RIGHT else 'left'};vertical-align:top",
+            caption="Requests of this session",
+            folded="JSON body",
         )
 
 

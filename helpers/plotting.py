@@ -12,7 +12,7 @@ import base64
 import html
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral
 
 from helpers import browser
@@ -83,7 +83,9 @@ def show(figure, alt: str | None = None, data: Mapping[str, Sequence] | None = N
     describe(figure, alt)
     alt = " ".join(alt.split())
     if figure is None:
-        shown = (table(data) if data else "") + f"<p>{html.escape(alt)}</p>"
+        shown = (
+            table(list(data), zip(*data.values())) if data else ""
+        ) + f"<p>{html.escape(alt)}</p>"
         display({"text/plain": alt, "text/html": shown}, raw=True)
         return
     picture = as_png(figure)
@@ -104,14 +106,35 @@ def as_png(figure) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def table(data: Mapping[str, Sequence]) -> str:
-    """{column: values} as an HTML table."""
-    head = "".join(f"<th scope='col'>{html.escape(str(name))}</th>" for name in data)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(str(value))}</td>" for value in row) + "</tr>"
-        for row in zip(*data.values())
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as lines of text, one under the other."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    padded = ([cell.ljust(width) for cell, width in zip(row, widths)] for row in rows)
+    return "\n".join("  ".join(row).rstrip() for row in padded)
+
+
+def table(
+    names: Sequence[str],
+    rows: Iterable[Sequence],
+    style: Callable[[str, str], str] | None = None,
+    caption: str = "",
+    folded: str = "",
+) -> str:
+    """An HTML table: the columns' names, and rows of cells.
+
+    style(name, cell) : a cell's CSS. folded : the name of a column whose cells are HTML already.
+    """
+
+    def line(tag: str, cells: Sequence) -> str:
+        shown = ""
+        for name, cell in zip(names, map(str, cells)):
+            css = f" style='{style(name, cell)}'" if style else ""
+            shown += f"<{tag}{css}>{cell if name == folded else html.escape(cell)}</{tag[:2]}>"
+        return f"<tr>{shown}</tr>"
+
+    head, body = line("th scope='col'", names), "".join(line("td", row) for row in rows)
+    caption = caption and f"<caption>{caption}</caption>"
+    return f"<table>{caption}<thead>{head}</thead><tbody>{body}</tbody></table>"
 
 
 def bars(

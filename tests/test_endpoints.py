@@ -238,7 +238,7 @@ def test_tables_read_as_text_and_as_html():
     assert (
         "<td" in narrow._repr_html_()
         and "two &amp; three" in narrow._repr_html_()
-        and 'scope="col"' in narrow._repr_html_()
+        and "scope='col'" in narrow._repr_html_()
     )
     hardware = SimpleNamespace(price_per_hour=0.8, instance_type="nvidia-l4", instance_size="x1")
     for table in (endpoints.compared(models["chat"], hardware), endpoints.corrected()):

@@ -69,6 +69,7 @@ def course(tmp_path):
     ],
 )
 def test_sizes(course, file, count, said):
+    (course / "helpers/tenth.py").touch()  # the door has nine
     (course / file).write_text("x = 1\n" * count)
     problems = house.sizes(course)
     assert any(house.re.search(said, problem) for problem in problems), problems

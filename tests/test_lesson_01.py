@@ -436,11 +436,13 @@ def test_waiting_takes_no_time():
     assert sleep is time.sleep
 
 
-def test_the_token_of_the_environment_comes_back(monkeypatch):
-    monkeypatch.setenv("HF_TOKEN", "hf_mine")
+def test_the_token_of_the_environment_stays_and_is_recognised(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_mine_of_twenty_letters")
     with spy() as service:
-        assert os.environ["HF_TOKEN"] == service.token != "hf_mine"
-    assert os.environ["HF_TOKEN"] == "hf_mine"
+        assert os.environ["HF_TOKEN"] == service.token == "hf_mine_of_twenty_letters"
+        InferenceClient().text_classification(service.token, model=models.sentiment)
+        assert service.leaked and service.token not in str(service.sent.last.json)
+    assert os.environ["HF_TOKEN"] == "hf_mine_of_twenty_letters"
 
 
 # ---- the spy answers the later lessons' requests too ----
@@ -504,7 +506,7 @@ def test_spy_answers_cannot_be_guessed():
         chat(InferenceClient(), "?")
     with spy() as two:
         chat(InferenceClient(), "?")
-    assert one.said != two.said and one.token != two.token
+    assert one.said != two.said
 
 
 # ---- the quiz ----

@@ -666,6 +666,18 @@ def test_what_is_recorded_is_what_is_replayed(recording, way):
         assert all(gap > 0.01 for gap in gaps) and sum(gaps) > 0.15, gaps
 
 
+def test_what_the_log_leaves_out_the_client_gets_all_the_same(recording):
+    """Recording and cleaning the log change nothing about the answer that the client is handed."""
+    ask = lambda: httpx2.post(f"{ROUTER}/chat/completions", json={"model": "m", "messages": []})
+    recorded, row = ask(), recording.session.log.last
+    recording.session.stop()
+    os.environ.pop("COURSE_RECORD")
+    plain = start("02_new", "practice")
+    assert sorted(recorded.headers) == sorted(ask().headers)
+    assert sorted(row.headers) == sorted(plain.log.last.headers) != sorted(recorded.headers)
+    assert row.body == recorded.content
+
+
 def test_gzip_is_recorded_unpacked(recording):
     assert call(hub_sync, "gzip") == "You said: gzip"
     recording()

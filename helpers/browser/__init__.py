@@ -48,11 +48,21 @@ def fetch(module: str) -> None:
         packages.fetch(module)
 
 
-def run_in(context, function, /, *args, **kwargs):
-    """Call `function` in `context`, on the thread that asks."""
-    return context.run(function, *args, **kwargs)
-
-
 def explained(error: BaseException, request) -> BaseException:
-    """The error of a request that could not be sent, in words that say what it means."""
+    """What a request met; in a tab, whose "Failed to fetch" explains nothing, with what it means."""
+    import httpx2
+
+    if HERE and isinstance(error, httpx2.ConnectError):
+        from helpers.browser import packages
+
+        return httpx2.ConnectError(packages.refused(request.url.host), request=request)
     return error
+
+
+def run_in(context, function, /, *args, **kwargs):
+    """Call `function` in `context`, which another thread may have made, on the one that asks."""
+    if HERE:
+        from helpers.browser import threads
+
+        threads.stay_in(context)
+    return context.run(function, *args, **kwargs)

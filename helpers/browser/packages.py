@@ -13,8 +13,6 @@ import importlib.machinery
 import sys
 import types
 
-from helpers import browser
-
 NAMES = {"numpy": "NumPy", "PIL": "Pillow", "matplotlib": "Matplotlib"}
 PACKAGES = {
     "numpy": "numpy",
@@ -33,7 +31,6 @@ def install() -> None:
     """Explain missing packages from now on. helpers does this when it is imported in a tab; elsewhere they are installed."""
     if not any(isinstance(finder, _Last) for finder in sys.meta_path):
         sys.meta_path.append(_Last())
-    browser.explained = explained
 
 
 def fetch(module: str, package: str | None = None) -> bool:
@@ -121,15 +118,6 @@ def refused(host: str) -> str:
         " works in JupyterLab on your machine (`make lab`), on Binder and on Colab; Replay works"
         " here."
     )
-
-
-def explained(error: BaseException, request) -> BaseException:
-    """A failed request's error, in words instead of "Failed to fetch"."""
-    import httpx2
-
-    if isinstance(error, httpx2.ConnectError):
-        return httpx2.ConnectError(refused(request.url.host), request=request)
-    return error
 
 
 class _Last:

@@ -29,8 +29,6 @@ from pyodide.webloop import WebLoop
 from pyodide_js import _module
 from pyodide_js._api import scheduleCallback
 
-from helpers import browser
-
 MISSING = (
     "several threads at once need a browser that can set a running call aside (JavaScript Promise"
     " Integration), and this one cannot. Chrome and Edge can, from version 137 on. The cells"
@@ -66,13 +64,11 @@ def install() -> None:
     WebLoop._ready = property(lambda loop: [handle for handle in _soon if not handle.cancelled()])
     WebLoop.call_soon, WebLoop.call_later, WebLoop.call_at = _call_soon, _call_later, _call_at
     comm.CommManager.comm_msg = _comm_msg
-    browser.run_in = run_in
 
 
-def run_in(context: contextvars.Context, function, /, *args, **kwargs):
-    """Call `function` in `context`, which another thread may have made, and stay the thread that this is."""
+def stay_in(context: contextvars.Context) -> None:
+    """Let this stay the thread that it is in `context`, too, which another one may have made."""
     context.run(_ident.set, _ident.get())
-    return context.run(function, *args, **kwargs)
 
 
 def is_called(thread: threading.Thread) -> bool:

@@ -39,15 +39,18 @@ def open_exercise(name: str) -> "Card":
 
 
 def progress_file() -> Path:
-    """Where progress is kept: the path in COURSE_PROGRESS, else progress.json in the current folder, the notebook's."""
+    """Where progress is kept: the path in COURSE_PROGRESS, else progress.json in the current
+    folder, the notebook's."""
     return Path(os.environ.get("COURSE_PROGRESS") or "progress.json")
 
 
 class Progress:
-    """What a learner has done in one exercise: {"1": {"done": "2026-11-23", "hints": 2}, "5": {"answers": {"1": "b"}}}.
+    """What a learner has done in one exercise: {"1": {"done": "2026-11-23", "hints": 2}, "5":
+    {"answers": {"1": "b"}}}.
 
-    The file holds all exercises of a folder. It is written whole or not at all; one that cannot be read is put aside
-    under another name, and one that cannot be written costs nothing but the memory of what was done.
+    The file holds all exercises of a folder. It is written whole or not at all; one that cannot be
+    read is put aside under another name, and one that cannot be written costs nothing but the
+    memory of what was done.
     """
 
     def __init__(self, path: Path, exercise: str):
@@ -56,7 +59,8 @@ class Progress:
         self.tasks: dict[str, dict] = self._read().get(exercise, {})
 
     def of(self, number: int) -> dict:
-        """The notes on one task: "done" (the day), "hints" (how many were opened), "answers" ({question: letter})."""
+        """The notes on one task: "done" (the day), "hints" (how many were opened), "answers"
+        ({question: letter})."""
         return self.tasks.get(str(number), {})
 
     def note(self, number: int, **facts) -> None:
@@ -138,7 +142,8 @@ class Card:
     # ---- what the cells call ----
 
     def task(self, number: int, function: Callable | None = None) -> None:
-        """Show a task with its verdict. Check looks again at the function of that name, as it is defined by then."""
+        """Show a task with its verdict. Check looks again at the function of that name, as it is
+        defined by then."""
         task = self._task(number)
         if isinstance(task, Task):
             self._functions[number] = function
@@ -152,7 +157,8 @@ class Card:
         _show(text, lambda: self._view(number, verdict))
 
     def check(self, number: int, function: Callable | None = None) -> Verdict:
-        """The verdict on a function (by default: the one with the task's name in the notebook). Passing is kept in the progress."""
+        """The verdict on a function (by default: the one with the task's name in the notebook).
+        Passing is kept in the progress."""
         task = self._task(number, Task)
         function = self._current(number) if function is None else function
         if function is None:
@@ -176,7 +182,8 @@ class Card:
         self._refresh(number)
 
     def answer(self, number: int, question: int, choice: str) -> None:
-        """Choose an answer of a quiz and print why it is right, or why it is not. `choice` is its letter."""
+        """Choose an answer of a quiz and print why it is right, or why it is not. `choice` is its
+        letter."""
         print(self.choose(number, question, choice))
         self._refresh(number)
 
@@ -211,7 +218,8 @@ class Card:
         return verdict
 
     def answers(self, number: int) -> dict[str, str]:
-        """The letters chosen so far: {"1": "b", …}. Letters that a question does not offer any more are left out."""
+        """The letters chosen so far: {"1": "b", …}. Letters that a question does not offer any more
+        are left out."""
         questions, kept = (
             self._task(number, Quiz).questions,
             self._progress.of(number).get("answers", {}),
@@ -256,7 +264,8 @@ class Card:
         return task
 
     def _current(self, number: int) -> Callable | None:
-        """The function as the notebook defines it now; outside a notebook, the one that was passed last."""
+        """The function as the notebook defines it now; outside a notebook, the one that was passed
+        last."""
         shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
         name = self.tasks[number - 1].name
         return (
@@ -305,7 +314,8 @@ class Card:
 
 
 def _show(text: str, make_widget: Callable) -> None:
-    """In a notebook: the widget, with the text for front ends that have none. Elsewhere: print the text."""
+    """In a notebook: the widget, with the text for front ends that have none. Elsewhere: print the
+    text."""
     if "IPython" not in sys.modules or sys.modules["IPython"].get_ipython() is None:
         print(text)
         return

@@ -1,4 +1,5 @@
-"""What the checks of all lessons are made of. One module a lesson (`lesson_01`, …) holds its list `TASKS`.
+"""What the checks of all lessons are made of. One module a lesson (`lesson_01`, …) holds its list
+`TASKS`.
 
 A task that checks code:
 
@@ -10,7 +11,8 @@ A task that checks code:
 
     Task("ask(client, question)", "Ask a model", check_ask, hints=["…", "…", "…"])
 
-A quiz: `Quiz("…", [Question("…", [Choice("…", "why it is right", right=True), Choice("…", "why it is not")])])`.
+A quiz: `Quiz("…", [Question("…", [Choice("…", "why it is right", right=True), Choice("…", "why it
+is not")])])`.
 """
 
 import ast
@@ -72,7 +74,8 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the learner is told. `ok`: is the task done; `message`: what was right, or what this very mistake is about."""
+    """What the learner is told. `ok`: is the task done; `message`: what was right, or what this
+    very mistake is about."""
 
     ok: bool
     message: str
@@ -82,7 +85,8 @@ class Verdict:
 
 
 def expect(condition: object, message: str, **fields: object) -> None:
-    """End the check with `message`, its {names} filled from `fields`, unless the condition holds."""
+    """End the check with `message`, its {names} filled from `fields`, unless the condition
+    holds."""
     if not condition:
         raise NotYet(message.format(**fields) if fields else message)
 
@@ -91,8 +95,10 @@ def expect(condition: object, message: str, **fields: object) -> None:
 class Task:
     """A task that is solved with a function.
 
-    call : how the function is called, e.g. "ask(client, question)"; its name is where Check looks for it.
-    check : takes the learner's function, returns what was right, raises NotYet with what is missing.
+    call : how the function is called, e.g. "ask(client, question)"; its name is where Check looks
+        for it.
+    check : takes the learner's function, returns what was right, raises NotYet with what is
+        missing.
     hints : from a nudge to nearly the code.
     """
 
@@ -107,7 +113,8 @@ class Task:
         return self.call.split("(")[0]
 
     def judge(self, function: object) -> Verdict:
-        """The verdict on a function. Whatever the function does, this returns (unless the kernel is interrupted)."""
+        """The verdict on a function. Whatever the function does, this returns (unless the kernel is
+        interrupted)."""
         if not callable(function):
             return Verdict(
                 False,
@@ -163,7 +170,8 @@ class Question:
     choices: list[Choice]
 
     def judge(self, letter: str) -> Verdict:
-        """The verdict on a choice, "a" being the first. Raises ValueError for a letter that is not offered."""
+        """The verdict on a choice, "a" being the first. Raises ValueError for a letter that is not
+        offered."""
         letters = "abcdefgh"[: len(self.choices)]
         if not isinstance(letter, str) or len(letter) != 1 or letter.lower() not in letters:
             raise ValueError(f"choose one of {', '.join(letters)}, not {letter!r}")
@@ -180,7 +188,8 @@ class Quiz:
 
 
 def read_tasks(module: str, *checks: Callable) -> list[Task | Quiz]:
-    """An exercise's tasks: what stands in the TOML file beside `module` (its `__file__`), each [[task]] with its check.
+    """An exercise's tasks: what stands in the TOML file beside `module` (its `__file__`), each
+    [[task]] with its check.
 
     The checks stand in the file's order; the quiz comes last.
     """
@@ -197,7 +206,8 @@ def read_tasks(module: str, *checks: Callable) -> list[Task | Quiz]:
 
 
 def read_messages(module: str | Path) -> dict[str, dict[str, str]]:
-    """The messages in the TOML file beside `module`: {task: {key: text}} from its [task.say] tables.
+    """The messages in the TOML file beside `module`: {task: {key: text}} from its [task.say]
+    tables.
 
     Those that several tasks share, the table [say], stand under the name "".
     """
@@ -206,7 +216,7 @@ def read_messages(module: str | Path) -> dict[str, dict[str, str]]:
     return shared | {task["call"].split("(")[0]: task.get("say", {}) for task in text["task"]}
 
 
-# ---- what several checks look at -----------------------------------------------------------------------------------
+# ---- what several checks look at ---------------------------------------------------------------
 
 
 SUBJECTS = ["refund", "invoice", "password", "upload", "language", "profile", "backup", "discount"]
@@ -239,7 +249,8 @@ def describe(value: object) -> str:
 def expect_chat_request(
     service: Spy, question: str, model: str, max_tokens: int | None = None, row: int = -1
 ) -> None:
-    """The request in that row is a chat completion which puts `question` to `model` in a user message."""
+    """The request in that row is a chat completion which puts `question` to `model` in a user
+    message."""
     expect(
         service.sent.entries,
         "No request was sent: your function made its answer up without asking a model. Call"
@@ -302,7 +313,8 @@ def expect_chat_request(
 
 
 def expect_given_client(service: Spy) -> None:
-    """Every request came through the client that the function was given, which the check built with the headers GIVEN."""
+    """Every request came through the client that the function was given, which the check built with
+    the headers GIVEN."""
     expect(
         not service.strangers,
         "Your function built a client of its own and sent the request through that. Use the"
@@ -397,7 +409,8 @@ def expect_unchanged(**given: tuple) -> None:
 
 
 def call_whole(service: Spy, function: Callable, *arguments):
-    """service.call(), for a task that wants its value at once: a generator is a mistake, where service.call() would make a list of it."""
+    """service.call(), for a task that wants its value at once: a generator is a mistake, where
+    service.call() would make a list of it."""
     boxed = functools.wraps(function)(lambda *given: [function(*given)])
     value = service.call(boxed, *arguments)[0]
     if inspect.iscoroutine(value):

@@ -1,9 +1,12 @@
-"""A check as a table of scenes: what the service does, what has to be sent, what has to come back, and the cure.
+"""A check as a table of scenes: what the service does, what has to be sent, what has to come back,
+and the cure.
 
-    Scene("The answer was cut at 100 tokens", [cut, cut], sends=2, gives=RIGHT, cure="Catch it, and ask once more with `max_tokens=400`.")
+    Scene("The answer was cut at 100 tokens", [cut, cut], sends=2, gives=RIGHT, cure="Catch it, and
+    ask once more with `max_tokens=400`.")
 
-A message says what happened, what the function did, and the cure: "{when}, and your function {did}. {cure}". Where one deviation
-deserves its own words, they stand in `words`, under what was done: "sent more", "sent less", "returned nothing", "returned", "raised".
+A message says what happened, what the function did, and the cure: "{when}, and your function {did}.
+{cure}". Where one deviation deserves its own words, they stand in `words`, under what was done:
+"sent more", "sent less", "returned nothing", "returned", "raised".
 """
 
 from collections.abc import Callable, Sequence
@@ -96,7 +99,8 @@ def _say(scene: Scene, what: str, run: Run) -> str:
 
 
 def ladder(value, *steps: tuple) -> None:
-    """The first step that fits the value ends the check: (name of a type, its beginning with *, or a type; message)."""
+    """The first step that fits the value ends the check: (name of a type, its beginning with *, or
+    a type; message)."""
     name = type(value).__name__
     for kind, message in steps:
         fits = (

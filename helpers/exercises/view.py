@@ -1,6 +1,8 @@
-"""The widgets of an exercise card. What they show and do is Card's (helpers/exercises/card.py); here is only how it looks.
+"""The widgets of an exercise card. What they show and do is Card's (helpers/exercises/card.py);
+here is only how it looks.
 
-Written for what ipywidgets 7.7 and 8.1 share. Verdicts begin with a word, so nothing is said by colour alone.
+Written for what ipywidgets 7.7 and 8.1 share. Verdicts begin with a word, so nothing is said by
+colour alone.
 """
 
 import ipywidgets as widgets
@@ -39,7 +41,8 @@ def framed(children: list) -> widgets.VBox:
 class TaskView:
     """Heading, verdict, Check, and a button that opens one hint after the other.
 
-    No button is ever disabled: one that is loses the keyboard's focus, and with it the learner's place.
+    No button is ever disabled: one that is loses the keyboard's focus, and with it the learner's
+    place.
     """
 
     def __init__(self, card, number: int, verdict: Verdict | None = None):
@@ -88,9 +91,11 @@ class TaskView:
 
 
 class QuizView:
-    """Each question with a button for every choice; choosing one shows why it is right, or why it is not.
+    """Each question with a button for every choice; choosing one shows why it is right, or why it
+    is not.
 
-    Buttons, not RadioButtons: JupyterLab takes the arrow keys for itself, so those could not be used without a mouse.
+    Buttons, not RadioButtons: JupyterLab takes the arrow keys for itself, so those could not be
+    used without a mouse.
     """
 
     def __init__(self, card, number: int):

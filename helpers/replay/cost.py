@@ -2,6 +2,7 @@
 prices of models.toml."""
 
 import json
+import math
 from urllib.parse import urlsplit
 
 from helpers.log import bodies
@@ -20,19 +21,15 @@ def say_cost(recording: Recording) -> str:
     """The same in words, for a banner; says so where prices are missing."""
     costs = _costs(recording)
     known, unknown = [cost for cost in costs if cost is not None], costs.count(None)
-    total = sum(known)
-    missing = f"{unknown} call{'' if unknown == 1 else 's'} of unknown price" if unknown else ""
-    rented = (
-        "an endpoint of your own, paid by the minute (you are asked first)"
-        if _rents(recording)
-        else ""
-    )
-    if not known:
-        return " and ".join(filter(None, [missing, rented])) or "free"
-    amount = (
-        "less than $0.0001" if total < 0.0001 else f"about ${total:.{4 if total < 0.01 else 2}f}"
-    )
-    return " and ".join(filter(None, [f"{amount} of credits", missing, rented]))
+    said, total = [], sum(known)
+    if known:
+        about = f"about ${total:.{4 if total < 0.01 else 2}f}"
+        said.append(f"{about if total >= 0.0001 else 'less than $0.0001'} of credits")
+    if unknown:
+        said.append(f"{unknown} call{'' if unknown == 1 else 's'} of unknown price")
+    if any(_rents(record["request"]) for record in recording.records):
+        said.append("an endpoint of your own, paid by the minute (you are asked first)")
+    return " and ".join(said) or "free"
 
 
 def _costs(recording: Recording) -> list[float | None]:
@@ -40,18 +37,15 @@ def _costs(recording: Recording) -> list[float | None]:
     costs, paths = [], _paths(recording)
     for record in recording.records:
         request = record["request"]
+        if request["method"] != "POST" or _at_endpoint(request):
+            continue
         for kept in record["answers"]:
-            if (
-                request["method"] == "POST"
-                and 200 <= kept["status"] < 300
-                and not _at_endpoint(request)
-            ):
+            if 200 <= kept["status"] < 300:
                 model = _model(request) or paths.get(urlsplit(request["url"]).path)
-                tokens = _tokens(request, kept, recording)
+                how = {"seconds": kept["seconds"], "megapixels": _megapixels(request)}
+                known = model and model.price
                 costs.append(
-                    model.cost(*tokens, seconds=kept["seconds"], megapixels=_megapixels(request))
-                    if model and model.price
-                    else None
+                    model.cost(*_tokens(request, kept, recording), **how) if known else None
                 )
     return costs
 
@@ -59,47 +53,33 @@ def _costs(recording: Recording) -> list[float | None]:
 def _at_endpoint(request: dict) -> bool:
     """Whether a request goes to a dedicated endpoint or its control plane: the minutes are paid,
     not the requests."""
-    return (urlsplit(request["url"]).hostname or "").endswith(
-        ("endpoints.huggingface.cloud", "endpoints.huggingface.co")
-    )
+    host = urlsplit(request["url"]).hostname or ""
+    return host.endswith(("endpoints.huggingface.cloud", "endpoints.huggingface.co"))
 
 
-def _rents(recording: Recording) -> bool:
-    """Whether a notebook creates an endpoint."""
-    return any(
-        record["request"]["method"] == "POST"
-        and _at_endpoint(record["request"])
-        and urlsplit(record["request"]["url"]).path.startswith(
-            ("/v2/endpoint/", "/api/v1/catalog/")
-        )
-        for record in recording.records
-    )
+def _rents(request: dict) -> bool:
+    """Whether a request creates an endpoint."""
+    path = urlsplit(request["url"]).path
+    creates = path.startswith(("/v2/endpoint/", "/api/v1/catalog/"))
+    return request["method"] == "POST" and _at_endpoint(request) and creates
 
 
 def _model(request: dict) -> Model | None:
     body = request.get("json")
     asked = body.get("model", "") if isinstance(body, dict) else ""
-    return models.for_id(asked) or next(
-        (row for row in models if f"/{row.id}" in request["url"]), None
-    )
+    in_url = (row for row in models if f"/{row.id}" in request["url"])
+    return models.for_id(asked) or next(in_url, None)
 
 
 def _paths(recording: Recording) -> dict[str, Model]:
     """{path: model} for providers that have their own name for a model in the address, from the
     recording's look-ups."""
     found = {}
-    for record in recording.records:
-        for kept in record["answers"]:
-            answer = kept.get("json")
-            if (
-                isinstance(answer, dict)
-                and isinstance(answer.get("inferenceProviderMapping"), dict)
-                and (row := models.for_id(str(answer.get("id"))))
-            ):
-                found |= {
-                    f"/{provider}/{entry.get('providerId')}": row
-                    for provider, entry in answer["inferenceProviderMapping"].items()
-                }
+    for answer in (kept.get("json") for record in recording.records for kept in record["answers"]):
+        mapping = isinstance(answer, dict) and answer.get("inferenceProviderMapping")
+        row = isinstance(mapping, dict) and models.for_id(str(answer.get("id")))
+        for provider, entry in mapping.items() if row else ():
+            found[f"/{provider}/{entry.get('providerId')}"] = row
     return found
 
 
@@ -108,11 +88,8 @@ def _megapixels(request: dict) -> float:
     or asks for no picture."""
     body = request.get("json")
     asked = body.get("image_size") if isinstance(body, dict) else None
-    if isinstance(asked, dict) and all(
-        isinstance(asked.get(side), int) for side in ("width", "height")
-    ):
-        return asked["width"] * asked["height"] / 1024**2
-    return 1.0
+    sides = [asked.get(side) for side in ("width", "height")] if isinstance(asked, dict) else [None]
+    return math.prod(sides) / 1024**2 if all(isinstance(side, int) for side in sides) else 1.0
 
 
 def _tokens(request: dict, kept: dict, recording: Recording) -> tuple[int, int]:

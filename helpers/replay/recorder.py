@@ -6,18 +6,17 @@ headers, its body in the pieces in which it came, and who gave it. Never written
 other response headers, anything that looks like an access token.
 """
 
-import base64
 import hashlib
 import json
 import re
 import threading
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from helpers import sse
 from helpers.replay.recording import key, record_key
-from helpers.replay.storage import read, write, write_whole
+from helpers.replay.storage import chunks, read, stream, write, write_whole
 from helpers.tokens import refuse_secrets
 from helpers.wire import Plan
 
@@ -63,21 +62,17 @@ class Recorder:
     ) -> None:
         """Keep one answer to the `number`-th request of the session. Raises SecretFound rather than
         keep a token."""
-        refuse_secrets(
-            f"The request to {urlsplit(url).hostname}", url, content.decode("utf-8", "replace")
-        )
+        host = urlsplit(url).hostname
+        refuse_secrets(f"The request to {host}", url, content.decode("utf-8", "replace"))
         kept = self._keep(plan, answered_by)
-        asked = key(method, url, content)
+        asked, new = key(method, url, content), _request(method, url, content)
         with self._lock:
-            record = self._records.setdefault(
-                asked, {"request": _request(method, url, content), "answers": []}
-            )
-            if method == "GET" and urlsplit(url).hostname == "huggingface.co" and record["answers"]:
+            record = self._records.setdefault(asked, {"request": new, "answers": []})
+            if method == "GET" and host == "huggingface.co" and record["answers"]:
                 return  # the Hub's look-ups come in any number
             turns = self._turns.setdefault(asked, [])
-            place = sum(
-                1 for turn in turns if turn < number
-            )  # concurrent answers, in the order of asking
+            # Concurrent answers stand in the order of asking.
+            place = sum(turn < number for turn in turns)
             turns.insert(place, number)
             record["answers"].insert(place, kept)
             write(self.new, self._in_order())
@@ -85,20 +80,18 @@ class Recorder:
     def _keep(self, plan: Plan, answered_by: dict) -> dict:
         body = b"".join(chunk for _, chunk in plan.chunks)
         headers = {name: plan.headers[name] for name in KEEP if name in plan.headers}
-        said = "".join(
-            _said(event) for _, event in sse.events(plan.chunks)
-        )  # a token may come in several pieces
+        # A token may come in several pieces.
+        said = "".join(_said(event) for _, event in sse.events(plan.chunks))
         refuse_secrets("The answer", body.decode("utf-8", "replace"), said, *headers.values())
         kept = {
             "status": plan.status,
             "seconds": round(plan.seconds, 3),
             "headers_at": round(plan.headers_at, 3),
             "headers": headers,
-            "answered_by": answered_by | {"date": datetime.now(timezone.utc).date().isoformat()},
+            "answered_by": answered_by | {"date": datetime.now(UTC).date().isoformat()},
         }
         if "event-stream" in headers.get("content-type", ""):
-            kept["stream"] = [[round(seconds, 3), _text(chunk)] for seconds, chunk in plan.chunks]
-            return kept
+            return kept | {"stream": stream(plan.chunks)}
         try:
             text = body.decode()
         except UnicodeDecodeError:
@@ -112,10 +105,8 @@ class Recorder:
         """Put a picture beside the recording, named after its content, so that one name never means
         two pictures."""
         suffix = re.match(r"(?:image|audio|video)/(\w+)", kind)
-        path = (
-            self.path.with_suffix("")
-            / f"{hashlib.sha256(body).hexdigest()[:16]}.{suffix[1] if suffix else 'bin'}"
-        )
+        name = f"{hashlib.sha256(body).hexdigest()[:16]}.{suffix[1] if suffix else 'bin'}"
+        path = self.path.with_suffix("") / name
         if not path.exists() or path.read_bytes() != body:
             write_whole(path, body)
         return path.name
@@ -123,23 +114,15 @@ class Recorder:
     def _in_order(self) -> list[dict]:
         """Known requests in their old order, new ones after; answers that say the same as before
         stay as they were."""
-        wanted = [k for k in self._old if k in self._records] + [
-            k for k in self._records if k not in self._old
-        ]
+        known = [asked for asked in self._old if asked in self._records]
         records = []
-        for asked in wanted:
+        for asked in dict.fromkeys([*known, *self._records]):
             new, old = self._records[asked], self._old.get(asked, {"answers": []})
-            answers = [
-                before if says_the_same(before, answer) else answer
-                for answer, before in zip(new["answers"], old["answers"])
-            ]
-            records.append(
-                {
-                    "request": new["request"],
-                    **old,
-                    "answers": answers + new["answers"][len(answers) :],
-                }
-            )
+            answers = list(new["answers"])
+            for place, (before, answer) in enumerate(zip(old["answers"], new["answers"])):
+                if says_the_same(before, answer):
+                    answers[place] = before
+            records.append({"request": new["request"], **old, "answers": answers})
         return records
 
 
@@ -150,24 +133,14 @@ def says_the_same(old: dict, new: dict) -> bool:
 
 
 def _meaning(kept: dict) -> str:
-    said = {name: kept[name] for name in ("status", "text", "file") if name in kept}
+    said = {name: kept.get(name) for name in ("status", "text", "file")}
     said["json"] = _timeless(kept.get("json"))
-    said["stream"] = _timeless(_events(kept))
-    said["by"] = {name: value for name, value in kept["answered_by"].items() if name != "date"}
-    said["headers"] = {
-        n: v
-        for n, v in kept["headers"].items()
-        if n not in ("x-request-id", "x-compute-time", "ratelimit")
-    }
+    events = sse.events(chunks(kept, Path())) if "stream" in kept else []
+    said["stream"] = _timeless([event for _, event in events])
+    said["by"] = {name: it for name, it in kept["answered_by"].items() if name != "date"}
+    passing = ("x-request-id", "x-compute-time", "ratelimit")
+    said["headers"] = {name: it for name, it in kept["headers"].items() if name not in passing}
     return json.dumps(said, sort_keys=True)
-
-
-def _events(kept: dict) -> list[dict]:
-    pieces = [
-        (0.0, text.encode() if isinstance(text, str) else base64.b64decode(text["base64"]))
-        for _, text in kept.get("stream", [])
-    ]
-    return [data for _, data in sse.events(pieces)]
 
 
 def _timeless(value, made_up: bool = False):
@@ -194,10 +167,3 @@ def _request(method: str, url: str, content: bytes) -> dict:
 def _said(event: dict) -> str:
     choices = event.get("choices") if isinstance(event, dict) else None
     return "".join((choice.get("delta") or {}).get("content") or "" for choice in choices or [])
-
-
-def _text(chunk: bytes) -> str | dict:
-    try:
-        return chunk.decode()
-    except UnicodeDecodeError:  # a character cut in two by the network
-        return {"base64": base64.b64encode(chunk).decode()}

@@ -46,6 +46,19 @@ def chunks(kept: dict, path: Path) -> list[tuple[float, bytes]]:
     return [(kept["seconds"], body)]
 
 
+def stream(pieces: list[tuple[float, bytes]]) -> list[list]:
+    """The pieces of a stream as they are kept: [[seconds, text], …]; {"base64"} where the network
+    cut a character in two."""
+    return [[round(seconds, 3), _text(chunk)] for seconds, chunk in pieces]
+
+
+def _text(chunk: bytes) -> str | dict:
+    try:
+        return chunk.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(chunk).decode()}
+
+
 def pictures(path: Path) -> Path:
     """The folder of a recording's pictures, beside it; also while the recording still ends in
     `.json.new`."""

@@ -266,11 +266,8 @@ def catalogue(service, *listed: tuple[str, list[dict]]):
             else kept
         )
 
-    wire.install(handler)
-    try:
+    with wire.in_front(handler):
         yield
-    finally:
-        wire.remove(handler)
 
 
 def check_cheapest(cheapest) -> str:

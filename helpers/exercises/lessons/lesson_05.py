@@ -21,7 +21,7 @@ from helpers.exercises.kit import (
     spy,
     texts_about,
 )
-from helpers.exercises.spy import vector
+from helpers.exercises.service import vector
 from helpers.models import models
 
 SAY = read_messages(__file__)

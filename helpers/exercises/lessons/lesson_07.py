@@ -28,7 +28,7 @@ from helpers.exercises.kit import (
     spy,
     words,
 )
-from helpers.exercises.spy import picture
+from helpers.exercises.service import picture
 from helpers.models import models
 
 RETURN_IT = "Your function returns nothing (None). Did you forget `return`?"

@@ -23,7 +23,7 @@ from helpers.exercises.kit import (
     words,
 )
 from helpers.exercises.lessons.lesson_01 import other_prices
-from helpers.exercises.spy import _Stop
+from helpers.exercises.running import Stop
 from helpers.models import models
 
 USER = "spied-user"
@@ -105,7 +105,7 @@ class Plane:
         if action == "look":
             self.looked += 1
             if self.looked > 3000:
-                raise _Stop(
+                raise Stop(
                     "Your function looked at the endpoint 3,000 times. A loop that waits needs an"
                     " end."
                 )
