@@ -16,7 +16,11 @@ def unsaid(text: str, source: str) -> list[str]:
     toml = tomllib.loads(text)
     tables = [toml.get("say", {}), *(task.get("say", {}) for task in toml["task"])]
     nodes = list(ast.walk(ast.parse(source)))
-    named = {node.value for node in nodes if isinstance(node, ast.Constant)}
+    named = {str(node.value) for node in nodes if isinstance(node, ast.Constant)}  # statuses, too
+    named |= {
+        node.attr for node in nodes if isinstance(node, ast.Attribute)
+    }  # say[type(…).__name__]
+    named |= {node.id for node in nodes if isinstance(node, ast.Name)}
     given = named | {node.arg for node in nodes if isinstance(node, ast.keyword)}
     parts = [node.values[0] for node in nodes if isinstance(node, ast.JoinedStr)]
     begun = tuple(part.value for part in parts if isinstance(part, ast.Constant) and part.value)
