@@ -774,6 +774,29 @@ def test_one_outage_at_a_time(recorded):
         assert hf() == "first"
 
 
+def test_two_outages_at_once_in_code_of_their_own(recorded):
+    from helpers.retry import RetryPolicy
+
+    both, said = threading.Barrier(2), {}
+
+    def alone(seconds):
+        with outage(cold_start=seconds) as lab:
+            both.wait()
+            answer = RetryPolicy(wait_for_model=True).call(hf)
+            said[seconds] = (
+                answer in ("first", "second"),
+                lab.clock.time() >= seconds,
+                len(lab.log) > 1,
+            )
+
+    threads = [threading.Thread(target=alone, args=(seconds,)) for seconds in (30, 200)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert said == {30: (True, True, True), 200: (True, True, True)}
+
+
 def test_it_stands_in_front_of_any_handler():
     asked = []
 

@@ -2,7 +2,7 @@
 
     with outage(rate_limit=FixedWindow(20, 300), seed=1) as lab:
         ...                                   # your code, unchanged
-    lab.log                                   # every request of this outage, with what was done to it
+    lab.log                                   # every request of this outage, and what was done
 
 It stands in front of whatever answers now (normally the replay), for both clients, threads and
 tasks. The time inside is virtual (`lab.clock`, see helpers.faults.clock): five minutes of waiting
@@ -107,6 +107,10 @@ class Outage:
             raise RuntimeError(
                 'nothing answers requests yet: run `session = start("…")` first, then `with'
                 " outage(…)`"
+            )
+        if isinstance(inner, Outage):
+            raise RuntimeError(
+                "an outage is running already; leave its `with` before you start another"
             )
         for row in getattr(inner, "log", []):
             if row.status == 200 and not row.note and row.plan.chunks:
