@@ -61,9 +61,12 @@ class CheckCases:
     def pytest_generate_tests(self, metafunc):
         """One test a case."""
         cases = {
-            "task, function": self.right, "task, function, said": self.wrong, "task": self.tasks, "question": self.quiz.questions,
+            "task, function": self.right,
+            "task, function, said": self.wrong,
+            "task": self.tasks,
+            "question": self.quiz.questions,
             "odd, task": [(odd, task) for odd in self.unruly for task in self.tasks],
-        }  # fmt: skip
+        }
         wanted = ", ".join(
             name
             for name in metafunc.function.__code__.co_varnames[

@@ -49,11 +49,11 @@ def service(monkeypatch):
     def handler(request: httpx2.Request):
         answers["asked"].append((request.method, request.url.path, request.content))
         if request.url.path == "/api/agent-harnesses":
-            return wire.Answer(404, {}, [(0.0, b"{}")])
+            return wire.Plan(404, {}, [(0.0, b"{}")])
         status, body = answers[request.method]
         if isinstance(body, Exception):
-            return wire.Answer(0, {}, [], breaks=body)
-        return wire.Answer(
+            return wire.Plan(0, {}, [], breaks=body)
+        return wire.Plan(
             status, {"content-type": "application/json"}, [(0.0, json.dumps(body).encode())]
         )
 

@@ -283,14 +283,14 @@ def test_find_token_says_where_it_lies_and_ignores_the_placeholder(monkeypatch, 
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (wire.Answer(200, {}, [(0.0, json.dumps(FINE).encode())]), (200, FINE)),
-        (wire.Answer(401, {}, [(0.0, b"{}")]), (401, {})),
+        (wire.Plan(200, {}, [(0.0, json.dumps(FINE).encode())]), (200, FINE)),
+        (wire.Plan(401, {}, [(0.0, b"{}")]), (401, {})),
         (
-            wire.Answer(200, {}, [(0.0, b"<html>")]),
+            wire.Plan(200, {}, [(0.0, b"<html>")]),
             (None, {"error": "JSONDecodeError: Expecting value: line 1 column 1 (char 0)"}),
         ),
         (
-            wire.Answer(0, {}, [], breaks=httpx2.ConnectTimeout("slow")),
+            wire.Plan(0, {}, [], breaks=httpx2.ConnectTimeout("slow")),
             (None, {"error": "ConnectTimeout: slow"}),
         ),
     ],

@@ -7,9 +7,10 @@ import sys
 import pytest
 
 from helpers import wire
-from helpers.exercises import Card, Progress, open_exercise, progress
+from helpers.exercises import Card, Progress, open_exercise
 from helpers.exercises.kit import Choice, NotYet, Question, Quiz, Task, Verdict, expect
 from helpers.exercises.view import QuizView, TaskView
+from helpers.replay import storage
 
 
 def check_double(double) -> str:
@@ -216,7 +217,7 @@ def test_a_folder_that_cannot_be_written_is_told_once(card, monkeypatch, capsys)
     def full(*arguments, **others):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(progress.tempfile, "mkstemp", full)
+    monkeypatch.setattr(storage.tempfile, "mkstemp", full)
     assert card.check(1, double).ok and card.done(1)
     card.open_hint(1)
     out = capsys.readouterr().out
@@ -226,11 +227,15 @@ def test_a_folder_that_cannot_be_written_is_told_once(card, monkeypatch, capsys)
 def test_a_write_that_dies_leaves_the_old_file(card, file, monkeypatch):
     card.check(1, double)
     before = file.read_bytes()
-    monkeypatch.setattr(
-        progress.json, "dump", lambda *a, **k: (_ for _ in ()).throw(OSError(5, "died half-way"))
-    )
+
+    def dies(*_):
+        raise OSError(5, "died half-way")
+
+    monkeypatch.setattr(storage.os, "replace", dies)
     card.open_hint(1)
+    monkeypatch.undo()
     assert file.read_bytes() == before
+    assert list(file.parent.iterdir()) == [file], "and nothing half-written beside it"
 
 
 # ---- the widgets, driven as a browser would ----------------------------------------------------

@@ -802,7 +802,7 @@ def test_it_stands_in_front_of_any_handler():
 
     def handler(request):
         asked.append(request)
-        return wire.Answer(
+        return wire.Plan(
             200,
             {"content-type": "application/json"},
             [(0.5, json.dumps(chat(str(len(asked)))).encode())],

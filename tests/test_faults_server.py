@@ -259,7 +259,7 @@ def test_the_lab_and_the_socket_agree(server):
     over_socket = [(answer.status_code, answer.headers["ratelimit"]) for answer in ask(server, 8)]
 
     def handler(request):
-        return wire.Answer(200, {}, [(0.0, b"{}")])
+        return wire.Plan(200, {}, [(0.0, b"{}")])
 
     wire.install(handler)
     try:

@@ -12,7 +12,8 @@ from wrong import function, sources, wrong
 
 from helpers import models
 from helpers.exercises.kit import spy
-from helpers.exercises.lessons.lesson_07 import TASKS, Studio
+from helpers.exercises.lessons.lesson_07 import TASKS
+from helpers.exercises.lessons.lesson_07_pictures import Studio
 
 DRAW, SWEEP, REDRAW, GRID, QUIZ = TASKS
 TEXTS = sources(Path("solutions/07_image_generation.ipynb"))

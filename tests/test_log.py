@@ -112,7 +112,7 @@ def test_a_picture():
 def test_the_log_is_a_list_with_a_last():
     log = Log()
     with pytest.raises(IndexError, match="no request has been sent"):
-        log.last
+        _ = log.last
     log.entries += [entry(number=1, method="GET"), entry(number=2), entry(number=3)]
     assert log.last.number == 3 and len(log) == 3 and log[0].number == 1
     assert [row.number for row in log[1:]] == [2, 3] == [row.number for row in log.calls()]

@@ -757,8 +757,10 @@ recorder = Recorder(Path(sys.argv[1]))
 for n in range(1000):
     if n == 5:
         real = os.replace
-        os.replace = lambda *a: os.kill(os.getpid(), signal.SIGKILL)         # dies with the new file half in place
-    recorder.add(n, "POST", "https://router.huggingface.co/v1/x", json.dumps({"n": n}).encode(), Plan(200, {}, [(0.1, b"{}")]), {"model": "m"})
+        # dies with the new file half in place
+        os.replace = lambda *a: os.kill(os.getpid(), signal.SIGKILL)
+    url, body = "https://router.huggingface.co/v1/x", json.dumps({"n": n}).encode()
+    recorder.add(n, "POST", url, body, Plan(200, {}, [(0.1, b"{}")]), {"model": "m"})
 """
 
 

@@ -378,8 +378,7 @@ def test_no_waiting_at_pace_0(recorded, monkeypatch):
 def test_a_stream_left_early(recorded):
     session = start("01_first_call")
     with InferenceClient() as client:
-        for chunk in client.chat_completion(messages(STREAM), model=models.chat, stream=True):
-            break
+        chunk = next(client.chat_completion(messages(STREAM), model=models.chat, stream=True))
     assert chunk.choices[0].delta.content == "Un" and 1 <= len(session.log.last.chunks) <= 2
     assert call(hub_sync_stream, STREAM) == "".join(standin.WORDS)
 
@@ -510,7 +509,9 @@ asked = []
 from helpers import start, wire, models
 session = start("nothing_recorded")
 from huggingface_hub import InferenceClient, model_info
-for ask in (lambda: InferenceClient().chat_completion([{"role": "user", "content": "x"}], model=models.chat), lambda: model_info("a/b")):
+M = [{"role": "user", "content": "x"}]
+chat = lambda: InferenceClient().chat_completion(M, model=models.chat)
+for ask in (chat, lambda: model_info("a/b")):
     try:
         ask()
     except Exception as error:
@@ -744,7 +745,7 @@ def test_a_token_in_the_request_is_not_even_sent(recording, practice):
 
 
 def test_a_picture_is_recorded_beside_it(recording):
-    with pytest.raises(Exception):  # the stand-in's picture is no real PNG
+    with pytest.raises(OSError):  # the stand-in's picture is no real PNG
         InferenceClient(provider="hf-inference").text_to_image("a cat", model=models.image)
     recording()
     answer = httpx2.post(

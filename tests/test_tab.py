@@ -120,7 +120,8 @@ def test_locks_belong_to_one_thread_and_locals_and_contexts_too(run):
         run("""
         import contextvars, threading, time
 
-        lock, mine, variable, seen = threading.RLock(), threading.local(), contextvars.ContextVar("variable"), []
+        lock, mine, seen = threading.RLock(), threading.local(), []
+        variable = contextvars.ContextVar("variable")
 
         def work(n):
             with lock, lock:
@@ -187,7 +188,7 @@ def test_clearing_up_memory_does_not_touch_calls_that_are_set_aside(run):
         import gc, threading, time
 
         class Deep:
-            def __getattr__(self, name):        # called from C, so each level leaves something on the stack
+            def __getattr__(self, name):  # called from C: each level leaves something on the stack
                 return go_down(int(name[1:]))
 
         def go_down(depth):
@@ -229,7 +230,8 @@ def test_a_moved_slider_may_use_threads(run):
         slider.observe(moved, names="value")
         for value in (10, 20):
             data = {"method": "update", "state": {"value": value}, "buffer_paths": []}
-            comm.get_comm_manager().comm_msg(None, None, {"content": {"comm_id": slider.comm.comm_id, "data": data}, "buffers": []})
+            content = {"comm_id": slider.comm.comm_id, "data": data}
+            comm.get_comm_manager().comm_msg(None, None, {"content": content, "buffers": []})
         for _ in range(100):
             await asyncio.sleep(0.05)
             if len(said) == 2:
@@ -250,11 +252,15 @@ def test_async_clients_are_answered_in_their_time(run):
         from openai import AsyncOpenAI
 
         session = start("03_rate_limits_and_retries")
-        asked = dict(messages=[{"role": "user", "content": "What is a rate limit? Answer in one sentence."}], model=models.chat, max_tokens=60)
-        for call in (AsyncInferenceClient().chat_completion, AsyncOpenAI(base_url="https://router.huggingface.co/v1", api_key=get_token()).chat.completions.create):
+        question = "What is a rate limit? Answer in one sentence."
+        messages = [{"role": "user", "content": question}]
+        asked = {"messages": messages, "model": models.chat, "max_tokens": 60}
+        ai = AsyncOpenAI(base_url="https://router.huggingface.co/v1", api_key=get_token())
+        for call in (AsyncInferenceClient().chat_completion, ai.chat.completions.create):
             begun = time.monotonic()
             answer = await call(**asked)
-            print([answer.choices[0].finish_reason, time.monotonic() - begun >= session.log.last.seconds > 0.05])
+            waited = time.monotonic() - begun >= session.log.last.seconds > 0.05
+            print([answer.choices[0].finish_reason, waited])
         session.stop()
         os.environ["COURSE_PACE"] = "0"
     """).splitlines()[-2:]

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -67,6 +68,9 @@ def test_each_learner_finds_the_course_and_keeps_it(hub, learners):
         mine = {"type": "file", "format": "text", "content": "mine"}
         http.put("/user/ada/api/contents/notebooks/mine.txt", json=mine).raise_for_status()
         http.delete("/hub/api/users/ada/server").raise_for_status()
+        until = time.monotonic() + 240  # it may take its time, and no new one starts meanwhile
+        while http.get("/hub/api/users/ada").json()["servers"] and time.monotonic() < until:
+            time.sleep(0.1)
         workshop.learn(hub, "ada", None)
         assert http.get("/user/ada/api/contents/notebooks/mine.txt").json()["content"] == "mine"
         assert http.get("/user/grace/api/contents/notebooks/mine.txt").status_code == 404

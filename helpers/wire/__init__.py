@@ -26,7 +26,7 @@ import httpx2
 
 from helpers import browser
 from helpers.wire import scopes
-from helpers.wire.plans import Answer, Forward, Handler, Piece, Plan  # noqa: F401 (asked for here)
+from helpers.wire.plans import Forward, Handler, Piece, Plan  # noqa: F401 (asked for here)
 from helpers.wire.scopes import (  # noqa: F401 (wire.install and so on)
     behind,
     carried,

@@ -66,4 +66,3 @@ class Forward:
 
 
 Handler = Callable[[httpx2.Request], Plan | Forward]
-Answer = Plan  # its name until the lessons have moved

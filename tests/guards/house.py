@@ -9,22 +9,18 @@ from pathlib import Path
 DOOR_FILES, DOOR_LINES = 10, 1_900
 ROOMS = {"retry": 1_150, "replay": 750, "faults": 1_050, "exercises": 5_200, "browser": 420}
 HELPERS, TESTS, LESSON_CHECKS, MODULE = 10_500, 19_000, 3_700, 300
+# What is larger still, with its size of today: it may shrink, and then the line here goes down.
+NOT_YET: dict[str, int] = {}
 
-# What exactly one place may do, by its file or folder below helpers/, and how it shows in the code.
+# What exactly one place may do, by its file or folder below helpers/.
 ALONE = {
-    "ask whether this is a browser tab": ("browser", re.compile(r"emscripten|pyodide_js")),
-    "write HF_TOKEN": (
-        "tokens.py",
-        re.compile(
-            r"""environ\[["']HF_TOKEN["']\]\s*=|environ\.(?:pop|setdefault)\(\s*["']HF_TOKEN"""
-            r"""|del os\.environ\[["']HF_TOKEN|environ\.update\("""
-        ),
-    ),
-    "read event streams": (
-        "sse.py",
-        re.compile(r"""\.(?:split|partition|startswith|removeprefix)\(\s*b?["'](?:data:|\\n\\n)"""),
-    ),
+    "ask whether this is a browser tab": "browser",
+    "write HF_TOKEN": "tokens.py",
+    "read event streams": "sse.py",
 }
+TAB = re.compile(r"emscripten|pyodide_js")
+STREAM = re.compile(r"""\.(?:split|partition|startswith|removeprefix)\(\s*b?["'](?:data:|\\n\\n)""")
+ENVIRON = ("os.environ", "environ")
 
 
 def lines(path: Path) -> int:
@@ -37,9 +33,9 @@ def sizes(root: Path) -> list[str]:
     every = sorted(helpers.rglob("*.py"))
     door = sorted(helpers.glob("*.py"))
     problems = [
-        f"{path.relative_to(root).as_posix()}: {lines(path)} lines; a module has {MODULE} at most"
+        f"{name}: {lines(path)} lines; a module has {MODULE} at most"
         for path in every
-        if lines(path) > MODULE
+        if lines(path) > NOT_YET.get(name := path.relative_to(root).as_posix(), MODULE)
     ]
     if len(door) > DOOR_FILES:
         problems.append(f"helpers/: {len(door)} files at the door; at most {DOOR_FILES}")
@@ -57,7 +53,7 @@ def sizes(root: Path) -> list[str]:
         },
     }
     for name, (paths, most) in parts.items():
-        if (found := sum(map(lines, paths))) > most:
+        if (found := sum(map(lines, paths))) > (most := max(most, NOT_YET.get(name, 0))):
             problems.append(f"{name}: {found} lines; at most {most}. Say less, or share more")
     return problems
 
@@ -65,25 +61,31 @@ def sizes(root: Path) -> list[str]:
 def alone(helpers: Path) -> list[str]:
     """One line for each place in helpers/ that does what only another one may do."""
     problems = []
-    for what, (where, sign) in ALONE.items():
-        for path in sorted(helpers.rglob("*.py")):
-            name = path.relative_to(helpers).as_posix()
-            if name == where or name.startswith(f"{where}/"):
-                continue
-            problems += [
-                f"helpers/{name}, line {number}: only helpers/{where} may {what}"
-                for number, line in _code(path.read_text(encoding="utf-8"))
-                if sign.search(line)
-            ]
+    for path in sorted(helpers.rglob("*.py")):
+        name = path.relative_to(helpers).as_posix()
+        for number, what in sorted(_doings(path.read_text(encoding="utf-8"))):
+            where = ALONE[what]
+            if name != where and not name.startswith(f"{where}/"):
+                problems.append(f"helpers/{name}, line {number}: only helpers/{where} may {what}")
     return problems
 
 
-def _code(source: str) -> Iterator[tuple[int, str]]:
-    """(number, line) of a module without comments and docstrings."""
-    said = set()
+def _doings(source: str) -> Iterator[tuple[int, str]]:
+    """(line, which of ALONE) for each time that a module does one of them, comments apart."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            said |= set(range(node.lineno, node.end_lineno + 1))
-    for number, line in enumerate(source.splitlines(), 1):
-        if number not in said and not line.lstrip().startswith("#"):
-            yield number, line.split("  # ")[0]
+        written = ()
+        if isinstance(node, ast.Assign | ast.Delete):
+            written = [ast.unparse(target) for target in node.targets]
+        elif isinstance(node, ast.Call):
+            called = ast.unparse(node)
+            if STREAM.search(called):
+                yield node.lineno, "read event streams"
+            owner, _, method = ast.unparse(node.func).rpartition(".")
+            if owner in ENVIRON and method in ("pop", "setdefault", "update"):
+                first = ast.unparse(node.args[0]) if node.args else ""
+                written = [f"environ[{first}]" if method != "update" else "environ['HF_TOKEN']"]
+        if any(one.endswith("environ['HF_TOKEN']") for one in written):
+            yield node.lineno, "write HF_TOKEN"
+        asks = isinstance(node, ast.Compare | ast.Import | ast.ImportFrom)
+        if asks and TAB.search(ast.unparse(node)):
+            yield node.lineno, "ask whether this is a browser tab"
