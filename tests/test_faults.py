@@ -797,6 +797,33 @@ def test_two_outages_at_once_in_code_of_their_own(recorded):
     assert said == {30: (True, True, True), 200: (True, True, True)}
 
 
+def test_a_wait_of_the_retry_is_one_step_and_outside_it_is_seen_as_ever(recorded):
+    from helpers.retry import RetryPolicy, countdown
+
+    def waited(policy, call):
+        asked, reserve = [], policy.gate.reserve
+        policy.gate.reserve = lambda ticket: asked.append(ticket) or reserve(ticket)
+        policy.gate.pause(300)
+        began = lab.clock.time()
+        call(policy)
+        assert lab.clock.time() - began >= 300
+        return len(asked)
+
+    async def nothing():
+        pass
+
+    with outage() as lab:
+        assert waited(RetryPolicy(), lambda policy: policy.call(int)) <= 4
+        assert waited(RetryPolicy(), lambda policy: asyncio.run(policy.acall(nothing))) <= 4
+        assert not countdown.time_passes()
+        with ThreadPoolExecutor(1) as pool:
+            assert not pool.submit(countdown.time_passes).result()
+        lab.clock.leave()
+        assert countdown.time_passes()
+        lab.clock.join()
+    assert countdown.time_passes()
+
+
 def test_it_stands_in_front_of_any_handler():
     asked = []
 

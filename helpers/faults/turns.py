@@ -170,6 +170,7 @@ def _tells(name: str) -> Callable[[], float]:
         clock = here()
         return theirs[name]() if clock is None else clock.tell(name)
 
+    tell.passes = lambda: here() is None  # helpers.retry asks whether anybody sees it wait
     return tell
 
 

@@ -35,6 +35,11 @@ class Countdown:
 def in_notebook() -> bool:
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     mine = threading.current_thread() is threading.main_thread()
-    return (
-        hasattr(shell, "kernel") and mine and time.monotonic is _monotonic
-    )  # else time is virtual
+    return hasattr(shell, "kernel") and mine and time_passes()
+
+
+def time_passes() -> bool:
+    """False where somebody has replaced the clock, and a wait is over at once. A replacement that
+    holds for some code only has a function `passes` that tells."""
+    passes = getattr(time.monotonic, "passes", None)
+    return passes() if passes else time.monotonic is _monotonic

@@ -7,7 +7,7 @@ import threading
 
 from .budget import RetryBudget
 from .clients import listen_to, warn_if_retried_inside, warn_of_two_layers
-from .countdown import Countdown
+from .countdown import Countdown, time_passes
 from .gate import RateGate, now
 from .run import Run
 
@@ -234,10 +234,11 @@ class RetryPolicy:
                         pass
                     bell.clear()
 
-    def _slice(self, run: Run, seconds: float) -> float:
+    def _slice(self, run: Run, seconds: float) -> float | None:
         """Long waits are cut into seconds: Ctrl-C works on Windows, too, and a notebook shows time
-        passing."""
-        return max(0.0, min(seconds, 1.0, run.deadline - self.clock()))
+        passing. None: until the bell rings."""
+        longest = min(seconds, run.deadline - self.clock(), 1.0 if time_passes() else math.inf)
+        return None if longest == math.inf else max(0.0, longest)
 
 
 async def gather_limited(policy: RetryPolicy, calls) -> list:
