@@ -28,6 +28,13 @@ SLOW = (
     "tests/test_environment.py",
     "tests/test_pages.py",
     "tests/test_practice_server_",
+    "tests/test_bench.py",
+    "tests/test_checks_meet_nobody.py",
+    "tests/test_classroom.py",
+    "tests/test_doctor.py",
+    "tests/test_faults_server.py",
+    "tests/test_live.py",
+    "tests/test_tokens.py",
 )
 LONG_FIRST = (*SLOW, "notebooks/09", "notebooks/03")
 

@@ -815,13 +815,13 @@ def test_a_wait_of_the_retry_is_one_step_and_outside_it_is_seen_as_ever(recorded
     with outage() as lab:
         assert waited(RetryPolicy(), lambda policy: policy.call(int)) <= 4
         assert waited(RetryPolicy(), lambda policy: asyncio.run(policy.acall(nothing))) <= 4
-        assert not countdown.time_passes()
+        assert not countdown.in_real_time()
         with ThreadPoolExecutor(1) as pool:
-            assert not pool.submit(countdown.time_passes).result()
+            assert not pool.submit(countdown.in_real_time).result()
         lab.clock.leave()
-        assert countdown.time_passes()
+        assert countdown.in_real_time()
         lab.clock.join()
-    assert countdown.time_passes()
+    assert countdown.in_real_time()
 
 
 def test_it_stands_in_front_of_any_handler():

@@ -1,348 +1,21 @@
-"""Every task of exercise 09: the stub fails, the solution passes, and each mistake gets the message that is about it."""
+"""Exercise 09: the stub fails, the solution passes, each mistake gets the message about it."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from check_cases import CheckCases
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
+from wrong import exercise, hides, sources, wrong
 
-from helpers import models
 from helpers.exercises.lessons.lesson_09 import TASKS
 from helpers.retry import RetryPolicy
 
 TRIAGE, NEAREST, NOTE, FINISH, QUIZ = TASKS
-
-
-def stub(*arguments):
-    raise NotImplementedError("your code here")
-
-
-# ---- task 1 --------------------------------------------------------------------------------------------------------
-
-
-def mood_of(client, text, model=None):
-    return client.text_classification(text, model=model or models.sentiment_three)[0].label
-
-
-def desk_of(client, text, labels):
-    return client.zero_shot_classification(text, candidate_labels=labels, model=models.zero_shot)
-
-
-def triage(client, text, desks):
-    return {
-        "desk": desks[desk_of(client, text, list(desks))[0].label],
-        "sentiment": mood_of(client, text).lower(),
-    }
-
-
-def as_spelt(client, text, desks):
-    return {
-        "desk": desks[desk_of(client, text, list(desks))[0].label],
-        "sentiment": mood_of(client, text),
-    }
-
-
-def the_description(client, text, desks):
-    return {
-        "desk": desk_of(client, text, list(desks))[0].label,
-        "sentiment": mood_of(client, text).lower(),
-    }
-
-
-def two_labels_only(client, text, desks):
-    return {
-        "desk": desks[desk_of(client, text, list(desks))[0].label],
-        "sentiment": mood_of(client, text, models.sentiment).lower(),
-    }
-
-
-def no_desk(client, text, desks):
-    return {"desk": "billing", "sentiment": mood_of(client, text).lower()}
-
-
-def the_names(client, text, desks):
-    return {
-        "desk": desk_of(client, text, list(desks.values()))[0].label,
-        "sentiment": mood_of(client, text).lower(),
-    }
-
-
-def the_last(client, text, desks):
-    return {
-        "desk": desks[desk_of(client, text, list(desks))[-1].label],
-        "sentiment": mood_of(client, text).lower(),
-    }
-
-
-def one_string(client, text, desks):
-    return {
-        "desk": desk_of(client, text, ", ".join(desks))[0].label,
-        "sentiment": mood_of(client, text).lower(),
-    }
-
-
-def a_pair(client, text, desks):
-    return tuple(triage(client, text, desks).values())
-
-
-def three_requests(client, text, desks):
-    mood_of(client, text)
-    return triage(client, text, desks)
-
-
-def hard_coded(client, text, desks):
-    return {"desk": "billing", "sentiment": "neutral"}
-
-
-def asks_but_hard_codes(client, text, desks):
-    return triage(client, text, desks) | {"sentiment": "happy"}
-
-
-def forgets_return(client, text, desks):
-    triage(client, text, desks)
-
-
-def another_text(client, text, desks):
-    return triage(client, text[:10], desks)
-
-
-def more_keys(client, text, desks):
-    return triage(client, text, desks) | {"text": text}
-
-
-def through_own_client(client, text, desks):
-    return triage(InferenceClient(provider="hf-inference"), text, desks)
-
-
-def never_fails(client, text, desks):
-    try:
-        return triage(client, text, desks)
-    except Exception:
-        return {"desk": "general", "sentiment": "neutral"}
-
-
-def takes_from_the_dictionary(client, text, desks):
-    best = desk_of(client, text, list(desks))[0].label
-    return {"desk": desks.pop(best), "sentiment": mood_of(client, text).lower()}
-
-
-def labels_written_out(client, text, desks):
-    labels = ["payments and invoices", "passwords and profiles", "something is broken"]
-    return {
-        "desk": desks.get(desk_of(client, text, labels)[0].label),
-        "sentiment": mood_of(client, text).lower(),
-    }
-
-
-def whole_element(client, text, desks):
-    return triage(client, text, desks) | {
-        "sentiment": client.text_classification(text, model=models.sentiment_three)[0]
-    }
-
-
-def mood_object(client, text, desks):
-    mood = client.text_classification(text, model=models.sentiment_three)[0]
-    return {"desk": desks[desk_of(client, text, list(desks))[0].label], "sentiment": mood}
-
-
-def yields_it(client, text, desks):
-    yield triage(client, text, desks)
-
-
-def by_score(client, text, desks):
-    mood = max(
-        client.text_classification(text=text, model=models.sentiment_three),
-        key=lambda one: one.score,
-    )
-    return dict(
-        desk=desks[
-            max(desk_of(client, text, sorted(desks)), key=lambda one: one["score"])["label"]
-        ],
-        sentiment=mood["label"].casefold(),
-    )
-
-
-def both_at_once(client, text, desks):
-    with ThreadPoolExecutor(2) as pool:
-        mood, desk = (
-            pool.submit(mood_of, client, text),
-            pool.submit(desk_of, client, text, list(desks)),
-        )
-    return {"desk": desks[desk.result()[0].label], "sentiment": mood.result().lower()}
-
-
-MISTAKES_1 = {
-    stub: "still empty",
-    as_spelt: "spelt as this model likes",
-    the_description: "`desk` is the description",
-    two_labels_only: "Nobody asked `models.sentiment_three`",
-    no_desk: "Nobody asked `models.zero_shot`",
-    the_names: "the keys of `desks`",
-    the_last: "The best comes first",
-    one_string: "as one string",
-    a_pair: "asks for a dictionary",
-    three_requests: "You sent 3 requests",
-    hard_coded: "No request was sent",
-    asks_but_hard_codes: "The likeliest sentiment",
-    forgets_return: "Did you forget `return`",
-    another_text: "does not hold the text",
-    more_keys: "should have the keys",
-    through_own_client: "a client of its own",
-    never_fails: "as if it had an answer",
-    takes_from_the_dictionary: "changed `desks`",
-    labels_written_out: "the keys of `desks`",
-    whole_element: "You sent 3 requests",
-    mood_object: "asks for its label",
-    yields_it: "a generator",
-}
-
-
-# ---- task 2 --------------------------------------------------------------------------------------------------------
-
-
-def embed(client, text):
-    return client.feature_extraction([text], model=models.embedding)[0]
-
-
-def nearest(client, text, ids, index, least):
-    vector = embed(client, text)
-    scores = index @ (vector / np.linalg.norm(vector))
-    return ids[int(scores.argmax())] if scores.max() >= least else None
-
-
-def not_of_length_1(client, text, ids, index, least):
-    scores = index @ embed(client, text)
-    return ids[int(scores.argmax())] if scores.max() >= least else None
-
-
-def no_threshold(client, text, ids, index, least):
-    return ids[int((index @ embed(client, text)).argmax())]
-
-
-def farthest(client, text, ids, index, least):
-    return ids[int((index @ embed(client, text)).argmin())]
-
-
-def the_row(client, text, ids, index, least):
-    return int((index @ embed(client, text)).argmax())
-
-
-def embeds_all_again(client, text, ids, index, least):
-    for one in ids:
-        embed(client, one)
-    return nearest(client, text, ids, index, least)
-
-
-def no_request(client, text, ids, index, least):
-    return ids[0]
-
-
-def other_text(client, text, ids, index, least):
-    return nearest(client, text.upper(), ids, index, least)
-
-
-def always_none(client, text, ids, index, least):
-    nearest(client, text, ids, index, least)
-
-
-def asks_but_the_first(client, text, ids, index, least):
-    embed(client, text)
-    return ids[0]
-
-
-def threshold_written_out(client, text, ids, index, least):
-    return nearest(client, text, ids, index, 0.8)
-
-
-def more_than_least(client, text, ids, index, least):
-    vector = embed(client, text)
-    scores = index @ (vector / np.linalg.norm(vector))
-    return ids[int(scores.argmax())] if scores.max() > least else None
-
-
-def first_near_enough(client, text, ids, index, least):
-    vector = embed(client, text)
-    scores = index @ (vector / np.linalg.norm(vector))
-    return next((one for one, score in zip(ids, scores) if score >= least), None)
-
-
-def without_sign(client, text, ids, index, least):
-    vector = embed(client, text)
-    scores = np.abs(index @ (vector / np.linalg.norm(vector)))
-    return ids[int(scores.argmax())] if scores.max() >= least else None
-
-
-def by_distance(client, text, ids, index, least):
-    away = np.linalg.norm(index - embed(client, text), axis=1)
-    return ids[int(away.argmin())] if away.min() <= least else None
-
-
-def raises_when_far(client, text, ids, index, least):
-    found = nearest(client, text, ids, index, least)
-    if found is None:
-        raise ValueError("nothing is near")
-    return found
-
-
-def changes_the_index(client, text, ids, index, least):
-    index *= 2
-    return nearest(client, text, ids, index / 2, least)
-
-
-def nearest_never_fails(client, text, ids, index, least):
-    try:
-        return nearest(client, text, ids, index, least)
-    except Exception:
-        return None
-
-
-def nearest_through_own_client(client, text, ids, index, least):
-    return nearest(InferenceClient(provider="hf-inference"), text, ids, index, least)
-
-
-def id_and_score(client, text, ids, index, least):
-    found = nearest(client, text, ids, index, least)
-    return found and (found, 0.9)
-
-
-def from_one_text(client, text, ids, index, least):
-    vector = np.asarray(
-        client.feature_extraction(text, model=models.embedding, normalize=True)
-    ).reshape(-1)
-    scores = {one: row @ vector / np.linalg.norm(vector) for one, row in zip(ids, index)}
-    best = max(scores, key=scores.get)
-    return None if scores[best] < least else best
-
-
-MISTAKES_2 = {
-    stub: "still empty",
-    not_of_length_1: "below `least`",
-    no_threshold: "Something is always nearest",
-    farthest: "another entry than the nearest",
-    the_row: "the row's number",
-    embeds_all_again: "You sent 4 requests",
-    no_request: "No request went to",
-    other_text: "not the one your function was given",
-    always_none: "Did you forget `return`",
-    asks_but_the_first: "another entry than the nearest",
-    threshold_written_out: "fixed in your code",
-    more_than_least: "at least",
-    first_near_enough: "the first one that is large enough",
-    without_sign: "another entry than the nearest",
-    by_distance: "you returned None",
-    raises_when_far: "return None",
-    changes_the_index: "changed `index`",
-    nearest_never_fails: "as if it had an answer",
-    nearest_through_own_client: "a client of its own",
-    id_and_score: "asks for an id",
-}
-
-
-# ---- task 3 --------------------------------------------------------------------------------------------------------
+NAME = "09_support_desk"
 
 
 class Note(BaseModel):
@@ -355,389 +28,300 @@ class Loose(BaseModel):
     summary: str
 
 
-def ask(client, text, schema=Note, **changes):
-    form = {
-        "type": "json_schema",
-        "json_schema": {"name": "note", "schema": schema.model_json_schema(), "strict": True},
-    }
-    settings = {"model": models.chat, "max_tokens": 60, "response_format": form} | changes
-    settings = {name: value for name, value in settings.items() if value is not None}
-    return (
-        client.chat_completion([{"role": "user", "content": text}], **settings)
-        .choices[0]
-        .message.content
-    )
-
-
-def read(said):
-    try:
-        return Note.model_validate_json(said or "")
-    except ValidationError:
-        return None
-
-
-def note(client, text):
-    return read(ask(client, text))
-
-
-def crashes(client, text):
-    return Note.model_validate_json(ask(client, text) or "")
-
-
-def believes_json(client, text):
-    try:
-        return Note.model_construct(**json.loads(ask(client, text) or ""))
-    except ValueError:
-        return None
-
-
-def any_urgency(client, text):
-    return read(ask(client, text, schema=Loose))
-
-
-def no_schema(client, text):
-    return read(ask(client, text, response_format=None))
-
-
-def json_object(client, text):
-    return read(ask(client, text, response_format={"type": "json_object"}))
-
-
-def no_limit(client, text):
-    return read(ask(client, text, max_tokens=None))
-
-
-def asks_again(client, text):
-    return note(client, text) or note(client, text)
-
-
-def the_text(client, text):
-    said = ask(client, text)
-    return said if read(said) else None
-
-
-def a_dictionary(client, text):
-    found = note(client, text)
-    return found and found.model_dump()
-
-
-def made_up(client, text):
-    return Note(urgency="high", summary="cannot sign in")
-
-
-def asks_but_made_up(client, text):
-    return Note(urgency="high", summary="cannot sign in") if note(client, text) else None
-
-
-def another_model(client, text):
-    return read(ask(client, text, model=models.tools))
-
-
-def without_the_text(client, text):
-    return read(ask(client, "A message to a help desk."))
-
-
-def nothing(client, text):
-    note(client, text)
-
-
-def any_error_is_none(client, text):
-    try:
-        return Note.model_validate_json(ask(client, text) or "")
-    except Exception:
-        return None
-
-
-def note_through_own_client(client, text):
-    return note(InferenceClient(), text)
-
-
-def catches_too_little(client, text):
-    try:
-        return Note(**json.loads(ask(client, text) or ""))
-    except json.JSONDecodeError:
-        return None
-
-
-def invents_a_note(client, text):
-    return note(client, text) or Note(urgency="normal", summary=text)
-
-
-def false_for_none(client, text):
-    return note(client, text) or False
-
-
-def looks_at_the_end_only(client, text):
-    said = ask(client, text)
-    return Note.model_validate_json(said) if said and said.endswith("}") else None
-
-
-def by_hand(client, text):
-    schema = {
-        "type": "object",
-        "properties": {
-            "urgency": {"type": "string", "enum": ["low", "normal", "high"]},
-            "summary": {"type": "string"},
-        },
-        "required": ["urgency", "summary"],
-        "additionalProperties": False,
-    }
-    form = {
-        "type": "json_schema",
-        "json_schema": {"name": "note", "schema": schema, "strict": True},
-    }
-    try:
-        return Note(**json.loads(ask(client, text, response_format=form, max_tokens=50) or ""))
-    except (json.JSONDecodeError, ValidationError):
-        return None
-
-
-def streamed(client, text):
-    form = {
-        "type": "json_schema",
-        "json_schema": {"name": "note", "schema": Note.model_json_schema(), "strict": True},
-    }
-    chunks = client.chat_completion(
-        [{"role": "user", "content": text}],
-        model=models.chat,
-        max_tokens=60,
-        response_format=form,
-        stream=True,
-    )
-    return read("".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices))
-
-
-MISTAKES_3 = {
-    stub: "still empty",
-    crashes: "Return None then: a person fills in the note",
-    believes_json: "none of the three",
-    any_urgency: "lets `urgency` be any text",
-    no_schema: "has no `response_format`",
-    json_object: "`response_format` should be",
-    no_limit: "60 tokens at most",
-    asks_again: "You sent 2 requests",
-    the_text: "You returned a text",
-    a_dictionary: "You returned a dictionary",
-    made_up: "No request was sent",
-    asks_but_made_up: "and your note says",
-    another_model: "Take the id from the registry",
-    without_the_text: "not in the request's user message",
-    nothing: "Did you forget `return`",
-    any_error_is_none: "as if it had an answer",
-    note_through_own_client: "a client of its own",
-    catches_too_little: "none of the three",
-    invents_a_note: "Return None: a person",
-    false_for_none: "Return None: a person",
-    looks_at_the_end_only: "none of the three",
+NAMES = {
+    "own": InferenceClient(provider="hf-inference"),
+    "Note": Note,
+    "Loose": Loose,
+    "json": json,
+    "ThreadPoolExecutor": ThreadPoolExecutor,
+    "HfHubHTTPError": HfHubHTTPError,
+    "RetryPolicy": RetryPolicy,
 }
 
+MOOD = "client.text_classification(text, model=models.sentiment_three)"
+DESK, WRITTEN = "desks[routing[0].label]", '["payments and invoices", "passwords", "faults"]'
+TRIAGE_WRONG = [
+    (".lower()", "", "spelt as this model likes"),
+    (DESK, "routing[0].label", "`desk` is the description"),
+    ("sentiment_three", "sentiment", "Nobody asked `models.sentiment_three`"),
+    (
+        f'return {{"desk": "billing", "sentiment": {MOOD}[0].label.lower()}}',
+        "Nobody asked `models.zero_shot`",
+    ),
+    ("list(desks)", "list(desks.values())", DESK, "routing[0].label", "the keys of `desks`"),
+    ("routing[0]", "routing[-1]", "The best comes first"),
+    ("list(desks)", '", ".join(desks)', DESK, "routing[0].label", "as one string"),
+    ("return tuple(solved(client, text, desks).values())", "asks for a dictionary"),
+    ("mood =", f"{MOOD}\n    mood =", "You sent 3 requests"),
+    ('return {"desk": "billing", "sentiment": "neutral"}', "No request was sent"),
+    ("mood[0].label.lower()", '"happy"', "The likeliest sentiment"),
+    ("return ", "", "Did you forget `return`"),
+    ("return solved(client, text[:10], desks)", "does not hold the text"),
+    ("return {", 'return {"text": text, ', "should have the keys"),
+    ("return solved(own, text, desks)", "a client of its own"),
+    (
+        hides("client, text, desks", '{"desk": "general", "sentiment": "neutral"}'),
+        "as if it had an answer",
+    ),
+    (DESK, "desks.pop(routing[0].label)", "changed `desks`"),
+    ("list(desks)", WRITTEN, DESK, "desks.get(routing[0].label)", "the keys of `desks`"),
+    (
+        f'return solved(client, text, desks) | {{"sentiment": {MOOD}[0]}}',
+        "You sent 3 requests",
+    ),
+    ("mood[0].label.lower()", "mood[0]", "asks for its label"),
+    ("return", "yield", "a generator"),
+]
 
-# ---- task 4 --------------------------------------------------------------------------------------------------------
+THRESHOLD, COSINES = (
+    " if scores[best] >= least else None",
+    "index @ (vector / np.linalg.norm(vector))",
+)
+GIVEN = "client, text, ids, index, least"
+NEAREST_WRONG = [
+    ("(vector / np.linalg.norm(vector))", "vector", "below `least`"),
+    (THRESHOLD, "", "Something is always nearest"),
+    ("argmax", "argmin", THRESHOLD, "", "another entry than the nearest"),
+    (f"ids[best]{THRESHOLD}", "best", "the row's number"),
+    (
+        "vector = client",
+        "for one in ids:\n"
+        "        client.feature_extraction([one], model=models.embedding)\n"
+        "    vector = client",
+        "You sent 4 requests",
+    ),
+    ("return ids[0]", "No request went to"),
+    ("[text]", "[text.upper()]", "not the one your function was given"),
+    ("return ", "", "Did you forget `return`"),
+    ("int(scores.argmax())", "0", THRESHOLD, "", "another entry than the nearest"),
+    (">= least", ">= 0.8", "fixed in your code"),
+    (">=", ">", "at least"),
+    (
+        "int(scores.argmax())",
+        "next((i for i, score in enumerate(scores) if score >= least), 0)",
+        "the first one that is large enough",
+    ),
+    (COSINES, f"np.abs({COSINES})", "another entry than the nearest"),
+    (
+        COSINES,
+        "np.linalg.norm(index - vector, axis=1)",
+        "argmax",
+        "argmin",
+        ">=",
+        "<=",
+        "you returned None",
+    ),
+    (
+        f"""
+        found = solved({GIVEN})
+        if found is None:
+            raise ValueError("nothing is near")
+        return found""",
+        "return None",
+    ),
+    ("index *= 2\nreturn solved(client, text, ids, index / 2, least)", "changed `index`"),
+    (hides(GIVEN, "None"), "as if it had an answer"),
+    ("client.", "own.", "a client of its own"),
+    ("return ids[best]", "return (ids[best], 0.9)", "asks for an id"),
+]
 
+CONTENT, READ = "response.choices[0].message.content", "Note.model_validate_json("
+HIGH = 'Note(urgency="high", summary="cannot sign in")'
+NOTE_WRONG = [
+    ("except ValidationError", "except KeyError", "Return None then: a person fills in the note"),
+    (
+        READ,
+        "Note.model_construct(**json.loads(",
+        'or "")',
+        'or ""))',
+        "ValidationError",
+        "ValueError",
+        "none of the three",
+    ),
+    ("Note.model_json", "Loose.model_json", "lets `urgency` be any text"),
+    ("response_format=form,", "", "has no `response_format`"),
+    (
+        "response_format=form",
+        'response_format={"type": "json_object"}',
+        "`response_format` should be",
+    ),
+    ("max_tokens=60,", "", "60 tokens at most"),
+    ("return solved(client, text) or solved(client, text)", "You sent 2 requests"),
+    ('or "")', f'or "") and {CONTENT}', "You returned a text"),
+    ('or "")', 'or "").model_dump()', "You returned a dictionary"),
+    (f"return {HIGH}", "No request was sent"),
+    ('or "")', f'or "") and {HIGH}', "and your note says"),
+    ("models.chat", "models.tools", "Take the id from the registry"),
+    (
+        '"content": text',
+        '"content": "A message to a help desk."',
+        "not in the request's user message",
+    ),
+    ("return Note", "Note", "Did you forget `return`"),
+    (hides("client, text", "None"), "as if it had an answer"),
+    ("client.", "InferenceClient().", "a client of its own"),
+    (
+        READ,
+        "Note(**json.loads(",
+        'or "")',
+        'or ""))',
+        "ValidationError",
+        "json.JSONDecodeError",
+        "none of the three",
+    ),
+    ("return None", 'return Note(urgency="normal", summary=text)', "Return None: a person"),
+    ("return None", "return False", "Return None: a person"),
+    (
+        "try:",
+        f'if ({CONTENT} or "").endswith("}}"):',
+        "except ValidationError",
+        "else",
+        "none of the three",
+    ),
+]
 
-def finish(stage, texts, policy):
-    results, failed = [], {}
-    for text in texts:
+ONCE = "policy.call(stage, text)"
+FINISH_WRONG = [
+    (f"return [{ONCE} for text in texts], {{}}", "others are lost with it"),
+    (
+        f"""
+        results, failed = [], {{}}
         try:
-            results.append(policy.call(stage, text))
+            for text in texts:
+                results.append({ONCE})
         except Exception as error:
-            results.append(None)
             failed[text] = error
-    return results, failed
-
-
-def no_try(stage, texts, policy):
-    return [policy.call(stage, text) for text in texts], {}
-
-
-def try_outside(stage, texts, policy):
-    results, failed = [], {}
-    try:
+        return results, failed""",
+        "One failure must not stop the others",
+    ),
+    (ONCE, "stage(text)", "was not tried again"),
+    (
+        f"""
+        results, failed = [], {{}}
         for text in texts:
-            results.append(policy.call(stage, text))
-    except Exception as error:
-        failed[text] = error
-    return results, failed
+            for _ in range(3):
+                try:
+                    results.append({ONCE})
+                    break
+                except Exception as error:
+                    failed[text] = error
+            else:
+                results.append(None)
+        return results, failed""",
+        "was sent 3 times",
+    ),
+    ("results.append(None)", "pass", "one item for each text"),
+    ("= error", "= str(error)", "the exception itself"),
+    ("return results, failed", "return results", "asks for two things"),
+    ("failed[text] = error", "pass", "from each text that failed to its exception"),
+    ("return [None] * len(texts), {}", "No request was sent"),
+    ("return ", "", "Did you forget `return`"),
+    ("policy.call", "RetryPolicy(sleep=lambda seconds: None).call", "Use the argument `policy`"),
+    ("return results", "texts.clear()\n    return results", "changed the caller's list"),
+    ("except Exception", "except HfHubHTTPError", "`except Exception as error`"),
+    (
+        "as error:",
+        "as error:\n            if error.response.status_code != 422:\n                raise",
+        "`except Exception as error`",
+    ),
+    ("= error", "= error\n            break", "never sent"),
+    ("failed[text]", "failed[texts.index(text)]", "from each text that failed"),
+    ("append(None)", "append(error)", "should hold None"),
+]
 
+RIGHT = [
+    (
+        TRIAGE,
+        """
+        moods = client.text_classification(text=text, model=models.sentiment_three)
+        mood = max(moods, key=lambda one: one.score)
+        labels = client.zero_shot_classification(text, sorted(desks), model=models.zero_shot)
+        best = max(labels, key=lambda one: one["score"])
+        return dict(desk=desks[best["label"]], sentiment=mood["label"].casefold())""",
+    ),
+    (
+        TRIAGE,
+        """
+        route, labels = client.zero_shot_classification, list(desks)
+        with ThreadPoolExecutor(2) as pool:
+            mood = pool.submit(client.text_classification, text, model=models.sentiment_three)
+            desk = pool.submit(route, text, candidate_labels=labels, model=models.zero_shot)
+        label = mood.result()[0].label.lower()
+        return {"desk": desks[desk.result()[0].label], "sentiment": label}""",
+    ),
+    (
+        NEAREST,
+        """
+        vector = client.feature_extraction(text, model=models.embedding, normalize=True)
+        vector = np.asarray(vector).reshape(-1)
+        scores = {one: row @ vector / np.linalg.norm(vector) for one, row in zip(ids, index)}
+        best = max(scores, key=scores.get)
+        return None if scores[best] < least else best""",
+    ),
+    (
+        NOTE,
+        "Note.model_json_schema()",
+        """{
+            "type": "object",
+            "properties": {
+                "urgency": {"type": "string", "enum": ["low", "normal", "high"]},
+                "summary": {"type": "string"},
+            },
+            "required": ["urgency", "summary"],
+            "additionalProperties": False,
+        }""",
+        "max_tokens=60",
+        "max_tokens=50",
+        READ,
+        "Note(**json.loads(",
+        'or "")',
+        'or ""))',
+        "except ValidationError",
+        "except (json.JSONDecodeError, ValidationError)",
+    ),
+    (
+        NOTE,
+        "response_format=form",
+        "response_format=form, stream=True",
+        f'{CONTENT} or ""',
+        '"".join(chunk.choices[0].delta.content or "" for chunk in response if chunk.choices)',
+    ),
+    (
+        FINISH,
+        f"""
+        failed = {{}}
 
-def no_policy(stage, texts, policy):
-    class Plain:
-        def call(self, stage, text):
-            return stage(text)
-
-    return finish(stage, texts, Plain())
-
-
-def loop_around(stage, texts, policy):
-    results, failed = [], {}
-    for text in texts:
-        for _ in range(3):
+        def one(text):
             try:
-                results.append(policy.call(stage, text))
-                break
+                return {ONCE}
             except Exception as error:
                 failed[text] = error
-        else:
-            results.append(None)
-    return results, failed
 
-
-def leaves_out(stage, texts, policy):
-    results, failed = finish(stage, texts, policy)
-    return [result for result in results if result is not None], failed
-
-
-def errors_as_text(stage, texts, policy):
-    results, failed = finish(stage, texts, policy)
-    return results, {text: str(error) for text, error in failed.items()}
-
-
-def results_only(stage, texts, policy):
-    return finish(stage, texts, policy)[0]
-
-
-def swallows(stage, texts, policy):
-    return finish(stage, texts, policy)[0], {}
-
-
-def backwards(stage, texts, policy):
-    results, failed = finish(stage, texts[::-1], policy)
-    return results, failed
-
-
-def no_stage(stage, texts, policy):
-    return [None] * len(texts), {}
-
-
-def loses_everything(stage, texts, policy):
-    finish(stage, texts, policy)
-
-
-def a_policy_of_its_own(stage, texts, policy):
-    return finish(stage, texts, RetryPolicy(sleep=lambda seconds: None))
-
-
-def empties_the_list(stage, texts, policy):
-    found = finish(stage, list(texts), policy)
-    texts.clear()
-    return found
-
-
-def the_services_errors_only(stage, texts, policy):
-    results, failed = [], {}
-    for text in texts:
-        try:
-            results.append(policy.call(stage, text))
-        except HfHubHTTPError as error:
-            results.append(None)
-            failed[text] = error
-    return results, failed
-
-
-def one_status_only(stage, texts, policy):
-    results, failed = [], {}
-    for text in texts:
-        try:
-            results.append(policy.call(stage, text))
-        except Exception as error:
-            if error.response.status_code != 422:
-                raise
-            results.append(None)
-            failed[text] = error
-    return results, failed
-
-
-def stops_at_the_first(stage, texts, policy):
-    results, failed = [], {}
-    for text in texts:
-        try:
-            results.append(policy.call(stage, text))
-        except Exception as error:
-            results.append(None)
-            failed[text] = error
-            break
-    return results, failed
-
-
-def failed_by_number(stage, texts, policy):
-    results, failed = finish(stage, texts, policy)
-    return results, {texts.index(text): error for text, error in failed.items()}
-
-
-def errors_among_the_results(stage, texts, policy):
-    results, failed = finish(stage, texts, policy)
-    return [failed.get(text, result) for text, result in zip(texts, results)], failed
-
-
-def in_threads(stage, texts, policy):
-    failed = {}
-
-    def one(text):
-        try:
-            return policy.call(stage, text)
-        except Exception as error:
-            failed[text] = error
-
-    with ThreadPoolExecutor(3) as pool:
-        return list(pool.map(one, texts)), failed
-
-
-def with_a_lambda(stage, texts, policy):
-    results, failed = [None] * len(texts), {}
-    for i, text in enumerate(texts):
-        try:
-            results[i] = policy.call(lambda: stage(text))
-        except Exception as error:
-            failed[text] = error
-    return results, failed
-
-
-MISTAKES_4 = {
-    stub: "still empty",
-    no_try: "others are lost with it",
-    try_outside: "One failure must not stop the others",
-    no_policy: "was not tried again",
-    loop_around: "was sent 3 times",
-    leaves_out: "one item for each text",
-    errors_as_text: "the exception itself",
-    results_only: "asks for two things",
-    swallows: "from each text that failed to its exception",
-    no_stage: "No request was sent",
-    loses_everything: "Did you forget `return`",
-    a_policy_of_its_own: "Use the argument `policy`",
-    empties_the_list: "changed the caller's list",
-    the_services_errors_only: "`except Exception as error`",
-    one_status_only: "`except Exception as error`",
-    stops_at_the_first: "never sent",
-    failed_by_number: "from each text that failed",
-    errors_among_the_results: "should hold None",
-}
-
-SOLUTIONS = [
-    (TRIAGE, triage),
-    (TRIAGE, by_score),
-    (TRIAGE, both_at_once),
-    (NEAREST, nearest),
-    (NEAREST, from_one_text),
-    (NOTE, note),
-    (NOTE, by_hand),
-    (NOTE, streamed),
-    (FINISH, finish),
-    (FINISH, in_threads),
-    (FINISH, with_a_lambda),
+        with ThreadPoolExecutor(3) as pool:
+            return list(pool.map(one, texts)), failed""",
+    ),
+    (
+        FINISH,
+        """
+        results, failed = [None] * len(texts), {}
+        for i, text in enumerate(texts):
+            try:
+                results[i] = policy.call(lambda: stage(text))
+            except Exception as error:
+                failed[text] = error
+        return results, failed""",
+    ),
 ]
-CASES = [(TRIAGE, MISTAKES_1), (NEAREST, MISTAKES_2), (NOTE, MISTAKES_3), (FINISH, MISTAKES_4)]
 
 
 class TestExercise(CheckCases):
-    tasks, right, quiz = [task for task, _ in CASES], SOLUTIONS, QUIZ
-    wrong = [
-        (task, mistake, message)
-        for task, mistakes in CASES
-        for mistake, message in mistakes.items()
-    ]
+    tasks, quiz = TASKS[:4], QUIZ
+    mistakes = (TRIAGE_WRONG, NEAREST_WRONG, NOTE_WRONG, FINISH_WRONG)
+    wrong, right = exercise(NAME, tasks, mistakes, RIGHT, **NAMES)
     draws_right, draws_wrong = 5, 3
 
 
 def test_results_in_another_order_are_not_accepted():
-    assert not FINISH.judge(backwards).ok
+    backwards = [("in texts:", "in texts[::-1]:", "")]
+    [(function, _)] = wrong("finish", backwards, sources(Path(f"solutions/{NAME}.ipynb")))
+    assert not FINISH.judge(function).ok

@@ -22,7 +22,8 @@ from huggingface_hub import errors as hub
 from authoring.bench.retry.server import WORDS, serve
 from authoring.bench.retry.world import Reply, Rules, Service
 from helpers import retry
-from helpers.retry import NotSent, RateGate, RetryPolicy, countdown, gather_limited
+from helpers.faults.clock import VirtualClock
+from helpers.retry import NotSent, RateGate, RetryPolicy, Ticket, countdown, gather_limited
 
 MESSAGES = [{"role": "user", "content": "hello"}]
 OK = Reply(200, 0.0)
@@ -713,3 +714,27 @@ def _seconds(work):
     started = time.process_time()  # of the processor: a busy machine does not count
     work()
     return time.process_time() - started
+
+
+@pytest.mark.parametrize("tasks", [False, True])
+def test_a_wait_in_virtual_time_is_one_step(tasks):
+    with VirtualClock() as clock:
+        one, looks = RetryPolicy(), []
+        turn = one.gate.reserve
+        one.gate.reserve = lambda ticket: looks.append(clock.time()) or turn(ticket)
+        one.gate.pause(298)
+        assert (asyncio.run(one.acall(asyncio.sleep, 0, 0)) if tasks else one.call(int)) in (
+            0,
+            None,
+        )
+        assert 298 <= clock.time() < 299
+    assert len(looks) <= 4, looks
+
+
+def test_a_stream_makes_room_with_its_first_chunk():
+    gate, woken = RateGate(2), []
+    gate.probing = True
+    first, second = Ticket(), Ticket(wake=lambda: woken.append(True))
+    assert gate.reserve(first) == 0 and gate.reserve(second) == float("inf")
+    gate.ok(first)
+    assert woken and gate.reserve(second) == 0

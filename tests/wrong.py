@@ -6,6 +6,7 @@ An edit that doesn't fit the solution exactly once is an error; what is no edit 
 the function's body.
 """
 
+import ast
 import json
 import textwrap
 from pathlib import Path
@@ -25,14 +26,13 @@ def sources(path: Path) -> dict[str, str]:
         cell.split("(")[0].removeprefix("async ").split("def ")[1]: cell
         for cell in map(_from_def, solved)
     }
-    return found | {
-        "": "\n".join(
-            line
-            for cell in cells
-            for line in cell.splitlines()
-            if line.startswith(("import ", "from "))
-        )
-    }
+    imports = [
+        ast.unparse(node)
+        for cell in cells
+        for node in ast.parse(cell).body
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+    ]
+    return found | {"": "\n".join(imports)}
 
 
 def _from_def(cell: str) -> str:

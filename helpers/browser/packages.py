@@ -10,6 +10,7 @@ The OpenAI client comes late, too, but from the course's own site; nothing of it
 explained.
 """
 
+import contextlib
 import importlib
 import importlib.machinery
 import sys
@@ -55,10 +56,9 @@ def fetch(module: str, package: str | None = None) -> bool:
         or (module in NAMES and isinstance(sys.modules.get("numpy"), _StandIn))
     ):
         return False
-    try:
+    # a JsException; what counts is whether the module is there now
+    with contextlib.suppress(Exception):
         run_sync(_loaded_or_late(package or module))
-    except Exception:  # a JsException; what counts is whether the module is there now
-        pass
     importlib.invalidate_caches()
     if importlib.machinery.PathFinder.find_spec(module) is None:
         _gave_up.add(module)

@@ -45,7 +45,8 @@ NOT_HERE = (
 # (helpers.faults.clock)
 when_idle = None
 
-_ident = contextvars.ContextVar("thread", default=threading.get_ident())
+_MAIN = threading.get_ident()
+_ident = contextvars.ContextVar("thread", default=_MAIN)
 _idents = itertools.count(2**16)
 _called: set["_Waiter"] = set()  # woken, and not running again yet
 _real_monotonic, _real_call_later, _real_run_sync = (

@@ -1,19 +1,9 @@
 """The fault lab: the same requests, answered as before, but through trouble."""
 
+from helpers.faults.catalog import BREAKS, FAULTS, IN_STREAM, Fault, fault
+from helpers.faults.limits import FixedWindow, TokenBucket
 from helpers.faults.outage import Moment, Outage, outage
-from helpers.faults.rules import (
-    BREAKS,
-    FAULTS,
-    IN_STREAM,
-    ColdStart,
-    Fault,
-    FixedWindow,
-    Ruling,
-    ScaledToZero,
-    TokenBucket,
-    Trouble,
-    fault,
-)
+from helpers.faults.rules import ColdStart, Ruling, ScaledToZero, Trouble
 
 __all__ = [
     "BREAKS",

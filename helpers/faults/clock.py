@@ -23,10 +23,10 @@ import time
 from collections.abc import Callable
 
 from helpers.faults import turns
-from helpers.faults.scaled import EPOCH, Clock, ScaledClock
+from helpers.faults.scaled import EPOCH, Clock, ScaledClock, outside
 from helpers.faults.turns import Call, Lock, Turn, here, inside, state, theirs
 
-__all__ = ["EPOCH", "Clock", "ScaledClock", "VirtualClock"]
+__all__ = ["EPOCH", "Clock", "ScaledClock", "VirtualClock", "outside"]
 
 # Real seconds in which nobody waits and nothing is computed, after which whoever should be working
 # is taken to wait for something unknown: a lock that was made before the clock, a connection.

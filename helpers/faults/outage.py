@@ -1,8 +1,8 @@
 """The fault lab: the same requests, answered as before, but through trouble.
 
     with outage(rate_limit=FixedWindow(20, 300), seed=1) as lab:
-        ...                                   # your code, unchanged
-    lab.log                                   # every request of this outage, and what was done
+        ...                             # your code, unchanged
+    lab.log                             # every request of this outage, with what was done to it
 
 It stands in front of whatever answers now (normally the replay), for both clients, threads and
 tasks. The time inside is virtual (`lab.clock`, see helpers.faults.clock): five minutes of waiting
@@ -19,20 +19,9 @@ from datetime import UTC, datetime
 import httpx2
 
 from helpers import sse, wire
+from helpers.faults.catalog import BREAKS, IN_STREAM
 from helpers.faults.clock import EPOCH, ScaledClock, VirtualClock
-from helpers.faults.rules import (  # noqa: F401 (some are only passed on: a lesson imports all it needs from here)
-    BREAKS,
-    FAULTS,
-    IN_STREAM,
-    ColdStart,
-    Fault,
-    FixedWindow,
-    Ruling,
-    ScaledToZero,
-    TokenBucket,
-    Trouble,
-    fault,
-)
+from helpers.faults.rules import Ruling, Trouble
 from helpers.log import Entry, Log
 from helpers.replay.recording import Key, key
 

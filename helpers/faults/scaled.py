@@ -1,6 +1,7 @@
 """What clocks share, and the simple one: real time, only faster (helpers.faults.clock)."""
 
 import asyncio
+import contextlib
 import math
 import threading
 import time
@@ -120,6 +121,19 @@ class Clock:
 
     def call_soon(self, loop, callback: Callable, args, context):
         return theirs["call_soon_threadsafe"](loop, callback, *args, context=context)
+
+
+@contextlib.contextmanager
+def outside():
+    """In here the code that asks lives in real time, with the threads and tasks it starts."""
+    clock = here()
+    if clock is not None:
+        clock.leave()
+    try:
+        yield
+    finally:
+        if clock is not None:
+            clock.join()
 
 
 class ScaledClock(Clock):

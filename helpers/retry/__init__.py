@@ -8,7 +8,7 @@ to stop.
     answer = await policy.acall(async_client.chat_completion, messages, model=MODEL)
     for chunk in policy.stream(client.chat_completion, messages, model=MODEL, stream=True): ...
 
-    @policy                                           # functions, coroutines, generators, async generators
+    @policy                             # functions, coroutines, generators, async generators
     def ask(question): ...
 
 Read the files in the order in which lesson 03 builds them: `errors` (classify), `waits`, `gate`,

@@ -19,14 +19,8 @@ class RetryBudget:
     def __init__(
         self, capacity: float = 10.0, refill: float = 0.1, rest: float = 300.0, *, clock=now
     ):
-        self.capacity, self.refill, self.rest, self.tokens, self.clock = (
-            capacity,
-            refill,
-            rest,
-            capacity,
-            clock,
-        )
-        self.asked, self.lock = -math.inf, threading.Lock()
+        self.capacity, self.refill, self.rest, self.clock = capacity, refill, rest, clock
+        self.tokens, self.asked, self.lock = capacity, -math.inf, threading.Lock()
 
     def take(self, cost: float = 1.0) -> bool:
         """Pay for one retry; False if there is not enough left."""

@@ -39,11 +39,8 @@ def listen_to(client) -> None:
     """Let each answer that `client` gets tell the call that asked for it what the RateLimit headers
     say."""
     http = getattr(client, "_client", client)
-    if (
-        not hasattr(http, "event_hooks")
-        and hasattr(client, "exit_stack")
-        and not hasattr(client, "_async_client")
-    ):
+    shared = hasattr(client, "exit_stack") and not hasattr(client, "_async_client")
+    if shared and not hasattr(http, "event_hooks"):
         from huggingface_hub import get_session
 
         http = get_session()

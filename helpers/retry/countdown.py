@@ -35,11 +35,10 @@ class Countdown:
 def in_notebook() -> bool:
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     mine = threading.current_thread() is threading.main_thread()
-    return hasattr(shell, "kernel") and mine and time_passes()
+    return hasattr(shell, "kernel") and mine and in_real_time()
 
 
-def time_passes() -> bool:
-    """False where somebody has replaced the clock, and a wait is over at once. A replacement that
-    holds for some code only has a function `passes` that tells."""
-    passes = getattr(time.monotonic, "passes", None)
-    return passes() if passes else time.monotonic is _monotonic
+def in_real_time() -> bool:
+    """False while something stands in for `time.monotonic`, for this code if it has `passes`."""
+    passes = getattr(time.monotonic, "passes", lambda: time.monotonic is _monotonic)
+    return passes()

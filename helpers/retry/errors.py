@@ -6,38 +6,27 @@ from typing import NamedTuple
 
 from .waits import Limit, lower, parse_ratelimit, parse_retry_after
 
-RETRYABLE_STATUS = frozenset(
-    {408, 425, 429, 500, 502, 503, 504}
-)  # and 520 up, which proxies use for their own trouble
-NO_MONEY = frozenset(
-    {
-        "insufficient_quota",
-        "billing_hard_limit_reached",
-        "billing_not_active",
-        "insufficient_credits",
-    }
-)
+# and 520 up, which proxies use for their own trouble
+RETRYABLE_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+NO_MONEY = {
+    "insufficient_quota",
+    "billing_hard_limit_reached",
+    "billing_not_active",
+    "insufficient_credits",
+}
 
 # Exceptions that carry no status, by class name: the same names in httpx, httpx2 and what is built
 # on them.
-LIBRARIES = frozenset(
-    {"httpx", "httpx2", "huggingface_hub", "openai", "requests", "ssl", "builtins"}
-)
-NEVER = frozenset(
-    {
-        "OfflineModeIsEnabled",
-        "SSLCertVerificationError",
-        "UnsupportedProtocol",
-        "LocalProtocolError",
-    }
-)
-NOT_REACHED = frozenset(
-    {"ConnectTimeout", "PoolTimeout"}
-)  # the request never left: nothing was done twice
-TIMED_OUT = frozenset({"TimeoutException", "TimeoutError", "Timeout", "APITimeoutError"})
-NO_CONNECTION = frozenset(
-    {"NetworkError", "RemoteProtocolError", "ConnectionError", "APIConnectionError"}
-)
+LIBRARIES = {"httpx", "httpx2", "huggingface_hub", "openai", "requests", "ssl", "builtins"}
+NEVER = {
+    "OfflineModeIsEnabled",
+    "SSLCertVerificationError",
+    "UnsupportedProtocol",
+    "LocalProtocolError",
+}
+NOT_REACHED = {"ConnectTimeout", "PoolTimeout"}  # the request never left: nothing was done twice
+TIMED_OUT = {"TimeoutException", "TimeoutError", "Timeout", "APITimeoutError"}
+NO_CONNECTION = {"NetworkError", "RemoteProtocolError", "ConnectionError", "APIConnectionError"}
 
 
 class NotSent(TimeoutError):
@@ -76,9 +65,8 @@ def classify(error: BaseException) -> Verdict:
         for c in type(e).__mro__
         if c.__module__.partition(".")[0] in LIBRARIES
     }
-    if (
-        names & NEVER or isinstance(error, NotSent) or hasattr(error, "retry_story")
-    ):  # the last: a policy inside a policy
+    # retry_story: a policy inside a policy
+    if names & NEVER or isinstance(error, NotSent) or hasattr(error, "retry_story"):
         return Verdict("fatal")
     for e in chain:
         status = getattr(getattr(e, "response", None), "status_code", None)
@@ -103,14 +91,11 @@ def classify_response(response, status: int) -> Verdict:
         return Verdict("fatal", status)
     body = _json(response)
     problem = body["error"] if isinstance(body.get("error"), dict) else body
-    if status == 429 and not NO_MONEY.isdisjoint(
-        {str(problem.get("code")), str(problem.get("type"))}
-    ):
+    if status == 429 and NO_MONEY & {str(problem.get("code")), str(problem.get("type"))}:
         return Verdict("fatal", status)  # waiting does not fill an account
     wait, limit = parse_retry_after(headers), parse_ratelimit(headers)
-    if (
-        limit and limit.remaining == 0 and limit.reset is not None
-    ):  # with requests left, this limit was not the reason
+    # with requests left, this limit was not the reason
+    if limit and limit.remaining == 0 and limit.reset is not None:
         wait = max(limit.reset, wait or 0.0)
     if status == 429:
         return Verdict("throttled", status, wait, limit=limit)

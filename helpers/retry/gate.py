@@ -61,9 +61,7 @@ class RateGate:
         self.spread = self.next_start = 0.0  # behind a pause they start one after another
         # What is known of the server.
         self.quota = self.window = None  # what a window holds, once known
-        self.by_clock = (
-            True  # windows follow one another; False: each begins with its first request
-        )
+        self.by_clock = True  # windows follow one another; False: each begins with a request
         self.rounds_down = False  # it once said "0 seconds", so "1" may mean 1.9
         self.guess = Guess(uniform)
         # This window.
@@ -71,12 +69,10 @@ class RateGate:
         self.ends = None  # when it is over for certain
         self.left = math.inf  # requests that may still start in it, by our own count
         self.stated = math.inf  # the same as the server counts: the lowest number it gave
-        self.sent = self.unheard = self.passed = (
-            0  # requests started; not yet answered; answered well
-        )
-        self.expected = (
-            math.inf
-        )  # so many went well the last time; after that many it feels its way
+        # requests started; not yet answered; answered well
+        self.sent = self.unheard = self.passed = 0
+        # so many went well the last time; after that many it feels its way
+        self.expected = math.inf
         self.probing = False  # nobody knows whether it is open: one request goes first
         self.told = -math.inf  # the pause until then was logged
         self.asked = -math.inf  # the last moment at which somebody asked
@@ -89,9 +85,7 @@ class RateGate:
         """
         with self.lock:
             now = self.clock()
-            if (
-                now < self.asked
-            ):  # the clock was set back: a laboratory's time is over, and what was learned in it
+            if now < self.asked:  # set back: a lab's time is over, and what was learned in it
                 self.opens = self.told = self.next_start = -math.inf
                 self._new_window(now)
                 self.ends = None
@@ -141,9 +135,9 @@ class RateGate:
                 self._learn(ticket.limit)
                 self.stated = min(self.stated, ticket.limit.remaining)
                 if ticket.limit.reset:
-                    self.ends = min(
-                        self.ends or math.inf, now + ticket.limit.reset + self.rounds_down
-                    )
+                    reset = now + ticket.limit.reset + self.rounds_down
+                    self.ends = min(self.ends or math.inf, reset)
+            self._wake_first()  # a stream makes room with its first chunk
 
     def throttled(self, ticket: Ticket, verdict: Verdict) -> None:
         """The server refused: `verdict` is "throttled" or "loading". Closes the gate for
@@ -159,9 +153,8 @@ class RateGate:
                 self.expected -= ticket.era == self.era - 1
                 return
             pause = self.guess.pause(verdict, now, self.opens) if asked is None else asked
-            if (
-                not self.passed and self.reason == "quota"
-            ):  # too early, though by the clock it was time
+            # too early, though by the clock it was time
+            if not self.passed and self.reason == "quota":
                 self.by_clock = False
             if self.sent > 1 or self.expected == math.inf:
                 self.expected = self.sent - 1
@@ -201,10 +194,8 @@ class RateGate:
     def _close(self, seconds: float, reason: str, expected: float = math.inf) -> None:
         now = self.clock()
         self.spread = min(self.SPREAD, 0.01 * (self.window or seconds)) / 2
-        self.opens, self.reason = (
-            max(self.opens, now + seconds + self.uniform(0.0, self.spread)),
-            reason,
-        )
+        self.opens = max(self.opens, now + seconds + self.uniform(0.0, self.spread))
+        self.reason = reason
         self._new_window(now + seconds, expected)
         for ticket in list(self.line):  # so that those whose time is up before then hear of it
             self._wake(ticket)
@@ -220,9 +211,8 @@ class RateGate:
         nothing about now."""
         if ticket.era == self.era and ticket.state == "sent":
             self.unheard -= 1
-            if (
-                self.ends is None and self.window
-            ):  # a window that begins with a request has begun now at the latest
+            # a window that begins with a request has begun now at the latest
+            if self.ends is None and self.window:
                 self.ends = now + self.window
         ticket.state = "heard"
         return ticket.era == self.era
@@ -250,9 +240,8 @@ class Guess:
 
     def __init__(self, uniform):
         self.uniform = uniform
-        self.since = self.estimate = (
-            None  # when the trouble began, and what a loading model said last
-        )
+        # when the trouble began, and what a loading model said last
+        self.since = self.estimate = None
         self.helped = 0.5  # seconds that a pause needed the last time
 
     def pause(self, verdict: Verdict, now: float, opened: float) -> float:
@@ -263,10 +252,8 @@ class Guess:
         # wait it out once; one that does not shrink is a constant: look after a quarter, then
         # rarely
         if verdict.estimate:
-            stuck, self.estimate = (
-                self.estimate is not None and verdict.estimate >= self.estimate,
-                verdict.estimate,
-            )
+            stuck = self.estimate is not None and verdict.estimate >= self.estimate
+            self.estimate = verdict.estimate
             return max(1.0, verdict.estimate / 4, waited / 10) if stuck else verdict.estimate
         pause = waited if waited > 2 * self.helped else waited / 2 or self.helped
         return min(self.LONGEST, self.uniform(0.5, 1.0) * pause)

@@ -1,5 +1,6 @@
 """All together: the settings, and the ways to use them. The only part that waits and calls."""
 
+import contextlib
 import functools
 import math
 import random
@@ -7,7 +8,7 @@ import threading
 
 from .budget import RetryBudget
 from .clients import listen_to, warn_if_retried_inside, warn_of_two_layers
-from .countdown import Countdown, time_passes
+from .countdown import Countdown, in_real_time
 from .gate import RateGate, now
 from .run import Run
 
@@ -16,19 +17,19 @@ class RetryPolicy:
     """call, acall, stream, astream, and as a decorator. One policy stands for one quota: share it.
 
     attempts=6 : requests for one call that fail with a transient error. With one failure in twenty,
-    six in a row are
-        one call in 64 million; the waits between them are 8 s together on average. Refusals (429)
-        and cold starts do not count: the server said when to come back.
+        six in a row are one call in 64 million; the waits between them are 8 s together on average.
+        Refusals (429) and cold starts do not count: the server said when to come back.
     refusals=18 : but a call that is refused so often is given up.
     timeout=600.0 : seconds for one call, all waits included, because the Hub's window is 300 s.
-    Looked at before each
-        wait: one that does not fit is not begun. It does not cut off a request that is under way;
+        A wait that does not fit is not begun. It does not cut off a request that is under way;
         the client's own timeout does (give it one: InferenceClient has none).
     max_wait=330.0 : longest single wait in seconds; a window of 300 s and 10 %. More is asked for
-    by daily limits. base=0.5, cap=20.0 : seconds, see `backoff`; what AWS and Google use.
-    max_concurrency=8 : see `RateGate`. retry_timeouts=True : False where doing the work twice is
-    worse than not knowing. wait_for_model=False : True for an endpoint that scales to zero: a 503
-    that says nothing is a cold start, no outage.
+        by daily limits.
+    base=0.5, cap=20.0 : seconds, see `backoff`; what AWS and Google use.
+    max_concurrency=8 : see `RateGate`.
+    retry_timeouts=True : False where doing the work twice is worse than not knowing.
+    wait_for_model=False : True for an endpoint that scales to zero: a 503 that says nothing is a
+        cold start, no outage.
     gate, budget : share them between policies; by default each policy has its own.
     on_wait : called with a `Wait` before each wait.
     clock, sleep, uniform : for tests and simulations. With a `sleep` of your own nothing is shown
@@ -63,18 +64,9 @@ class RetryPolicy:
             raise ValueError(
                 f"timeout must be more than 0 seconds, or None for no limit; not {timeout}"
             )
-        self.attempts, self.refusals, self.timeout, self.max_wait = (
-            attempts,
-            refusals,
-            timeout or math.inf,
-            max_wait,
-        )
-        self.base, self.cap, self.retry_timeouts, self.wait_for_model = (
-            base,
-            cap,
-            retry_timeouts,
-            wait_for_model,
-        )
+        self.attempts, self.refusals, self.base, self.cap = attempts, refusals, base, cap
+        self.timeout, self.max_wait = timeout or math.inf, max_wait
+        self.retry_timeouts, self.wait_for_model = retry_timeouts, wait_for_model
         self.gate = gate or RateGate(max_concurrency, clock=clock, uniform=uniform)
         self.budget = budget or RetryBudget(clock=clock)
         self.on_wait, self.clock, self.sleep, self.uniform = on_wait, clock, sleep, uniform
@@ -228,17 +220,15 @@ class RetryPolicy:
                     await asyncio.sleep(0)
                 else:
                     countdown.show(seconds)
-                    try:
+                    with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(bell.wait(), self._slice(run, seconds))
-                    except TimeoutError:
-                        pass
                     bell.clear()
 
-    def _slice(self, run: Run, seconds: float) -> float | None:
-        """Long waits are cut into seconds: Ctrl-C works on Windows, too, and a notebook shows time
-        passing. None: until the bell rings."""
-        longest = min(seconds, run.deadline - self.clock(), 1.0 if time_passes() else math.inf)
-        return None if longest == math.inf else max(0.0, longest)
+    def _slice(self, run: Run, seconds: float) -> float:
+        """Real waits are cut into seconds: Ctrl-C works on Windows, too, and a notebook shows time
+        passing."""
+        longest = 1.0 if in_real_time() else 3600.0
+        return max(0.0, min(seconds, longest, run.deadline - self.clock()))
 
 
 async def gather_limited(policy: RetryPolicy, calls) -> list:

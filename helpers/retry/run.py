@@ -12,9 +12,8 @@ from .gate import Ticket
 from .waits import backoff
 
 log = logging.getLogger("helpers.retry")
-current = contextvars.ContextVar(
-    "ticket", default=None
-)  # whose request this thread or task is sending
+# whose request this thread or task is sending
+current = contextvars.ContextVar("ticket", default=None)
 
 
 class Wait(NamedTuple):
@@ -63,13 +62,11 @@ class Run:
             current.set(self.ticket)
             return 0.0
         if problem := self._does_not_fit(seconds, now):
-            raise (
-                self._gave_up(self.error, problem)
-                if self.error
-                else NotSent(
-                    f"the request was not sent: {problem} (another service or model needs a"
-                    " RetryPolicy of its own)"
-                )
+            if self.error:
+                raise self._gave_up(self.error, problem)
+            raise NotSent(
+                f"the request was not sent: {problem} (another service or model needs a"
+                " RetryPolicy of its own)"
             )
         # Not if it said "until woken" and another thread has closed the gate since: the next turn
         # hears of that.
@@ -108,9 +105,8 @@ class Run:
             )
         elif kind in ("throttled", "loading"):
             self.refusals += kind == "throttled"
-            estimate = estimate and min(
-                estimate, policy.max_wait
-            )  # a guess is no reason to give up
+            # a guess is no reason to give up
+            estimate = estimate and min(estimate, policy.max_wait)
             self.gate.throttled(self.ticket, self.verdict._replace(kind=kind, estimate=estimate))
             problem = self._does_not_fit(self.gate.opens - now, now)
             if self.refusals >= policy.refusals:
@@ -119,9 +115,8 @@ class Run:
             problem = "trying again does not help against this error"
         else:
             self.failures += 1
-            pause = max(
-                wait or 0.0, backoff(self.failures, policy.base, policy.cap, policy.uniform)
-            )
+            pause = backoff(self.failures, policy.base, policy.cap, policy.uniform)
+            pause = max(wait or 0.0, pause)
             self.not_before = now + pause
             problem = self._does_not_fit(pause, now)
             if self.failures >= policy.attempts:
@@ -131,27 +126,21 @@ class Run:
             if not problem:
                 self._announce(kind, pause, speaks=True)
         self.gate.release(self.ticket)
-        if problem and (
-            partial or kind != "fatal" or self.requests > 1
-        ):  # an error raised at once needs no story
+        # an error raised at once needs no story
+        if problem and (partial or kind != "fatal" or self.requests > 1):
             self._gave_up(error, problem)
         return not problem
 
     def close(self) -> None:
         """Leave the gate. Always call it, whatever happened."""
         self.gate.release(self.ticket)
-        self.error = (
-            None  # else exception and traceback would keep each other alive through this object
-        )
+        self.error = None  # else exception and traceback would keep each other alive through this
 
     def _does_not_fit(self, seconds: float, now: float) -> str:
         left = self.deadline - now
         if seconds == math.inf:
-            return (
-                ""
-                if left > 0
-                else f"{self.policy.timeout:g} s in line behind calls that are not answered"
-            )
+            late = f"{self.policy.timeout:g} s in line behind calls that are not answered"
+            return "" if left > 0 else late
         if seconds > self.policy.max_wait + self.gate.SPREAD:
             return f"it needs a wait of {seconds:.1f} s, and max_wait is {self.policy.max_wait:g} s"
         if seconds > left:
@@ -173,19 +162,12 @@ class Run:
     def _announce(self, kind: str, seconds: float, speaks: bool) -> None:
         """Each wait of each call goes into its story and to `on_wait`; of a pause for all, one call
         `speaks`."""
-        status, at, self.speaks = (
-            self.verdict.status if self.verdict else None,
-            time.time() + seconds,
-            speaks,
-        )
+        status = self.verdict.status if self.verdict else None
+        at, self.speaks = time.time() + seconds, speaks
         self.story.append(f"{seconds:.1f} s ({kind}{f', {status}' if status else ''})")
-        log.log(
-            logging.INFO if speaks else logging.DEBUG,
-            "%s: waiting %.1f s, until %s, after request %d of this call",
-            kind,
-            seconds,
-            time.strftime("%H:%M:%S", time.localtime(at)),
-            self.requests,
-        )
+        level = logging.INFO if speaks else logging.DEBUG
+        until = time.strftime("%H:%M:%S", time.localtime(at))
+        said = "%s: waiting %.1f s, until %s, after request %d of this call"
+        log.log(level, said, kind, seconds, until, self.requests)
         if self.policy.on_wait:
             self.policy.on_wait(Wait(kind, seconds, at, self.requests, status))

@@ -92,9 +92,8 @@ def _date(text: str | None) -> float | None:
     """An HTTP date in seconds since 1970; None if it is not one."""
     if not text:
         return None
-    from email.utils import (
-        parsedate_to_datetime,
-    )  # here, because it takes longer to import than this whole folder
+    # here, because it takes longer to import than this whole folder
+    from email.utils import parsedate_to_datetime
 
     try:
         return parsedate_to_datetime(text).timestamp()

@@ -1,0 +1,240 @@
+"""Checks for exercise 08: ask an endpoint that may be asleep, and pause your own again."""
+
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+from helpers.exercises.kit import (
+    NotYet,
+    Raised,
+    Spy,
+    error,
+    expect,
+    expect_text,
+    read_messages,
+    spy,
+)
+from helpers.exercises.lessons.lesson_01 import kind_of, new_question, status_of
+from helpers.exercises.lessons.lesson_08_plane import CONTROL, Plane
+
+SAY = read_messages(Path(__file__).with_name("lesson_08.py"))
+ALL = SAY[""]
+MAX_TOKENS = 100
+
+
+@dataclass
+class Asked:
+    """A question as it went: what came back, or why nothing did."""
+
+    plane: Plane
+    service: Spy
+    question: str
+    value: object = None
+    failed: NotYet | None = None  # Raised, or the function did not end
+
+    @property
+    def raised(self) -> Raised | None:
+        return self.failed if isinstance(self.failed, Raised) else None
+
+    @property
+    def sent_to(self) -> list[str]:
+        """The hosts of all requests, look-ups included."""
+        return [entry.host for entry in [*self.service.lookups, *self.service.sent]]
+
+    @property
+    def let_through(self) -> str:
+        """How not to ask again; OpenAI's client does it by itself."""
+        retried = any("x-stainless-retry-count" in headers for headers in self.service.headers)
+        return ALL["let_through_openai" if retried else "let_through"]
+
+
+def ask(function, plane: Plane, place: str) -> Asked:
+    """Call function(place, question)."""
+    with spy(routes=plane, limit=30, seconds=20) as service:
+        asked = Asked(plane, service, new_question())
+        try:
+            asked.value = service.call(function, place, asked.question)
+        except NotYet as failed:
+            asked.failed = failed
+    if asked.raised and isinstance(asked.raised.error, (NotImplementedError, NameError)):
+        raise asked.raised
+    return asked
+
+
+def expect_question(service: Spy, entry, question: str) -> None:
+    """The request is a chat completion with this question; the model's name is the endpoint's
+    business."""
+    path = entry.path or "/"
+    expect(path.endswith("/chat/completions"), ALL["no_chat"], path=path)
+    body = entry.json if isinstance(entry.json, dict) else {}
+    messages = body.get("messages")
+    expect(not isinstance(messages, str), ALL["plain_text"])
+    rows = messages if isinstance(messages, list) else []
+    users = [row for row in rows if isinstance(row, dict) and row.get("role") == "user"]
+    expect(any(question in str(row.get("content")) for row in users), ALL["other_question"])
+    expect(not service.leaked, ALL["leaked"])
+    limit = body.get("max_tokens")
+    expect(limit == MAX_TOKENS, ALL["other_limit"], limit=limit, right=MAX_TOKENS)
+
+
+# ---- task 3 ----
+
+PATIENCE = "600"
+
+
+def check_ask_patiently(ask_patiently) -> str:
+    say = SAY["ask_patiently"]
+    for state in ("scaledToZero", "running"):
+        plane = Plane(state)
+        asked = ask(ask_patiently, plane, plane.url)
+        service = asked.service
+        _expect_patient_request(asked)
+        if asked.failed:
+            raise asked.failed
+        expect(len(service.sent) == 1, say["many_requests"], sent=len(service.sent))
+        expect(not service.slept, say["own_waiting"], waited=sum(service.slept))
+        expect_text(asked.value, service.said[-1], service)
+    plane = Plane("scaledToZero", comes=None)
+    asked = ask(ask_patiently, plane, plane.url)
+    _expect_patient_request(asked)
+    expect(asked.raised, say["hidden_error"])
+    expect(status_of(asked.raised) == 503, say["other_error"], kind=kind_of(asked.raised))
+    more = len(asked.service.sent) - 1
+    expect(not more, say["asked_again"], more=more, let_through=asked.let_through)
+    return say["right"]
+
+
+def _expect_patient_request(asked: Asked) -> None:
+    say, service, raised = SAY["ask_patiently"], asked.service, asked.raised
+    expect(not raised or kind_of(raised) != "StreamClosed", say["stream"])
+    if asked.failed and not service.sent.entries:
+        by_client = raised and _raised_in(raised.error, "httpx2")
+        expect(not by_client, say["header_value"], raised=raised)
+        raise asked.failed
+    expect(service.sent.entries, say["nothing_sent"])
+    first = service.sent[0]
+    expect(first.host != "router.huggingface.co", say["router"])
+    expect(first.host == asked.plane.host, say["other_host"], host=first.host)
+    generates = first.path in ("", "/") and "inputs" in str(first.json)
+    expect(not generates, say["text_generation"])
+    _expect_patience(service.headers[0], str(first.json))
+    expect_question(service, first, asked.question)
+    if asked.failed and not raised:
+        raise asked.failed
+    limit = service.timeouts[0]
+    patient = limit is None or limit >= int(PATIENCE)
+    expect(patient, say["gives_up"], limit=limit, patience=PATIENCE)
+
+
+def _expect_patience(headers: dict[str, str], body: str) -> None:
+    say = SAY["ask_patiently"]
+    headers = {name.lower(): value for name, value in headers.items()}
+    sent = headers.get("x-scale-up-timeout")
+    if sent is None:
+        expect("scale" not in body.lower(), say["in_body"])
+        own = [name for name in headers if not name.startswith("x-stainless")]
+        near = [name for name in own if "scale" in name or "timeout" in name]
+        raise NotYet(say["other_header"].format(header=near[0]) if near else say["no_header"])
+    expect(sent == PATIENCE, say["other_patience"], sent=sent, patience=PATIENCE)
+
+
+def _raised_in(error: BaseException, package: str) -> bool:
+    """Does the error come from a module of this package?"""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and frames[-1].f_globals.get("__name__", "").startswith(package)
+
+
+# ---- task 4 ----
+
+LONGEST = 3600
+
+
+class Interrupted(BaseException):
+    """Stands for the kernel's interrupt, which is no Exception either."""
+
+
+def _interrupt(service, entry):
+    raise Interrupted("the cell was interrupted")
+
+
+INTERRUPTED = "When the cell was interrupted during the request,"
+TROUBLE = {
+    "When the request failed with 500,": {"chat": error(500)},
+    "When the start failed,": {"fails": True},
+    INTERRUPTED: {"chat": _interrupt},
+    "When it did not come up before the deadline,": {"comes": None},
+}
+
+
+def check_ask_my_own(ask_my_own) -> str:
+    def run(**changes) -> Asked:
+        plane = Plane(**changes)
+        asked = ask(ask_my_own, plane, plane.name)
+        _expect_end(asked)
+        return asked
+
+    say, asked = SAY["ask_my_own"], run()
+    _expect_answer(asked)
+    _expect_paused(asked.plane, "When all was done")
+    for when, changes in TROUBLE.items():
+        asked = run(**changes)
+        expect(when != INTERRUPTED or asked.plane.now() == "paused", say["interrupted"])
+        _expect_paused(asked.plane, when)
+        _expect_error(asked, when)
+    asked = run(state="running")
+    expect(not asked.raised, say["runs_already"], raised=asked.raised)
+    _expect_paused(asked.plane, "When it ran already,")
+    return say["right"]
+
+
+def _expect_end(asked: Asked) -> None:
+    """The function came back, or raised."""
+    if asked.failed is None or asked.raised:
+        return
+    say, plane, resumed = SAY["ask_my_own"], asked.plane, "resume" in asked.plane.done
+    expect(not plane.fails, say["waits_for_failed"])
+    if plane.comes is not None and resumed:
+        raise asked.failed
+    expect(resumed or plane.now() == "running", say["waits_for_paused"])
+    raise NotYet(say["no_deadline"])
+
+
+def _expect_answer(asked: Asked) -> None:
+    """All went well: the endpoint was started, and asked once."""
+    say, service, plane = SAY["ask_my_own"], asked.service, asked.plane
+    expect("create" not in plane.done, say["created"])
+    expect(CONTROL in asked.sent_to, say["not_looked_up"])
+    if asked.raised:
+        resumed, late = "resume" in plane.done, "Timeout" in kind_of(asked.raised)
+        early = resumed and kind_of(asked.raised) == "InferenceEndpointError"
+        expect(not early, say["client_too_early"])
+        expect(resumed or not late, say["no_resume"])
+        lost = any(entry.path == "/api/tasks" for entry in service.lookups)
+        expect(not lost, say["no_address"])
+        expect(not late, say["gives_up"])
+        expect(resumed, say["paused"], raised=asked.raised)
+        raise asked.raised
+    reached = [entry for entry in service.sent if entry.host == plane.host]
+    router = "router.huggingface.co" in asked.sent_to
+    expect(reached, say["router" if router else "not_reached"])
+    expect_question(service, reached[-1], asked.question)
+    expect(len(reached) == 1, say["many_requests"], sent=len(reached))
+    expect_text(asked.value, service.said[-1], service)
+
+
+def _expect_paused(plane: Plane, when: str) -> None:
+    say, state = SAY["ask_my_own"], plane.now()
+    expect("delete" not in plane.done, say["deleted"])
+    asleep = "scale-to-zero" in plane.done and state == "scaledToZero"
+    expect(not asleep, say["asleep"])
+    expect(state == "paused", say["left"], when=when, state=state)
+
+
+def _expect_error(asked: Asked, when: str) -> None:
+    """One try, and its error goes on to whoever called."""
+    say, waited = SAY["ask_my_own"], sum(asked.service.slept)
+    tries = sum(entry.path.endswith("/chat/completions") for entry in asked.service.sent)
+    shown = {"when": when, "tries": tries, "let_through": asked.let_through}
+    expect(tries <= 1, say["asked_again"], **shown)
+    expect(asked.raised, say["hidden_error"], when=when)
+    expect(waited <= LONGEST, say["long"], when=when, hours=waited / 3600)
