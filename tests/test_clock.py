@@ -2,11 +2,11 @@
 notices."""
 
 import asyncio
+import inspect
 import queue
 import random
 import threading
 import time
-import types
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 import pytest
@@ -22,10 +22,18 @@ PATCHED = [
     (queue, "time"),
     (queue, "SimpleQueue"),
     (threading.Thread, "start"),
+    (threading.Thread, "join"),
     (threading.Condition, "wait"),
+    (threading, "Lock"),
+    (threading, "_allocate_lock"),
+    (threading, "RLock"),
+    (ThreadPoolExecutor, "submit"),
     (asyncio.base_events.BaseEventLoop, "time"),
     (asyncio.base_events.BaseEventLoop, "call_at"),
+    (asyncio.base_events.BaseEventLoop, "call_soon_threadsafe"),
+    (asyncio.base_events.BaseEventLoop, "run_forever"),
 ]
+real_sleep = time.sleep  # as code that took it out of `time` before: it sleeps in real time
 ORIGINALS = [getattr(owner, name) for owner, name in PATCHED]
 
 
@@ -65,9 +73,54 @@ def test_everything_is_as_before_after_an_exception():
             raise KeyError
 
 
-def test_one_clock_at_a_time():
-    with VirtualClock(), pytest.raises(RuntimeError, match="running already"), ScaledClock(2):
-        pass
+def test_each_has_its_own_time():
+    """Two checks at once, and a check inside an outage: several clocks may be open, left in any
+    order."""
+    said, both = {}, threading.Barrier(2)
+
+    def alone(seconds):
+        with VirtualClock() as clock:
+            both.wait()
+            with ThreadPoolExecutor(2) as pool:
+                list(pool.map(time.sleep, [seconds] * 4))
+            said[seconds] = clock.time()
+
+    threads = [threading.Thread(target=alone, args=(seconds,)) for seconds in (10, 700)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert said == {10: 20, 700: 1400}
+    with VirtualClock() as outer:
+        time.sleep(5)
+        with VirtualClock() as inner:
+            time.sleep(600)
+        with ScaledClock(1000) as fast:
+            time.sleep(1)
+        time.sleep(7)
+        assert (outer.time(), inner.time()) == (12, 600) and 1 <= fast.time() < 500
+
+
+def test_two_in_one_event_loop():
+    async def alone(seconds):
+        with VirtualClock() as clock:
+            await asyncio.gather(*(asyncio.sleep(seconds * n) for n in range(4)))
+            return clock.time()
+
+    async def main():
+        return await asyncio.gather(alone(10), alone(700))
+
+    assert asyncio.run(main()) == [30, 2100]
+
+
+def test_a_clock_begins_after_the_last_one_ended():
+    """What was learned in one outage is history in the next."""
+    ends = []
+    for _ in range(2):
+        with VirtualClock():
+            assert not ends or time.monotonic() >= ends[-1] + 3600
+            time.sleep(50_000)
+            ends.append(time.monotonic())
 
 
 @pytest.mark.parametrize("speed", [0, -1, float("nan")])
@@ -101,67 +154,120 @@ def test_threads_take_the_same_turns_each_time():
     assert [pool_of_threads() for _ in range(4)] == [first] * 4
 
 
-def test_who_is_woken_in_the_middle_of_a_look_counts_as_working(monkeypatch):
-    """One has been looked at, another wakes it and stops to wait: each was seen waiting, and yet
-    there is work."""
-    clock, (one, other) = VirtualClock(), (threading.Thread(), threading.Thread())
-    asked, things = [], {one: "a queue", other: "a lock"}
+@pytest.mark.parametrize("busy", [0, 0.003])
+def test_who_is_woken_works_before_the_clock_goes_on(busy):
+    """However long that takes on a busy machine, and however it is woken."""
+    told = []
+    with VirtualClock() as clock:
+        line, bell, lock = queue.Queue(), threading.Event(), threading.Lock()
 
-    def waits_for(thread, frames):
-        asked.append(thread)
-        if len(asked) == 2:
-            things[asked[0]], things[thread] = None, "its result"
-        return things[thread]
+        def hear(wait):
+            wait()
+            for _ in range(3):
+                real_sleep(busy)
+                time.sleep(0)
+            told.append(clock.time() < 2)
 
-    monkeypatch.setattr(clock, "_waits_for", waits_for)
-    clock._working = {one, other}
-    assert not clock._all_wait(None)
-    things.update({one: "a queue", other: "its result"})
-    assert clock._all_wait(None)
+        def other():
+            time.sleep(2)
+            told.append("later")
 
-
-def test_a_thread_is_seen_waiting_only_once_its_alarm_is_set():
-    """In between, the clock would move on without it, and on a busy machine for minutes."""
-    clock, condition, seen = VirtualClock(), threading.Condition(), []
-
-    class Watched:
-        def __enter__(self):
-            seen.append((len(condition._waiters), len(clock._alarms)))
-
-        def __exit__(self, *error):
-            seen.append((len(condition._waiters), len(clock._alarms)))
-
-    clock._lock = Watched()
-    with condition:
-        assert not clock._wait_on(condition, 5)
-    assert seen[:2] == [(0, 0), (1, 1)]
+        lock.acquire()
+        waits = [line.get, bell.wait, lambda: line.get(timeout=600), lock.acquire, other]
+        threads = [threading.Thread(target=hear, args=(wait,)) for wait in waits[:-1]]
+        threads.append(threading.Thread(target=other))
+        for thread in threads:
+            thread.start()
+        time.sleep(1)
+        line.put(1), bell.set(), line.put(2), lock.release()
+        for thread in threads:
+            thread.join()
+    assert told == [True] * 4 + ["later"]
 
 
-@pytest.mark.parametrize("gap, waits", [(0.5, True), (1.5, False)])
-def test_a_place_seen_long_ago_says_nothing_about_the_time_between(monkeypatch, gap, waits):
-    import sys
+def test_a_wait_with_a_limit_is_in_line_before_anybody_else_works():
+    """Else the clock would move on without it, and on a busy machine for minutes."""
+    order = []
 
-    from helpers.faults import clock as module
+    def wait(seconds):
+        with condition:
+            assert not condition.wait(seconds)
+        order.append((seconds, clock.time()))
 
-    clock, now, frame = VirtualClock(), [0.0], sys._getframe()
-    monkeypatch.setitem(module._real, "monotonic", lambda: now[0])
-    thread = threading.current_thread()
-    frames = {thread.ident: types.SimpleNamespace(f_code=frame.f_code, f_lasti=7, f_locals={})}
-    for _ in range(1 + int(module.PATIENCE / gap) + 1):
-        found = clock._waits_for(thread, frames)
-        now[0] += gap
-    assert (found is not None) == waits
+    with VirtualClock() as clock, ThreadPoolExecutor(9) as pool:
+        condition = threading.Condition()
+        list(pool.map(wait, [5, 3, 300, 4, 3, 2, 1, 8, 3]))
+    assert order == [(n, n) for n in (1, 2, 3, 3, 3, 4, 5, 8, 300)]
 
 
-def test_looking_at_threads_collects_no_garbage_meanwhile(monkeypatch):
-    import gc
-    import sys
+def test_who_computes_is_not_taken_for_waiting(monkeypatch):
+    """Also when it says nothing for longer than a clock's patience, as on a busy machine."""
+    monkeypatch.setattr("helpers.faults.clock.PATIENCE", 0.05)
+    with VirtualClock() as clock, ThreadPoolExecutor(2) as pool:
+        later = pool.submit(time.sleep, 100)
+        time.sleep(1)
+        end = time.process_time() + 0.4
+        while time.process_time() < end:
+            assert clock.time() == 1
+        assert not later.done()
 
-    from helpers.faults import clock
 
-    seen, real = [], sys._current_frames
-    monkeypatch.setattr(sys, "_current_frames", lambda: seen.append(gc.isenabled()) or real())
-    assert threading.get_ident() in clock._frames() and seen == [False] and gc.isenabled()
+def test_a_lock_from_before_the_clock_holds_up_only_who_wants_it(monkeypatch):
+    monkeypatch.setattr("helpers.faults.clock.PATIENCE", 0.1)
+    lock = threading.Lock()
+    with VirtualClock() as clock, ThreadPoolExecutor(3) as pool:
+
+        def hold():
+            with lock:
+                time.sleep(50)
+            return clock.time()
+
+        assert sorted(pool.map(lambda _: hold(), range(3))) == [50, 100, 150]
+
+
+def test_nobody_looks_at_stack_frames():
+    from helpers.faults import clock, scaled, turns
+
+    for module in (clock, scaled, turns):
+        assert "frame" not in inspect.getsource(module)
+
+
+def test_threads_that_were_there_before_the_clock_may_work_in_it():
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(real_sleep, [0.05] * 3))  # three threads
+        real = time.perf_counter()
+        with VirtualClock() as clock:
+            assert list(pool.map(sleepy, range(9)))
+            spent = clock.time()
+            time.sleep(1)
+            assert spent > 50 and clock.time() == spent + 1
+        assert time.perf_counter() - real < 5
+
+
+def test_what_was_made_in_a_clock_works_after_it():
+    with VirtualClock():
+        lock, line, again = threading.Lock(), queue.SimpleQueue(), threading.RLock()
+        pool = ThreadPoolExecutor(2)
+        pool.submit(time.sleep, 1).result()
+    with lock, again, again:
+        assert lock.locked() and not lock.acquire(timeout=0.01)
+        line.put(1)
+        assert line.get() == 1 and pool.submit(int, "3").result(5) == 3
+    pool.shutdown()
+    with pytest.raises(RuntimeError):
+        lock.release()
+
+
+def test_joins_with_a_limit_and_of_oneself():
+    with VirtualClock() as clock:
+        thread = threading.Thread(target=time.sleep, args=(100,))
+        thread.start()
+        thread.join(30)
+        assert thread.is_alive() and clock.time() == 30
+        thread.join()
+        assert not thread.is_alive() and clock.time() == 100
+        with pytest.raises(RuntimeError, match="current thread"):
+            threading.current_thread().join()
 
 
 def fed_while_running() -> list:

@@ -774,6 +774,56 @@ def test_one_outage_at_a_time(recorded):
         assert hf() == "first"
 
 
+def test_two_outages_at_once_in_code_of_their_own(recorded):
+    from helpers.retry import RetryPolicy
+
+    both, said = threading.Barrier(2), {}
+
+    def alone(seconds):
+        with outage(cold_start=seconds) as lab:
+            both.wait()
+            answer = RetryPolicy(wait_for_model=True).call(hf)
+            said[seconds] = (
+                answer in ("first", "second"),
+                lab.clock.time() >= seconds,
+                len(lab.log) > 1,
+            )
+
+    threads = [threading.Thread(target=alone, args=(seconds,)) for seconds in (30, 200)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert said == {30: (True, True, True), 200: (True, True, True)}
+
+
+def test_a_wait_of_the_retry_is_one_step_and_outside_it_is_seen_as_ever(recorded):
+    from helpers.retry import RetryPolicy, countdown
+
+    def waited(policy, call):
+        asked, reserve = [], policy.gate.reserve
+        policy.gate.reserve = lambda ticket: asked.append(ticket) or reserve(ticket)
+        policy.gate.pause(300)
+        began = lab.clock.time()
+        call(policy)
+        assert lab.clock.time() - began >= 300
+        return len(asked)
+
+    async def nothing():
+        pass
+
+    with outage() as lab:
+        assert waited(RetryPolicy(), lambda policy: policy.call(int)) <= 4
+        assert waited(RetryPolicy(), lambda policy: asyncio.run(policy.acall(nothing))) <= 4
+        assert not countdown.in_real_time()
+        with ThreadPoolExecutor(1) as pool:
+            assert not pool.submit(countdown.in_real_time).result()
+        lab.clock.leave()
+        assert countdown.in_real_time()
+        lab.clock.join()
+    assert countdown.in_real_time()
+
+
 def test_it_stands_in_front_of_any_handler():
     asked = []
 

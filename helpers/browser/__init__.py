@@ -89,6 +89,15 @@ def finish(coroutine):
     return value
 
 
+def event_loop() -> type:
+    """The class whose methods every event loop here has."""
+    if HERE:
+        from pyodide.webloop import WebLoop
+
+        return WebLoop
+    return asyncio.BaseEventLoop
+
+
 def run_in(context, function, /, *args, **kwargs):
     """Call `function` in `context`, which another thread may have made, on the one that asks."""
     if HERE:

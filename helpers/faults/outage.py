@@ -97,6 +97,10 @@ class Outage:
                 'nothing answers requests yet: run `session = start("…")` first, then `with'
                 " outage(…)`"
             )
+        if isinstance(inner, Outage):
+            raise RuntimeError(
+                "an outage is running already; leave its `with` before you start another"
+            )
         for row in getattr(inner, "log", []):
             if row.status == 200 and not row.note and row.plan.chunks:
                 self._answers[_asked(row)] = row.plan, row.answered_by

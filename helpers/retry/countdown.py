@@ -39,5 +39,6 @@ def in_notebook() -> bool:
 
 
 def in_real_time() -> bool:
-    """False while something else stands in for `time.monotonic`."""
-    return time.monotonic is _monotonic
+    """False while something stands in for `time.monotonic`, for this code if it has `passes`."""
+    passes = getattr(time.monotonic, "passes", lambda: time.monotonic is _monotonic)
+    return passes()

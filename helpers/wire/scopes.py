@@ -51,7 +51,8 @@ def in_front(handler: Callable) -> "_Scope":
 def carried(starting: Callable | None = None) -> "_Scope":
     """Inside `with carried():` context variables go along into threads and into a pool's tasks.
 
-    starting(thread, start) : called in place of `start(thread)` when code in there starts a thread.
+    starting(thread, start) : called in place of `start(thread)` when code in there starts a thread;
+        of several scopes the innermost first, whose `start` asks the next.
     """
     return _Scope(starting=starting)
 
@@ -117,13 +118,11 @@ def _settle() -> None:
 def _start(thread: threading.Thread) -> None:
     """threading.Thread.start: in a copy of the starter's context, if the starter is in a scope."""
     scopes = _inside()
-    special = [scope.starting for scope in scopes if scope.starting is not None]
-    if special:
-        special[-1](thread, _start_in_context)
-    elif scopes:
-        _start_in_context(thread)
-    else:
-        theirs["start"](thread)
+    start = _start_in_context if scopes else theirs["start"]
+    for scope in scopes:
+        if scope.starting is not None:
+            start = functools.partial(scope.starting, start=start)
+    start(thread)
 
 
 def _start_in_context(thread: threading.Thread) -> None:
