@@ -225,9 +225,9 @@ def cheapest_otherwise(client, model, needs):
                 price is not None
                 and offer["status"] == "live"
                 and set(needs) <= {name for name, value in offer.items() if value is True}
+                and (best is None or price < best[0])
             ):
-                if best is None or price < best[0]:
-                    best = price, offer["provider"]
+                best = price, offer["provider"]
     return f"{model}:{best[1]}" if best else None
 
 
@@ -373,12 +373,12 @@ def twice_listed(client, model, needs):
 
 
 def as_attributes(client, model, needs):
-    return [
+    return next(
         offer
         for row in client.models.list().data
         for offer in row.providers
         if offer.status == "live"
-    ][0]
+    )
 
 
 def empty_text(client, model, needs):
@@ -585,7 +585,6 @@ def appends_first(client, history, text, keep):
 
 
 def appends_before_copy(client, history, text, keep):
-    new = list(history)
     try:
         return say(client, history, text, keep)
     except openai.APIStatusError:

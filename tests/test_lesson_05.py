@@ -173,10 +173,7 @@ NEW_WRONG = [
     ("extraction(missing", "extraction([text.lower() for text in missing]", "none of the texts"),
     ("np.array(", "list(", "You returned a list"),
     (hides("client, texts, known", "np.zeros((len(texts), 8))"), "refused the request with 503"),
-    (
-        "rows = solved(client, texts, known)\ntexts.clear()\nreturn rows",
-        "changed `texts`",
-    ),
+    ("rows = solved(client, texts, known)\ntexts.clear()\nreturn rows", "changed `texts`"),
     ("return embed(client, texts)", "paid for twice"),
     ("dict.fromkeys(texts)", "texts", "you sent it twice"),
     (

@@ -142,12 +142,8 @@ ENTITIES_WRONG = [
 ]
 SHARE = "matrix.trace() / len(messages)"
 EVALUATE_WRONG = [
-    (
-        f"{SHARE}, matrix",
-        f"{SHARE}, matrix / matrix.sum(axis=1, keepdims=True)",
-        "fractions in the matrix",
-    ),
-    (f"{SHARE}, matrix", f"{SHARE}, np.diag(np.diag(matrix))", "Only the right answers"),
+    (", matrix", ", matrix / matrix.sum(axis=1, keepdims=True)", "fractions in the matrix"),
+    (", matrix", ", np.diag(np.diag(matrix))", "Only the right answers"),
     (
         """
         said = [zero_shot(client, message["text"], labels)[0].label for message in messages]
@@ -156,7 +152,7 @@ EVALUATE_WRONG = [
         return right / len(messages), pairs""",
         "no table of numbers",
     ),
-    (f"{SHARE}, matrix", f"{SHARE}, [[1], [1, 2], [3]]", "no table of numbers"),
+    (", matrix", ", [[1], [1, 2], [3]]", "no table of numbers"),
     (SHARE, "None", "should be a number"),
     (SHARE, f"round({SHARE}, 2)", "Three of seven messages were right"),
     (SHARE, f'f"{{{SHARE}:.0%}}"', "should be a number"),
@@ -175,11 +171,11 @@ EVALUATE_WRONG = [
         "        except Exception:\n            continue\n        matrix[",
         "refused the request with 503",
     ),
-    (f"{SHARE}, matrix", f"{SHARE}, matrix.T", "Rows and columns are exchanged"),
+    (", matrix", ", matrix.T", "Rows and columns are exchanged"),
     (SHARE, "matrix.trace()", "how many were right"),
     (SHARE, f"100 * {SHARE}", "a percentage"),
     (SHARE, f"1 - {SHARE}", "share of wrong ones"),
-    (f"{SHARE}, matrix", f"{SHARE}, np.minimum(matrix, 1)", "`+= 1`"),
+    (", matrix", ", np.minimum(matrix, 1)", "`+= 1`"),
     (f"{SHARE}, matrix", "matrix", "two things"),
     ('message["text"]', "str(message)", "do not hold the messages' texts"),
     ('message["text"]', "message", "their labels included"),

@@ -380,7 +380,7 @@ def check_cheapest(cheapest) -> str:
             (
                 "You did not choose the lowest price for output. Each offer has two prices,"
                 ' `offer["pricing"]["input"]` and `["output"]`: compare `output`.'
-                if chosen == one or chosen == three
+                if chosen in (one, three)
                 else f"`{chosen}` is none of the providers."
             ),
         )
