@@ -41,14 +41,9 @@ NOT_HERE = (
     " a cell"
 )
 
-# what to call when a thread begins to wait, or the event loop has nothing left to do
-# (helpers.faults.clock)
-when_idle = None
-
 _MAIN = threading.get_ident()
 _ident = contextvars.ContextVar("thread", default=_MAIN)
 _idents = itertools.count(2**16)
-_called: set["_Waiter"] = set()  # woken, and not running again yet
 _real_monotonic, _real_call_later, _real_run_sync = (
     time.monotonic,
     WebLoop.call_later,
@@ -77,16 +72,6 @@ def stay_in(context: contextvars.Context) -> None:
     context.run(_ident.set, _ident.get())
 
 
-def is_called(thread: threading.Thread) -> bool:
-    """True if `thread` has been woken and did not have its turn yet."""
-    return any(waiter.ident == thread.ident for waiter in _called)
-
-
-def _idle() -> None:
-    if when_idle is not None:
-        when_idle()
-
-
 def _check() -> None:
     if not can_run_sync():
         raise RuntimeError(NOT_HERE if _module.jspiSupported else MISSING)
@@ -94,9 +79,8 @@ def _check() -> None:
 
 # ---- waiting -----------------------------------------------------------------------------------
 
-GARBAGE = (
-    100_000  # objects after which the memory is cleared up in between, while calls are set aside
-)
+# objects after which the memory is cleared up in between, while calls are set aside
+GARBAGE = 100_000
 _aside = 0  # how many are
 
 
@@ -126,20 +110,13 @@ class _Waiter:
     """One call that is set aside."""
 
     def __init__(self):
-        self.ident, self.got = _ident.get(), False
+        self.got = False
         parts = js.Promise.withResolvers()
         self.promise, self.resolve = parts.promise, parts.resolve
 
     def wake(self, got: bool) -> None:
         self.got = got
-        _called.add(self)
         self.resolve()
-
-    def wait(self) -> None:
-        try:
-            run_sync(self.promise)
-        finally:
-            _called.discard(self)
 
 
 class Lock:
@@ -167,8 +144,7 @@ class Lock:
         if timeout > 0:
             _real_call_later(_loop, timeout, self._give_up, waiter, context=contextvars.Context())
         try:
-            _idle()
-            waiter.wait()
+            run_sync(waiter.promise)
         except BaseException:
             if waiter in self._line:
                 self._line.remove(waiter)
@@ -260,24 +236,19 @@ def _comm_msg(manager, stream, ident, msg) -> None:
 
 
 # ---- the event loop ----------------------------------------------------------------------------
-# Pyodide's hands its callbacks to the browser and forgets them. helpers.faults.clock has to know
+# Pyodide's hands its callbacks to the browser and forgets them. helpers.faults.turns has to know
 # whether some are still to come, and that every timer goes through `call_at`, as in asyncio's own
 # loop.
 
-_soon: weakref.WeakSet[asyncio.Handle] = (
-    weakref.WeakSet()
-)  # the browser holds each until it has run
+# the browser holds each until it has run
+_soon: weakref.WeakSet[asyncio.Handle] = weakref.WeakSet()
 _loop = asyncio.get_event_loop()
 
 
 def _call_soon(loop, callback, *args, context=None):
     def run():
         _soon.discard(handle)
-        try:
-            callback(*args)
-        finally:
-            if not loop._ready:
-                _idle()
+        callback(*args)
 
     handle = _real_call_later(loop, 0, run, context=context)
     _soon.add(handle)

@@ -39,5 +39,4 @@ def in_notebook() -> bool:
 
 def in_real_time() -> bool:
     """False while something stands in for `time.monotonic`, for this code if it has `passes`."""
-    passes = getattr(time.monotonic, "passes", lambda: time.monotonic is _monotonic)
-    return passes()
+    return getattr(time.monotonic, "passes", lambda: time.monotonic is _monotonic)()
