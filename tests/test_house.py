@@ -1,5 +1,6 @@
 """helpers/ keeps its shape, and the guards that say so refuse one that does not."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,14 @@ from guards import ROOT, house
 
 def test_nothing_is_larger_than_it_may_be():
     assert house.sizes(ROOT) == []
+
+
+def test_what_is_larger_still_may_shrink_but_not_grow(course, monkeypatch):
+    monkeypatch.setattr(house, "NOT_YET", {"tests/": 19_010})
+    for count, problems in ((19_010, 0), (19_011, 1)):
+        (course / "tests/test_more.py").write_text("x = 1\n" * count)
+        assert sum("tests/:" in one for one in house.sizes(course)) == problems
+    assert all(re.search(r"^(helpers|tests)/", name) for name in house.NOT_YET)
 
 
 def test_what_one_file_may_do_no_other_does():
@@ -68,9 +77,10 @@ def course(tmp_path):
         ("tests/test_more.py", 19_001, "tests/: 19001 lines; at most 19000"),
     ],
 )
-def test_sizes(course, file, count, said):
+def test_sizes(course, file, count, said, monkeypatch):
     (course / "helpers/tenth.py").touch()  # the door has nine
     (course / file).write_text("x = 1\n" * count)
+    monkeypatch.setattr(house, "NOT_YET", {})
     problems = house.sizes(course)
     assert any(house.re.search(said, problem) for problem in problems), problems
 

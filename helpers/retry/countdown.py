@@ -9,8 +9,7 @@ _monotonic = time.monotonic
 
 
 class Countdown:
-    """Says how long a wait still takes. Nothing for short ones, outside of notebooks, and in
-    virtual time."""
+    """How long a wait still takes; not for short ones, outside of notebooks, in virtual time."""
 
     def __init__(self, run):
         self.run, self.display = run, None
