@@ -25,7 +25,10 @@ DISTRIBUTION = "hf-inference-course"
 OLDEST, NEWEST = (3, 11), (3, 14)
 JUPYTER_PORT, PRACTICE_PORT = 8888, 8750
 WHOAMI = "https://huggingface.co/api/whoami-v2"
-NEW_TOKEN = "https://huggingface.co/settings/tokens/new?ownUserPermissions=inference.serverless.write&tokenType=fineGrained"
+NEW_TOKEN = (
+    "https://huggingface.co/settings/tokens/new"
+    "?ownUserPermissions=inference.serverless.write&tokenType=fineGrained"
+)
 MAY_CALL = "inference.serverless.write"  # the API's name for "Make calls to Inference Providers"
 
 

@@ -72,9 +72,11 @@ def links(address: str, path: str) -> str:
         [
             (
                 "[Google"
-                f" Colab](https://colab.research.google.com/github/{owner}/{repository}/blob/{BRANCH}/{path})"
+                " Colab](https://colab.research.google.com/github/"
+                f"{owner}/{repository}/blob/{BRANCH}/{path})"
             ),
-            f"[Binder](https://mybinder.org/v2/gh/{owner}/{repository}/{BRANCH}?urlpath=lab/tree/{path})",
+            f"[Binder](https://mybinder.org/v2/gh/{owner}/{repository}/{BRANCH}"
+            f"?urlpath=lab/tree/{path})",
             (
                 "[a browser"
                 f" tab](https://{owner.lower()}.github.io/{repository}/lab/index.html?path={path})"

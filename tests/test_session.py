@@ -854,7 +854,8 @@ def test_rough_cost(tmp_path, calls, cost):
 
 
 def test_rough_cost_by_the_second_and_of_a_stream_without_usage(tmp_path):
-    url = f"https://router.huggingface.co/hf-inference/models/{models.embedding}/pipeline/feature-extraction"
+    host, task = "https://router.huggingface.co/hf-inference", "feature-extraction"
+    url = f"{host}/models/{models.embedding}/pipeline/{task}"
     silent = [event for event in standin.events() if b"usage" not in event]
     asked = {"model": models.chat, "messages": messages("x" * 400), "stream": True}
     write_calls(

@@ -12,9 +12,13 @@ sys.modules["rfc3987_syntax"] = None
 
 import anyio._backends._asyncio  # noqa: E402, F401
 import babel.dates  # noqa: E402, F401
-import IPython  # noqa: E402, F401 (a server asks ipykernel how to start a kernel, and ipykernel brings it)
+
+# A server asks ipykernel how to start a kernel, and ipykernel brings it.
+import IPython  # noqa: E402, F401
 import jupyter_server_terminals.app  # noqa: E402, F401
-import jupyterhub.log  # noqa: E402, F401 (brings the hub's database library: a server imports it, and never uses it)
+
+# Brings the hub's database library: a server imports it, and never uses it.
+import jupyterhub.log  # noqa: E402, F401
 import jupyterlab.labapp  # noqa: E402, F401
 import nbconvert.exporters  # noqa: E402, F401 (JupyterLab asks each server what it can export to)
 import nbformat  # noqa: E402

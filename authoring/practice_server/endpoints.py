@@ -334,7 +334,8 @@ def _url(request: Request, endpoint: Endpoint) -> str:
     path on this server."""
     if request.url.hostname and request.url.hostname.endswith("huggingface.cloud"):
         provider = endpoint.spec["provider"]
-        return f"https://{endpoint.name}.{provider['region']}.{provider['vendor']}.endpoints.huggingface.cloud"
+        place = f"{provider['region']}.{provider['vendor']}"
+        return f"https://{endpoint.name}.{place}.endpoints.huggingface.cloud"
     return f"{request.url.scheme}://{request.url.netloc}/endpoints/{endpoint.name}"
 
 

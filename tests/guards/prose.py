@@ -25,11 +25,16 @@ PRICE = re.compile(
 EMOJI = re.compile("[\U0001f300-\U0001faff\u2600-\u26ff\u2705\u274c\u2728\ufe0f]")
 # A model: a well-known owner and a name, or a name with its size or version.
 OWNERS = (
-    "openai|meta-llama|mistralai|Qwen|google|deepseek-ai|zai-org|BAAI|facebook|FacebookAI|distilbert|dslim|ProsusAI|cardiffnlp|MoritzLaurer"
-    "|black-forest-labs|stabilityai|ByteDance|sentence-transformers|HuggingFaceTB|microsoft|thenlper|intfloat|moonshotai|CohereLabs|nvidia"
+    "openai|meta-llama|mistralai|Qwen|google|deepseek-ai|zai-org|BAAI|facebook"
+    "|FacebookAI|distilbert|dslim"
+    "|ProsusAI|cardiffnlp|MoritzLaurer"
+    "|black-forest-labs|stabilityai|ByteDance|sentence-transformers"
+    "|HuggingFaceTB|microsoft|thenlper"
+    "|intfloat|moonshotai|CohereLabs|nvidia"
 )
 MODEL = re.compile(
-    rf"\b(?:{OWNERS})/[\w.-]*\w|\b[A-Za-z][\w.]*(?:-[\w.]+)*-\d+(?:\.\d+)?[bBmM]\b(?:-\w+)*|\b(?:gpt|GPT)-\d[\w.-]*"
+    rf"\b(?:{OWNERS})/[\w.-]*\w|\b[A-Za-z][\w.]*(?:-[\w.]+)*-\d+(?:\.\d+)?[bBmM]\b(?:-\w+)*"
+    r"|\b(?:gpt|GPT)-\d[\w.-]*"
 )
 
 

@@ -10,7 +10,8 @@ SECRETS = {
         r"\bhf_[A-Za-z0-9]{30,}|\bhf_oauth_[A-Za-z0-9._-]{20,}|\bapi_org_[A-Za-z]{30,}"
     ),
     "an API key": re.compile(
-        r"\bsk-(?:proj-|ant-)?[A-Za-z0-9_-]{20,}|\bgsk_[A-Za-z0-9]{20,}|\br8_[A-Za-z0-9]{30,}|\bAIza[A-Za-z0-9_-]{30,}"
+        r"\bsk-(?:proj-|ant-)?[A-Za-z0-9_-]{20,}|\bgsk_[A-Za-z0-9]{20,}"
+        r"|\br8_[A-Za-z0-9]{30,}|\bAIza[A-Za-z0-9_-]{30,}"
     ),
     "a GitHub token": re.compile(r"\bgh[pousr]_[A-Za-z0-9]{30,}|\bgithub_pat_[A-Za-z0-9_]{30,}"),
     "a bearer token": re.compile(
@@ -19,7 +20,8 @@ SECRETS = {
     "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
 }
 PATHS = re.compile(
-    r"(?<![\w.~$}/])/(?:work|root|farm)/[\w.]|(?<![\w.~$}/])/home/(?!jovyan\b)\w|(?<![\w.~$}/])/Users/\w|\b[A-Z]:\\{1,2}Users\\{1,2}\w"
+    r"(?<![\w.~$}/])/(?:work|root|farm)/[\w.]|(?<![\w.~$}/])/home/(?!jovyan\b)\w"
+    r"|(?<![\w.~$}/])/Users/\w|\b[A-Z]:\\{1,2}Users\\{1,2}\w"
 )
 REGISTRIES = re.compile(
     r"\b(?:test\.)?(?:py"
