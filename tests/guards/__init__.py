@@ -28,6 +28,8 @@ LESSONS = (
     "09_support_desk",
 )
 FOLDERS = ("notebooks", "exercises", "solutions")
+CACHES = {".ruff_cache", ".import_linter_cache", ".pytest_cache", ".hypothesis", "__pycache__"}
+MADE_HERE = CACHES | {".venv", "node_modules", "_site", "_pages"}
 
 
 def notebooks(*folders: str) -> list[Path]:
@@ -51,8 +53,7 @@ def tracked() -> list[Path]:
         return [
             path
             for path in sorted(ROOT.rglob("*"))
-            if path.is_file()
-            and not {".venv", "node_modules", "_site", "_pages", "__pycache__"} & set(path.parts)
+            if path.is_file() and not MADE_HERE & set(path.parts)
         ]
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(

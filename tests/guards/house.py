@@ -17,7 +17,7 @@ NOT_YET: dict[str, int] = {
     "helpers/exercises/lessons/": 4_735,
     "helpers/exercises/lessons/lesson_02.py": 1_230,
     "helpers/faults/": 1_465,
-    "tests/": 23_042,
+    "tests/": 23_044,
 }
 
 # What exactly one place may do, by its file or folder below helpers/.
