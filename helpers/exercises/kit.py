@@ -60,6 +60,9 @@ __all__ = [
     "expect_refusal_through",
     "expect_text",
     "expect_unchanged",
+    "new_client",
+    "new_question",
+    "new_text",
     "picture",
     "read_messages",
     "read_tasks",
@@ -83,6 +86,21 @@ def texts_about(count: int) -> list[str]:
         f"A question about my {random.choice(SUBJECTS)}, number {random.randrange(10**6)}."
         for _ in range(count)
     ]
+
+
+def new_text() -> str:
+    return texts_about(1)[0]
+
+
+def new_question() -> str:
+    return f"What does the word {words(1)} mean?"
+
+
+def new_client(provider: str | None = None):
+    """The InferenceClient that a function is given; expect_given_client() knows it again."""
+    from huggingface_hub import InferenceClient  # takes a second, and no card needs it
+
+    return InferenceClient(provider=provider, headers=GIVEN)
 
 
 def expect_chat_request(
@@ -223,11 +241,10 @@ def expect_refusal_through(function: Callable, *arguments) -> None:
         try:
             value = service.call(function, *arguments)
         except Raised as raised:
-            status = getattr(getattr(raised.error, "response", None), "status_code", None)
             expect(
-                status == 503,
+                raised.status == 503,
                 "The service refused the request with 503, and your function raised"
-                f" {type(raised.error).__name__} instead. Let the error through as it is.",
+                f" {raised.kind} instead. Let the error through as it is.",
             )
         else:
             raise NotYet(
