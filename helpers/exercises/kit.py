@@ -23,7 +23,7 @@ from collections.abc import Callable
 import numpy as np
 
 from helpers.exercises.running import NotYet, Raised
-from helpers.exercises.service import answer, broken, error, picture, reply, vector, words
+from helpers.exercises.service import Step, answer, broken, error, picture, reply, vector, words
 from helpers.exercises.spy import GIVEN, Spy, spy
 from helpers.exercises.tasks import (
     Choice,
@@ -54,6 +54,7 @@ __all__ = [
     "called",
     "describe",
     "error",
+    "error_after",
     "expect",
     "expect_chat_request",
     "expect_given_client",
@@ -96,11 +97,11 @@ def new_question() -> str:
     return f"What does the word {words(1)} mean?"
 
 
-def new_client(provider: str | None = None):
+def new_client(provider: str | None = None, **settings):
     """The InferenceClient that a function is given; expect_given_client() knows it again."""
     from huggingface_hub import InferenceClient  # takes a second, and no card needs it
 
-    return InferenceClient(provider=provider, headers=GIVEN)
+    return InferenceClient(provider=provider, headers=GIVEN, **settings)
 
 
 def expect_chat_request(
@@ -235,23 +236,28 @@ def expect_text(value: object, text: str, service: Spy) -> None:
         )
 
 
-def expect_refusal_through(function: Callable, *arguments) -> None:
-    """A refusal of the service (503) comes out of the function as the error it is."""
-    with spy(error(503)) as service:
+def error_after(step: Step, hidden: str, function: Callable, *arguments) -> Raised:
+    """What the function raises where the service does `step`; `hidden` is said if it returns."""
+    with spy(step) as service:
         try:
             value = service.call(function, *arguments)
         except Raised as raised:
-            expect(
-                raised.status == 503,
-                "The service refused the request with 503, and your function raised"
-                f" {raised.kind} instead. Let the error through as it is.",
-            )
-        else:
-            raise NotYet(
-                "The service refused the request with 503, and your function returned"
-                f" {describe(value)} as if it had an answer. Let the error through: whoever calls"
-                " it decides what to do (lesson 03)."
-            )
+            return raised
+    raise NotYet(hidden.format(what=describe(value)))
+
+
+def expect_refusal_through(function: Callable, *arguments) -> None:
+    """A refusal of the service (503) comes out of the function as the error it is."""
+    hidden = (
+        "The service refused the request with 503, and your function returned {what} as if it had"
+        " an answer. Let the error through: whoever calls it decides what to do (lesson 03)."
+    )
+    raised = error_after(error(503), hidden, function, *arguments)
+    expect(
+        raised.status == 503,
+        f"The service refused the request with 503, and your function raised {raised.kind}"
+        " instead. Let the error through as it is.",
+    )
 
 
 def expect_unchanged(**given: tuple) -> None:

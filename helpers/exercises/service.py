@@ -40,7 +40,8 @@ def reply(
 
     text : what the model says; random words by default.
     tool_calls : [{"name": …, "arguments": {…}}, …] instead of a text.
-    usage : {"prompt_tokens": …, "completion_tokens": …} instead of the counted ones.
+    usage : {"prompt_tokens": …, "completion_tokens": …} instead of the counted ones; a stream tells
+        it unasked.
     breaks_after : drop the connection of a stream after this many pieces.
     """
 
@@ -59,7 +60,7 @@ def reply(
         model = str(asked.get("model"))
         if not asked.get("stream"):
             return _json(chat_body(said or None, model, finish, tool_calls, told))
-        wanted = (asked.get("stream_options") or {}).get("include_usage")
+        wanted = usage or (asked.get("stream_options") or {}).get("include_usage")
         spoken = [pieces[0], *(f" {piece}" for piece in pieces[1:])] if said else []
         events = chat_events(spoken, model, finish, tool_calls, told if wanted else None)
         chunks = [(0.0, chunk) for chunk in stream_of(events)]
@@ -128,11 +129,9 @@ def error(
     return step
 
 
-def broken() -> Step:
+def broken(kind: type = httpx2.ConnectError, said="[Errno 111] Connection refused") -> Step:
     """No answer at all: the connection fails."""
-    return lambda service, entry: Plan(
-        0, {}, [], breaks=httpx2.ConnectError("[Errno 111] Connection refused")
-    )
+    return lambda service, entry: Plan(0, {}, [], breaks=kind(said))
 
 
 def answer(value, status: int = 200, **headers: str) -> Step:
