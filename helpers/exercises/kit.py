@@ -33,6 +33,7 @@ from helpers.exercises.tasks import (
     Verdict,
     describe,
     expect,
+    read_data,
     read_messages,
     read_tasks,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "new_question",
     "new_text",
     "picture",
+    "read_data",
     "read_messages",
     "read_tasks",
     "reply",

@@ -140,7 +140,7 @@ def read_tasks(module: str, *checks: Callable) -> list[Task | Quiz]:
 
     The checks stand in the file's order; the quiz comes last.
     """
-    text = tomllib.loads(Path(module).with_suffix(".toml").read_text(encoding="utf-8"))
+    text = _read(module)
     tasks = [
         Task(task["call"], task["title"], check, task["hints"])
         for task, check in zip(text["task"], checks, strict=True)
@@ -152,15 +152,26 @@ def read_tasks(module: str, *checks: Callable) -> list[Task | Quiz]:
     return [*tasks, Quiz(text["quiz"]["title"], questions)]
 
 
-def read_messages(module: str | Path) -> dict[str, dict[str, str]]:
-    """The messages in the TOML file beside `module`: {task: {key: text}} from its [task.say]
-    tables.
+def read_messages(module: str) -> dict[str, dict[str, str]]:
+    """The messages of the lesson that `module` is a part of: {task: {key: text}} from the tables
+    [task.say].
 
     Those that several tasks share, the table [say], stand under the name "".
     """
-    text = tomllib.loads(Path(module).with_suffix(".toml").read_text(encoding="utf-8"))
+    text = _read(module)
     shared = {"": text.get("say", {})}
     return shared | {task["call"].split("(")[0]: task.get("say", {}) for task in text["task"]}
+
+
+def read_data(module: str) -> dict:
+    """What the lesson's checks let the service say and do: the table [data]."""
+    return _read(module)["data"]
+
+
+def _read(module: str) -> dict:
+    """lesson_08.toml for lesson_08.py and for lesson_08_plane.py."""
+    lesson = "_".join(Path(module).stem.split("_")[:2])
+    return tomllib.loads(Path(module).with_name(f"{lesson}.toml").read_text(encoding="utf-8"))
 
 
 def describe(value: object) -> str:

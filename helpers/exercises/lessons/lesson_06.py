@@ -97,10 +97,8 @@ def check_entities(entities) -> str:
         return value
 
     say, method = SAY["entities"], "token_classification"
-    city, firm = (
-        random.choice(["Łódź", "Kraków", "Malmö"]),
-        random.choice(["IBM", "Siemens", "Toyota"]),
-    )
+    city = random.choice(["Łódź", "Kraków", "Malmö"])
+    firm = random.choice(["IBM", "Siemens", "Toyota"])
     text = f"From {city} we wrote to {firm} in May about case {random.randrange(1000, 9999)}."
     word = "##" + city[1:].lower()
     rows = [_row(text, city, "LOC", 0.98, word), _row(text, firm, "ORG", 0.9)]
@@ -152,11 +150,8 @@ def _expect_pairs(value: list, right: list, text: str, least: float) -> None:
 
 
 def check_evaluate(evaluate) -> str:
-    say, method, labels = (
-        SAY["evaluate"],
-        "zero_shot_classification",
-        ["billing", "account", "general"],
-    )
+    say, method = SAY["evaluate"], "zero_shot_classification"
+    labels = ["billing", "account", "general"]
     pairs = [(0, 0), (0, 1), (1, 1), (1, 1), (1, 2), (2, 0), (0, 1)]  # true, predicted label
     right, steps = np.zeros((3, 3), dtype=int), []
     for true, said in pairs:
@@ -222,26 +217,11 @@ def _expect_matrix(matrix: np.ndarray, right: np.ndarray) -> None:
 def check_choose(choose) -> str:
     say, support = SAY["choose"], f"{words(1)} support"
     labels = ["billing", "account", support]
-    cases = [
-        ('{"label": "account"}', "account", ""),
-        (f'{{\n  "label": "{support}"\n}}', support, ""),
-        ('{"label": "acc', None, "cut off by `max_tokens`, so it was half a JSON object"),
-        (
-            '{"label": "shipping"}',
-            None,
-            "not one of the labels; not every provider enforces a schema",
-        ),
-        ("I think it is billing.", None, "not JSON at all"),
-        ('{"desk": "billing"}', None, "JSON without a `label`"),
-        (None, None, "empty: `content` was None"),
-        ('{"label": "support"}', None, "a part of a label, and not one of the labels"),
-        ('{"label": ["billing"]}', None, "a label in a list, which is not one of the labels"),
-        ('["billing"]', None, "JSON, but a list and no object"),
-        ('{"label":"account","sure":true}', "account", ""),
-    ]
-    for text, wanted, why in cases:
+    spread = {"text": f'{{\n  "label": "{support}"\n}}', "wanted": support}
+    for case in [*kit.read_data(__file__)["choices"], spread]:
+        text, wanted, why = case["text"], case.get("wanted"), case.get("why", "")
         (message,), given = kit.texts_about(1), list(labels)
-        with spy(reply(text or "")) as service:  # an empty answer has the content None
+        with spy(reply(text)) as service:
             try:
                 value, bodies = run(choose, service, "chat_completion", models.chat, message, given)
             except Raised as raised:

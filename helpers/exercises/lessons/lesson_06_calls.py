@@ -1,12 +1,10 @@
 """How the functions of exercise 06 are called, and what each of their requests must be."""
 
-from pathlib import Path
-
 from helpers.exercises import kit
 from helpers.exercises.kit import Raised, Spy, expect
 from helpers.models import models
 
-SAY = kit.read_messages(Path(__file__).with_name("lesson_06.py"))
+SAY = kit.read_messages(__file__)
 ALL = SAY[""]
 
 

@@ -2,13 +2,12 @@
 
 import traceback
 from dataclasses import dataclass
-from pathlib import Path
 
 from helpers.exercises import kit
 from helpers.exercises.kit import NotYet, Raised, Spy, error, expect, spy
 from helpers.exercises.lessons.lesson_08_plane import CONTROL, Plane
 
-SAY = kit.read_messages(Path(__file__).with_name("lesson_08.py"))
+SAY = kit.read_messages(__file__)
 ALL = SAY[""]
 MAX_TOKENS = 100
 

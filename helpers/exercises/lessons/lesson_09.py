@@ -1,6 +1,5 @@
 """Checks for exercise 09: a support desk."""
 
-import json
 import random
 from collections import Counter
 
@@ -139,32 +138,21 @@ def _expect_nearest(value, wanted: str | None, best: float, least: float) -> Non
 
 # ---- task 3 ----
 
-GOOD = {"urgency": "high", "summary": "cannot sign in"}
-LOW = GOOD | {"urgency": "low"}
-SAID = [  # what the model answers, the fields of the note or None, why there is none
-    (json.dumps(GOOD), GOOD, ""),
-    (json.dumps(LOW, indent=1), LOW, ""),
-    ('{"urgency": "high", "summ', None, "cut"),
-    ('{"urgency": "at once", "summary": "x"}', None, "no_urgency"),
-    ('{"urgency": "low"}', None, "no_summary"),
-    ("This is urgent.", None, "no_json"),
-    ("", None, "empty"),
-]
-
 
 def check_note(note) -> str:
     say = SAY["note"]
-    for said, wanted, why in SAID:
+    for answered in kit.read_data(__file__)["notes"]:
+        said, wanted, why = answered["text"], answered.get("fields"), answered.get("why")
         text = kit.new_text()
         with spy(reply(said)) as service:
             try:
                 value, bodies = run(note, service, "chat_completion", models.chat, text)
             except Raised as raised:
-                expect(not why, say["raised"], why=say.get(why), raised=raised)
+                expect(not why, say["raised"], why=why, raised=raised)
                 raise
         _expect_note_request(bodies, text)
         if wanted is None:
-            expect(value is None, say["no_none"], why=say[why], what=describe(value))
+            expect(value is None, say["no_none"], why=why, what=describe(value))
             continue
         expect(value is not None, f"{ALL['nothing']} A good answer must not become None.")
         fields = value.model_dump() if hasattr(value, "model_dump") else None
