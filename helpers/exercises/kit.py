@@ -22,7 +22,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from helpers.exercises.running import NotYet, Raised
+from helpers.exercises.running import NotYet, Raised, attempt
 from helpers.exercises.service import Step, answer, broken, error, picture, reply, vector, words
 from helpers.exercises.spy import GIVEN, Spy, spy
 from helpers.exercises.tasks import (
@@ -50,6 +50,7 @@ __all__ = [
     "Task",
     "Verdict",
     "answer",
+    "attempt",
     "broken",
     "call_whole",
     "called",
@@ -151,10 +152,8 @@ def expect_chat_request(
         "Your token is in the body of the request, where the model reads it and others may log it. "
         "The client sends it in a header by itself: take it out.",
     )
-    asked, name = (
-        str(body.get("model")),
-        next((row.name for row in models if row.id == model), "chat"),
-    )
+    asked = str(body.get("model"))
+    name = next((row.name for row in models if row.id == model), "chat")
     expect(
         asked.split(":")[0] == model or model is None,
         f"You asked `{asked}`. Take the model's id from the registry, `models.{name}`: it is kept"
@@ -241,11 +240,9 @@ def expect_text(value: object, text: str, service: Spy) -> None:
 def error_after(step: Step, hidden: str, function: Callable, *arguments) -> Raised:
     """What the function raises where the service does `step`; `hidden` is said if it returns."""
     with spy(step) as service:
-        try:
-            value = service.call(function, *arguments)
-        except Raised as raised:
-            return raised
-    raise NotYet(hidden.format(what=describe(value)))
+        value, raised = attempt(service.call, function, *arguments)
+    expect(raised, hidden, what=describe(value))
+    return raised
 
 
 def expect_refusal_through(function: Callable, *arguments) -> None:

@@ -176,24 +176,21 @@ def check_first_sentence(first_sentence) -> str:
 
     none = "The answer had no full stop at all."
     with spy(stream_of(some_pieces(30))) as service, watched_client(service) as (client, closed):
-        try:
-            text = streaming(service, first_sentence, client, kit.new_question())
-        except Raised as raised:
-            raise NotYet(f"{none} {raised}") from None
+        asked = client, kit.new_question()
+        text, raised = kit.attempt(streaming, service, first_sentence, *asked)
+        expect(not raised, f"{none} {raised}")
         expect(text != service.said[-1] + ".", say["adds_one"], none=none)
         expect(text == service.said[-1], say["loses"], none=none)
         expect(closed, say["open_not_found"])
 
     breaks = reply(words(20), breaks_after=5)
     with spy(breaks) as service, watched_client(service) as (client, closed):
-        try:
-            text = service.call(first_sentence, client, kit.new_question())
-        except Raised:
-            expect(closed, say["open_error"])
-            return say["right"]
-    nothing = f"{describe(text)} as if nothing had happened"
-    what = "half a sentence as if it were one" if text else nothing
-    raise NotYet(say["hidden_error"].format(what=what))
+        text, raised = kit.attempt(service.call, first_sentence, client, kit.new_question())
+        nothing = f"{describe(text)} as if nothing had happened"
+        what = "half a sentence as if it were one" if text else nothing
+        expect(raised, say["hidden_error"], what=what)
+        expect(closed, say["open_error"])
+    return say["right"]
 
 
 def _expect_sentence(first_sentence, ending: str) -> None:
