@@ -75,13 +75,13 @@ def check_sweep(sweep) -> str:
 
 
 def check_redraw(redraw) -> str:
-    folder = Path(tempfile.mkdtemp())
-    for _ in range(2):
-        _expect_drawn_again(redraw, folder / f"{words(1)}.png")
-    bare, say = folder / "bare.png", SAY["redraw"]
-    Image.new("RGB", (8, 8)).save(bare)
-    with spy(routes=Studio()) as service:
-        value, raised = kit.attempt(run, redraw, service, bare)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        for _ in range(2):
+            _expect_drawn_again(redraw, Path(folder, f"{words(1)}.png"))
+        bare, say = Path(folder, "bare.png"), SAY["redraw"]
+        Image.new("RGB", (8, 8)).save(bare)
+        with spy(routes=Studio()) as service:
+            value, raised = kit.attempt(run, redraw, service, bare)
     expect(not service.sent.entries, say["guess"])
     expect(raised, say["no_error"], what=describe(value))
     plain = isinstance(raised.error, ValueError) and raised.kind != "JSONDecodeError"

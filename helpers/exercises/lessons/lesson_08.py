@@ -121,11 +121,8 @@ def check_break_even(break_even) -> str:
 def _check_meeting(break_even) -> None:
     say, known = SAY["break_even"], models["chat"].price
     read, written = random.randint(900, 2900), random.randint(1000, 9000)
-    day, seconds, at_once = (
-        24 * random.randint(20, 90) / 100,
-        random.randint(2, 6),
-        random.randint(8, 23),
-    )
+    day, seconds = 24 * random.randint(20, 90) / 100, random.randint(2, 6)
+    at_once = random.randint(8, 23)
     with bill.other_prices() as price:
         value, service = bill.told(break_even, read, written, seconds, day / 24, at_once)
         paid_in, paid_out = price["input"], price["output"]
