@@ -136,11 +136,7 @@ READ_WRONG = [
         "if usage is None:\n        return solved(client, question)\n    return text",
         "2 requests",
     ),
-    (
-        '        stream_options={"include_usage": True},\n',
-        "",
-        "did not ask for the usage",
-    ),
+    ('        stream_options={"include_usage": True},\n', "", "did not ask for the usage"),
     ('reason == "stop"', 'text.endswith(".")', "a full stop at the end means nothing"),
     ('reason == "stop"', "reason is not None", 'Only "stop" means whole'),
     ('reason == "stop"', "reason", "the reason itself"),
@@ -161,11 +157,7 @@ READ_WRONG = [
         TRY.format("return solved(client, question)", "httpx.HTTPError", 'return "", False, None'),
         "make the call before the `try`",
     ),
-    (
-        EXCEPT,
-        'except TextGenerationError:\n        return "", False, None',
-        "returned no text",
-    ),
+    (EXCEPT, 'except TextGenerationError:\n        return "", False, None', "returned no text"),
     (EXCEPT, f'{EXCEPT}\n        text += " [cut off]"', "without the error's words"),
     (
         'reason == "stop"',
