@@ -28,7 +28,6 @@ def one_call(service: Spy, function, *arguments):
 
 
 # ---- task 1 ----
-
 MAX_TOKENS = 200
 
 
@@ -53,7 +52,6 @@ def check_ask(ask) -> str:
 
 
 # ---- task 2 ----
-
 FIRST, SECOND = 100, 400
 
 
@@ -117,8 +115,6 @@ def _expect_second_try(service: Spy) -> None:
 
 
 # ---- task 3 ----
-
-
 def other_prices():
     """Prices nobody has seen: `with other_prices() as price:`, and for the code in there alone."""
     drawn = {"input": random.uniform(1, 4), "output": random.uniform(5, 9)}
@@ -197,7 +193,6 @@ def _expect_cost(cost: float, read: int, written: int, paid_in: float, paid_out:
 
 
 # ---- task 4 ----
-
 CURES = {401: "token", 402: "credits", 403: "permission", 400: "model"}
 NO_CURE = [  # (its name among the messages, what the service does, the error that goes through)
     ("error_500", error(500), "HfHubHTTPError"),

@@ -13,9 +13,8 @@ from helpers.models import models
 
 CAP = 20.0  # seconds: the pauses of task 2 double up to this
 
+
 # ---- task 1 ----
-
-
 def request_id(known: str) -> dict:
     return {"x-request-id": f"Root=1-{known}"}
 
@@ -89,7 +88,6 @@ def _judged(should_retry, failure: Exception) -> bool:
 
 
 # ---- task 2 ----
-
 LONGER = "; both must be kept, so the longer one counts"
 
 

@@ -21,8 +21,6 @@ def told(seconds: float):
 
 
 # ---- one call, and how it ended ----
-
-
 @dataclass
 class Run:
     service: Spy

@@ -10,9 +10,8 @@ from helpers.exercises.lessons.lesson_03_calls import SAY, Run, expect_answer, p
 
 TRIES = 4  # of task 3
 
+
 # ---- task 3 ----
-
-
 def check_ask_again(ask_again) -> str:
     say = SAY["ask_again"]
     run = play(ask_again)
@@ -84,8 +83,6 @@ def _expect_an_end(ask_again) -> None:
 
 
 # ---- task 4 ----
-
-
 NO_NUMBER = "(there is no number of tries here, only patience)"
 
 
@@ -155,7 +152,6 @@ def _expect_patience_ends(wait) -> None:
 
 
 # ---- task 5 ----
-
 TURNS = 3  # how often the stream may be asked for
 
 

@@ -13,9 +13,8 @@ from helpers.exercises.lessons.lesson_04_many import check_ask_all
 from helpers.exercises.lessons.lesson_04_streams import SAY, some_pieces, stream_of, streaming
 from helpers.models import models
 
+
 # ---- task 1 ----
-
-
 def check_pieces(pieces) -> str:
     say = SAY["pieces"]
 
@@ -76,7 +75,6 @@ def _expect_pieces(got, told: list[str], service) -> None:
 
 
 # ---- task 2 ----
-
 OVERLOADED = {"error": "Model is overloaded", "error_type": "overloaded"}
 
 
@@ -150,8 +148,6 @@ def arrived(service) -> str:
 
 
 # ---- task 3 ----
-
-
 @contextmanager
 def watched_client(service):
     """(client, closed): closing it adds the number of requests sent by then to `closed`."""

@@ -85,8 +85,6 @@ def same(rows: np.ndarray, texts: list[str]) -> bool:
 
 
 # ---- task 1 ----
-
-
 def check_embed_texts(embed_texts) -> str:
     say = SAY["embed_texts"]
     texts = kit.texts_about(5)
@@ -126,8 +124,6 @@ def _expect_length_1(value: np.ndarray, raw: np.ndarray) -> None:
 
 
 # ---- task 2 ----
-
-
 def check_search(search) -> str:
     say = SAY["search"]
     for k, shape, other in ((3, "(8,)", "(1, 8)"), (5, "(1, 8)", "(8,)")):
@@ -181,8 +177,6 @@ def _expect_best(value: object, best_first: list[str], k: int, shape: str) -> No
 
 
 # ---- task 3 ----
-
-
 def check_batches(embed_in_batches) -> str:
     for count, size in [(7, 3), (4, 2), (2, 5)]:
         texts = kit.texts_about(count)
@@ -228,8 +222,6 @@ def _expect_one_array(value: object, count: int, size: int, here: str) -> None:
 
 
 # ---- task 4 ----
-
-
 def check_embed_new(embed_new) -> str:
     say = SAY["embed_new"]
     old, new = kit.texts_about(3), kit.texts_about(9)

@@ -12,9 +12,8 @@ from helpers.exercises.lessons import lesson_06_calls as calls
 from helpers.exercises.lessons.lesson_06_calls import ALL, SAY, run, scored
 from helpers.models import models
 
+
 # ---- task 1 ----
-
-
 def check_mood(mood) -> str:
     cases = [
         ("NEGATIVE", 0.97, "negative"),
@@ -48,8 +47,6 @@ def _expect_word(value: object, wanted: str, other: str, score: float, here: str
 
 
 # ---- task 2 ----
-
-
 def check_route(route) -> str:
     say, method = SAY["route"], "zero_shot_classification"
     topics = [("payments", "billing"), ("passwords", "account"), ("faults", "support")]
@@ -85,8 +82,6 @@ def _expect_labels(parameters: dict, desks: dict[str, str]) -> None:
 
 
 # ---- task 3 ----
-
-
 def check_entities(entities) -> str:
     def found(text: str, least: float, *rows: dict):
         with spy(answer(list(rows))) as service:
@@ -147,8 +142,6 @@ def _expect_pairs(value: list, right: list, text: str, least: float) -> None:
 
 
 # ---- task 4 ----
-
-
 def check_evaluate(evaluate) -> str:
     say, method = SAY["evaluate"], "zero_shot_classification"
     labels = ["billing", "account", "general"]
@@ -212,8 +205,6 @@ def _expect_matrix(matrix: np.ndarray, right: np.ndarray) -> None:
 
 
 # ---- task 5 ----
-
-
 def check_choose(choose) -> str:
     say, support = SAY["choose"], f"{words(1)} support"
     labels = ["billing", "account", support]

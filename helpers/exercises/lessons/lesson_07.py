@@ -23,8 +23,6 @@ def new_seed() -> int:
 
 
 # ---- task 1 ----
-
-
 def check_draw(draw) -> str:
     say = SAY["draw"]
     for _ in range(2):
@@ -40,8 +38,6 @@ def check_draw(draw) -> str:
 
 
 # ---- task 2 ----
-
-
 def check_sweep(sweep) -> str:
     say = SAY["sweep"]
     for _ in range(2):
@@ -72,8 +68,6 @@ def check_sweep(sweep) -> str:
 
 
 # ---- task 3 ----
-
-
 def check_redraw(redraw) -> str:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         for _ in range(2):
@@ -118,8 +112,6 @@ def _expect_drawn_again(redraw, path: Path) -> None:
 
 
 # ---- task 4 ----
-
-
 def check_grid(grid) -> str:
     prompts, seeds = [new_prompt(), new_prompt()], random.sample(range(1, 10**6), 3)
     with models["image"].price.instead(megapixel=random.choice([0.5, 0.75, 1.25])) as price:

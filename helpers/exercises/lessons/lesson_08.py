@@ -12,7 +12,6 @@ from helpers.exercises.lessons.lesson_08_plane import Plane
 from helpers.models import models
 
 # ---- task 1 ----
-
 USED = ("aws", "us-east-1", "intel-spr", "x2")
 SAME_RATE = [("aws", "us-east-1", "intel-icl", "x2"), ("gcp", "us-east4", "intel-spr", "x1")]
 
@@ -105,7 +104,6 @@ def _expect_ids(found, ids: list[str]) -> None:
 
 
 # ---- task 2 ----
-
 DAY = 24 * 3600  # seconds
 
 

@@ -59,7 +59,6 @@ def expect_question(asked: Asked, entry) -> None:
 
 
 # ---- task 3 ----
-
 PATIENCE = "600"
 
 
@@ -126,7 +125,6 @@ def _raised_in(error: BaseException, package: str) -> bool:
 
 
 # ---- task 4 ----
-
 LONGEST = 3600
 
 

@@ -36,8 +36,6 @@ def asked(service: Spy, model: str) -> list[dict]:
 
 
 # ---- task 1 ----
-
-
 def check_triage(triage) -> str:
     for mood in random.sample(["Positive", "neutral", "NEGATIVE"], 3):
         desks = {f"matters of {words(1)}": f"desk {i}" for i in random.sample(range(10, 99), 3)}
@@ -82,8 +80,6 @@ def _expect_desk_and_sentiment(value, desks: dict[str, str], best: str, mood: st
 
 
 # ---- task 2 ----
-
-
 def unit(*numbers: float) -> np.ndarray:
     return np.array(numbers, dtype=np.float32) / np.linalg.norm(numbers)
 
@@ -137,8 +133,6 @@ def _expect_nearest(value, wanted: str | None, best: float, least: float) -> Non
 
 
 # ---- task 3 ----
-
-
 def check_note(note) -> str:
     say = SAY["note"]
     for answered in kit.read_data(__file__)["notes"]:
@@ -173,8 +167,6 @@ def _expect_note_request(bodies: list[dict], text: str) -> None:
 
 
 # ---- task 4 ----
-
-
 class Messages:
     """Six messages, as routes for a spy: one is refused for good, one gets an answer that its stage
     cannot read, one fails twice with 503. Never the last: something comes after each failure."""
