@@ -27,6 +27,9 @@ class Price(dict):
 
     get, items, values = Mapping.get, Mapping.items, Mapping.values  # each by what [] says
 
+    def __iter__(self):  # with one of its own, dict(price) goes by [] as well
+        return iter(self.keys())
+
     def __getitem__(self, name: str):
         whose, numbers = _instead.get()
         return numbers[name] if whose is self and name in numbers else super().__getitem__(name)
