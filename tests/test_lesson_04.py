@@ -384,11 +384,8 @@ RIGHT = [
             before, stop, _ = text.partition(".")
             return before + stop""",
     ),
-    (  # what a cell builds that runs meanwhile
-        ALL,
-        "gate = ",
-        "contextvars.Context().run(httpx2.AsyncClient)\n    gate = ",
-    ),
+    # a cell that runs meanwhile builds one, too
+    (ALL, "gate = ", "contextvars.Context().run(httpx2.AsyncClient)\n    gate = "),
     (
         ALL,
         """
@@ -451,6 +448,7 @@ RIGHT = [
             await client.close()""",
     ),
 ]
+MISTAKES = (PIECES_WRONG, READ_WRONG, SENTENCE_WRONG, ALL_WRONG)
 
 
 async def async_stub(*arguments):
@@ -459,13 +457,7 @@ async def async_stub(*arguments):
 
 class TestExercise(CheckCases):
     tasks, quiz = TASKS[:-1], QUIZ
-    wrong, right = exercise(
-        "04_text_generation_and_streaming",
-        tasks,
-        (PIECES_WRONG, READ_WRONG, SENTENCE_WRONG, ALL_WRONG),
-        RIGHT,
-        **NAMES,
-    )
+    wrong, right = exercise("04_text_generation_and_streaming", tasks, MISTAKES, RIGHT, **NAMES)
     wrong.remove((ALL, check_cases.stub, "still empty"))  # no `async def`: see stub()
     unruly = [*check_cases.UNRULY, lambda *a: ("", True, None)]
     choices = (3, 4)
