@@ -65,7 +65,12 @@ def check_ask_whole(ask_whole) -> str:
     kit.expect_text(text, service.said[-1], service)
 
     text, complete, service = _asked(ask_whole, words(250))
-    _expect_second_try(service)
+    sent = len(service.sent)
+    expect(sent > 1, say["not_again"], room=FIRST)
+    expect(sent == 2, say["repetitions"], sent=sent)
+    allowed = service.sent[1].json.get("max_tokens")
+    expect(allowed != FIRST, say["same_room"], room=FIRST)
+    expect(allowed == SECOND, say["other_room"], room=SECOND, allowed=allowed)
     first, second = service.said
     expect(text != first, say["first_text"])
     joined = isinstance(text, str) and first in text and len(text) > len(second)
@@ -103,15 +108,6 @@ def _asked(ask_whole, full: str) -> tuple:
     expect(isinstance(value, tuple) and len(value) == 2, say["not_two"], what=describe(value))
     expect(not isinstance(value[0], bool), say["wrong_order"])
     return *value, service
-
-
-def _expect_second_try(service: Spy) -> None:
-    say, sent = SAY["ask_whole"], len(service.sent)
-    expect(sent > 1, say["not_again"], room=FIRST)
-    expect(sent == 2, say["repetitions"], sent=sent)
-    allowed = service.sent[1].json.get("max_tokens")
-    expect(allowed != FIRST, say["same_room"], room=FIRST)
-    expect(allowed == SECOND, say["other_room"], room=SECOND, allowed=allowed)
 
 
 # ---- task 3 ----

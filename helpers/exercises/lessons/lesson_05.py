@@ -140,19 +140,15 @@ def check_search(search) -> str:
                 alone = any(isinstance(each, str) for each in embeddings(service))
                 expect(not alone, say["shape"], raised=raised, shape=shape, other=other)
                 raise
-        _expect_question_only(inputs, question, texts)
+        sent = flat(inputs)
+        expect(inputs, say["nothing_sent"])
+        expect(not set(sent) & set(texts), say["texts_again"])
+        expect(len(sent) == 1, say["not_one"], requests=len(inputs), sent=len(sent))
+        expect(sent == [question], say["other_question"])
         _expect_best(value, best_first, k, shape)
         kit.expect_unchanged(texts=(texts, given), vectors=(rows, kept))
     kit.expect_refusal_through(search, kit.new_client("hf-inference"), question, given, kept, k)
     return "only the question was sent, the best came first, and both shapes of an answer worked."
-
-
-def _expect_question_only(inputs: list, question: str, texts: list[str]) -> None:
-    say, sent = SAY["search"], flat(inputs)
-    expect(inputs, say["nothing_sent"])
-    expect(not set(sent) & set(texts), say["texts_again"])
-    expect(len(sent) == 1, say["not_one"], requests=len(inputs), sent=len(sent))
-    expect(sent == [question], say["other_question"])
 
 
 def _expect_best(value: object, best_first: list[str], k: int, shape: str) -> None:
@@ -230,7 +226,13 @@ def check_embed_new(embed_new) -> str:
     given = list(texts)
     with spy(*[vectors()] * 20) as service:
         value, inputs = run(embed_new, service, given, known)
-    _expect_missing_only(inputs, old, new)
+    sent = flat(inputs)
+    expect(sent, say["nothing_sent"], new=len(new))
+    expect(not set(sent) & set(old), say["known_again"])
+    expect(set(sent) <= set(new), say["other_texts"])
+    expect(set(sent) == set(new), "Not all missing texts were sent.")
+    expect(len(sent) == len(new), say["repeated"])
+    expect(len(inputs) == 1, say["many_requests"], sent=len(inputs))
 
     expect(value is not None, ALL["nothing"])
     expect(not isinstance(value, dict), say["dictionary"])
@@ -252,16 +254,6 @@ def check_embed_new(embed_new) -> str:
     expect_rows(value, len(old))
     expect(same(value, old), say["other_rows"])
     return "only what was missing was sent, once each, and the next call will find it."
-
-
-def _expect_missing_only(inputs: list, old: list[str], new: list[str]) -> None:
-    say, sent = SAY["embed_new"], flat(inputs)
-    expect(sent, say["nothing_sent"], new=len(new))
-    expect(not set(sent) & set(old), say["known_again"])
-    expect(set(sent) <= set(new), say["other_texts"])
-    expect(set(sent) == set(new), "Not all missing texts were sent.")
-    expect(len(sent) == len(new), say["repeated"])
-    expect(len(inputs) == 1, say["many_requests"], sent=len(inputs))
 
 
 TASKS = kit.read_tasks(__file__, check_embed_texts, check_search, check_batches, check_embed_new)

@@ -57,10 +57,16 @@ def check_route(route) -> str:
         with spy(answer(scored((best, 0.7), (second, 0.2), (last, 0.1)))) as service:
             value, bodies = run(route, service, method, models.zero_shot, text, given)
         expect(len(bodies) == 1, say["many_requests"], sent=len(bodies))
-        _expect_labels(calls.expect_one_request(bodies, text), desks)
+        parameters = calls.expect_one_request(bodies, text)
+        sent = parameters.get("candidate_labels")
+        expect(sent is not None, say["no_labels"])
+        expect(not isinstance(sent, str), say["one_string"])
+        expect(isinstance(sent, list), say["no_list"], what=describe(sent))
+        expect(set(sent) != set(desks.values()), say["names"])
+        expect(sorted(sent) == sorted(desks), say["other_labels"], sent=sent)
         expect(value is not None, ALL["nothing"])
         expect(value not in list(desks), say["description"])
-        template = bodies[0]["parameters"].get("hypothesis_template") or "{}"
+        template = parameters.get("hypothesis_template") or "{}"
         expect("{}" in template, say["no_place"], template=template)
         expect(value != desks[last], say["lowest"])
         expect(isinstance(value, str), say["no_name"], what=describe(value))
@@ -69,16 +75,6 @@ def check_route(route) -> str:
         kit.expect_unchanged(desks=(desks, given))
     kit.expect_refusal_through(route, kit.new_client("hf-inference"), text, given)
     return "the model read the descriptions, and the caller got the desk."
-
-
-def _expect_labels(parameters: dict, desks: dict[str, str]) -> None:
-    """The labels to choose from are the keys of `desks`."""
-    say, sent = SAY["route"], parameters.get("candidate_labels")
-    expect(sent is not None, say["no_labels"])
-    expect(not isinstance(sent, str), say["one_string"])
-    expect(isinstance(sent, list), say["no_list"], what=describe(sent))
-    expect(set(sent) != set(desks.values()), say["names"])
-    expect(sorted(sent) == sorted(desks), say["other_labels"], sent=sent)
 
 
 # ---- task 3 ----
