@@ -144,7 +144,7 @@ def _played(grid, prompts: list[str], seeds: list[int], budget: float) -> tuple:
 
 
 def _expect_all_drawn(grid, prompts, seeds, one: float, budget: float) -> None:
-    """Six pictures for `one` dollar value each are within the budget."""
+    """Six pictures at `one` dollar each are within the budget."""
     say, here = SAY["grid"], {"one": one, "six": 6 * one, "budget": budget}
     value, refused, service, studio = _played(grid, prompts, seeds, budget)
     if refused:
@@ -167,7 +167,7 @@ def _expect_all_drawn(grid, prompts, seeds, one: float, budget: float) -> None:
 
 
 def _expect_refused(grid, prompts, seeds, one: float, budget: float, why: str) -> None:
-    """Six pictures are dearer than the budget: a ValueError, before anything is sent."""
+    """Six pictures at `one` dollar each are dearer: a ValueError, before anything is sent."""
     say = SAY["grid"]
     value, refused, service, _ = _played(grid, prompts, seeds, budget)
     here = say["here"].format(one=one, six=6 * one, budget=budget)
