@@ -18,10 +18,8 @@ read_tasks(__file__, check_ask, …)`.
 
 import inspect
 import random
-import tomllib
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
@@ -34,6 +32,7 @@ from helpers.exercises.tasks import (
     Quiz,
     Task,
     Verdict,
+    beside,
     describe,
     expect,
     read_messages,
@@ -41,7 +40,7 @@ from helpers.exercises.tasks import (
 )
 from helpers.models import models
 
-TEXTS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+TEXTS = beside(__file__)
 SAY, RETURNED = TEXTS["say"], TEXTS["returned"]
 SUBJECTS = ["refund", "invoice", "password", "upload", "language", "profile", "backup", "discount"]
 

@@ -1,14 +1,12 @@
-"""What an exercise is made of: tasks with a check each, and a quiz; read from the TOML file beside.
+"""What an exercise is made of: tasks with a check each, and a quiz.
 
-    Task("ask(client, question)", "Ask a model", check_ask, hints=["…", "…", "…"])
-    Quiz("…", [Question("…", [Choice("…", "why it is right", right=True), Choice("…", "why not")])])
-
-A check is a function that gets the learner's and returns what was right; expect() ends it with the
-first thing that is wrong.
+Task("ask(client, question)", "Ask a model", check_ask, hints=["…", "…", "…"])
+Quiz("…", [Question("…", [Choice("…", "why it is right", right=True), Choice("…", "why not")])])
 """
 
 import ast
 import inspect
+import string
 import textwrap
 import tomllib
 import traceback
@@ -16,13 +14,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from helpers.exercises.running import NotYet, Raised
+from helpers.exercises.running import NotYet
+
+KINDS = {
+    "str": "a text",
+    "list": "a list",
+    "dict": "a dictionary",
+    "tuple": "a tuple",
+    "int": "a number",
+    "float": "a number",
+    "bool": "True or False",
+    "NoneType": "nothing (None)",
+}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the learner is told. `ok`: is the task done; `message`: what was right, or what this
-    very mistake is about."""
+    """What the learner is told: what was right, or what this very mistake is about."""
 
     ok: bool
     message: str
@@ -42,10 +50,9 @@ def expect(condition: object, message: str, **fields: object) -> None:
 class Task:
     """A task that is solved with a function.
 
-    call : how the function is called, e.g. "ask(client, question)"; its name is where Check looks
-        for it.
-    check : takes the learner's function, returns what was right, raises NotYet with what is
-        missing.
+    call : how the function is called, e.g. "ask(client, question)".
+    check : takes the learner's function, returns what was right, raises NotYet with the first thing
+        that is wrong.
     hints : from a nudge to nearly the code.
     """
 
@@ -72,15 +79,13 @@ class Task:
             self._expect_signature(function)
             _expect_no_bare_except(function)
             return Verdict(True, self.check(function))
-        except Raised as raised:
-            if isinstance(raised.error, NotImplementedError):
+        except NotYet as missing:
+            if isinstance(getattr(missing, "error", None), NotImplementedError):
                 return Verdict(
                     False,
                     f"`{self.name}` is still empty. Put your code in place of the line `raise"
                     " NotImplementedError(…)`, run the cell and check again.",
                 )
-            return Verdict(False, str(raised))
-        except NotYet as missing:
             return Verdict(False, str(missing))
         except Exception as error:
             where = traceback.extract_tb(error.__traceback__)[-1]
@@ -116,13 +121,16 @@ class Question:
     text: str
     choices: list[Choice]
 
+    @property
+    def offered(self) -> dict[str, Choice]:
+        """The choices by their letters, "a" being the first."""
+        return dict(zip(string.ascii_lowercase, self.choices))
+
     def judge(self, letter: str) -> Verdict:
-        """The verdict on a choice, "a" being the first. Raises ValueError for a letter that is not
-        offered."""
-        letters = "abcdefgh"[: len(self.choices)]
-        if not isinstance(letter, str) or len(letter) != 1 or letter.lower() not in letters:
-            raise ValueError(f"choose one of {', '.join(letters)}, not {letter!r}")
-        choice = self.choices[letters.index(letter.lower())]
+        """The verdict on a choice. Raises ValueError for a letter that is not offered."""
+        if not isinstance(letter, str) or letter.lower() not in self.offered:
+            raise ValueError(f"choose one of {', '.join(self.offered)}, not {letter!r}")
+        choice = self.offered[letter.lower()]
         return Verdict(choice.right, choice.why)
 
 
@@ -134,13 +142,15 @@ class Quiz:
     questions: list[Question]
 
 
-def read_tasks(module: str, *checks: Callable) -> list[Task | Quiz]:
-    """An exercise's tasks: what stands in the TOML file beside `module` (its `__file__`), each
-    [[task]] with its check.
+def beside(module: str | Path) -> dict:
+    """What the TOML file beside `module` (its `__file__`) holds."""
+    return tomllib.loads(Path(module).with_suffix(".toml").read_text(encoding="utf-8"))
 
-    The checks stand in the file's order; the quiz comes last.
-    """
-    text = tomllib.loads(Path(module).with_suffix(".toml").read_text(encoding="utf-8"))
+
+def read_tasks(module: str, *checks: Callable) -> list[Task | Quiz]:
+    """An exercise's tasks: each [[task]] of the TOML file beside `module` with its check, in the
+    file's order; then the quiz."""
+    text = beside(module)
     tasks = [
         Task(task["call"], task["title"], check, task["hints"])
         for task, check in zip(text["task"], checks, strict=True)
@@ -154,29 +164,16 @@ def read_tasks(module: str, *checks: Callable) -> list[Task | Quiz]:
 
 def read_messages(module: str | Path) -> dict[str, dict[str, str]]:
     """The messages in the TOML file beside `module`: {task: {key: text}} from its [task.say]
-    tables.
-
-    Those that several tasks share, the table [say], stand under the name "".
-    """
-    text = tomllib.loads(Path(module).with_suffix(".toml").read_text(encoding="utf-8"))
+    tables, and under the name "" from [say] those that several tasks share."""
+    text = beside(module)
     shared = {"": text.get("say", {})}
     return shared | {task["call"].split("(")[0]: task.get("say", {}) for task in text["task"]}
 
 
 def describe(value: object) -> str:
     """What a value is, in words: "nothing (None)", "a text", "a list"."""
-    names = {
-        "str": "a text",
-        "list": "a list",
-        "dict": "a dictionary",
-        "tuple": "a tuple",
-        "int": "a number",
-        "float": "a number",
-        "bool": "True or False",
-        "NoneType": "nothing (None)",
-    }
     kind = type(value).__name__
-    return names.get(kind, f"an object of type {kind}")
+    return KINDS.get(kind, f"an object of type {kind}")
 
 
 def _expect_no_bare_except(function: Callable) -> None:
