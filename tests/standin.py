@@ -19,6 +19,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from helpers.exercises.chat_format import chat_body, chat_events, counted, stream_of
+
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 WORDS = ["Un", " café", " 🌍", "."]
 GAP = 0.05
@@ -26,49 +28,13 @@ GAP = 0.05
 
 def chat(text: str, model: str = "stand-in/model") -> dict:
     """A chat completion as the service writes it."""
-    return {
-        "id": f"chatcmpl-{time.time_ns()}",
-        "object": "chat.completion",
-        "created": int(time.time()),
-        "model": model,
-        "choices": [
-            {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-        ],
-        "usage": {"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14},
-    }
+    return chat_body(text, model, usage=counted(10, 4))
 
 
 def events(words=WORDS, model: str = "stand-in/model") -> list[bytes]:
     """A chat completion's stream, one event a word, then the usage, then [DONE]."""
-    head = {
-        "id": f"chatcmpl-{time.time_ns()}",
-        "object": "chat.completion.chunk",
-        "created": int(time.time()),
-        "model": model,
-    }
-    said = [
-        head
-        | {
-            "choices": [
-                {"index": 0, "delta": {"role": "assistant", "content": word}, "finish_reason": None}
-            ]
-        }
-        for word in words
-    ]
-    said.append(
-        head
-        | {
-            "choices": [],
-            "usage": {
-                "prompt_tokens": 10,
-                "completion_tokens": len(words),
-                "total_tokens": 10 + len(words),
-            },
-        }
-    )
-    return [f"data: {json.dumps(event, ensure_ascii=False)}\n\n".encode() for event in said] + [
-        b"data: [DONE]\n\n"
-    ]
+    said = [{"role": "assistant", "content": word} for word in words]
+    return stream_of(chat_events(said, model, finish=None, usage=counted(10, len(words))))
 
 
 def create_app() -> Starlette:
