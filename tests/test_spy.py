@@ -10,6 +10,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic, sleep
+from types import SimpleNamespace
 
 import pytest
 from huggingface_hub import InferenceClient
@@ -18,6 +19,7 @@ from huggingface_hub.inference._providers import _common
 
 from helpers import wire
 from helpers.exercises.kit import NotYet, Raised, Spy, broken, error, reply, spy
+from helpers.exercises.replaced import Replaced
 from helpers.faults import outage
 from helpers.models import models
 from helpers.session import start
@@ -189,6 +191,24 @@ def test_names_of_the_notebook_are_set_and_what_it_stores_stays():
         assert service.call(notebook["wait"]) >= 50
     assert service.slept == [50] and notebook["kept"] == "kept"
     assert notebook["sleep"] is sleep and notebook["monotonic"] is monotonic
+
+
+def test_replaced_names_are_put_back_by_the_last_one_out():
+    class Place:
+        def name(self):
+            return "theirs"
+
+    place, module = Place(), SimpleNamespace(word="theirs", other="theirs")
+    places = [(place, "name", lambda real: lambda: f"ours, {real()}")]
+    places += [(module, name, "ours, ".__add__) for name in ("word", "other")]
+    names = Replaced(lambda: places)
+    with names:
+        with names:
+            assert place.name() == module.word == "ours, theirs"
+        assert place.name() == module.word == "ours, theirs"
+        module.other = "somebody else's"
+    assert place.name() == module.word == "theirs" and not vars(place)
+    assert module.other == "somebody else's"
 
 
 # ---- whole values ------------------------------------------------------------------------------
