@@ -1,10 +1,12 @@
 """Every task of exercise 04: the stub fails, the solution passes, each mistake gets its message."""
 
+import contextvars
 import os
 from contextlib import closing
 from itertools import islice
 
 import check_cases
+import httpx2
 from check_cases import CheckCases
 from huggingface_hub.errors import HfHubHTTPError, TextGenerationError
 from openai import AsyncOpenAI
@@ -30,6 +32,8 @@ class Pieces:
 
 
 NAMES = {
+    "contextvars": contextvars,
+    "httpx2": httpx2,
     "os": os,
     "islice": islice,
     "closing": closing,
@@ -388,6 +392,11 @@ RIGHT = [
             before, stop, _ = text.partition(".")
             return before + stop""",
     ),
+    (  # what a cell builds that runs meanwhile
+        ALL,
+        "gate = ",
+        "contextvars.Context().run(httpx2.AsyncClient)\n    gate = ",
+    ),
     (
         ALL,
         """
@@ -468,6 +477,9 @@ class TestExercise(CheckCases):
     wrong.remove((ALL, check_cases.stub, "still empty"))  # no `async def`: see stub()
     unruly = [*check_cases.UNRULY, lambda *a: ("", True, None)]
     choices = (3, 4)
+
+    def left_behind(self):
+        return *super().left_behind(), httpx2.AsyncClient.__init__
 
     def stub(self, task):
         return async_stub if task is ALL else super().stub(task)

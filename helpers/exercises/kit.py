@@ -24,7 +24,7 @@ from collections.abc import Callable
 import numpy as np
 
 from helpers.exercises.running import NotYet, Raised
-from helpers.exercises.service import answer, broken, error, picture, reply, vector, words
+from helpers.exercises.service import Step, answer, broken, error, picture, reply, vector, words
 from helpers.exercises.spy import GIVEN, Spy, spy
 from helpers.exercises.tasks import (
     Choice,
@@ -51,6 +51,21 @@ def texts_about(count: int) -> list[str]:
         f"A question about my {random.choice(SUBJECTS)}, number {random.randrange(10**6)}."
         for _ in range(count)
     ]
+
+
+def new_text() -> str:
+    return texts_about(1)[0]
+
+
+def new_question() -> str:
+    return f"What does the word {words(1)} mean?"
+
+
+def new_client(provider: str | None = None, **settings):
+    """The InferenceClient that a function is given; expect_given_client() knows it again."""
+    from huggingface_hub import InferenceClient  # takes a second, and no card needs it
+
+    return InferenceClient(provider=provider, headers=GIVEN, **settings)
 
 
 def expect_chat_request(
@@ -97,21 +112,20 @@ def expect_text(value: object, text: str, service: Spy) -> None:
     expect(value == text, SAY["added" if text in value else "another"])
 
 
-def status_of(raised: Raised) -> int | None:
-    """The HTTP status of the refusal that a function raised; None if it is no refusal."""
-    return getattr(getattr(raised.error, "response", None), "status_code", None)
+def error_after(step: Step, hidden: str, function: Callable, *arguments) -> Raised:
+    """What the function raises where the service does `step`; `hidden` is said if it returns."""
+    with spy(step) as service:
+        try:
+            value = service.call(function, *arguments)
+        except Raised as raised:
+            return raised
+    raise NotYet(hidden.format(what=describe(value)))
 
 
 def expect_refusal_through(function: Callable, *arguments) -> None:
     """A refusal of the service (503) comes out of the function as the error it is."""
-    with spy(error(503)) as service:
-        try:
-            value = service.call(function, *arguments)
-        except Raised as raised:
-            kind = type(raised.error).__name__
-            expect(status_of(raised) == 503, SAY["other_error"], error=kind)
-        else:
-            expect(False, SAY["refusal_as_answer"], what=describe(value))
+    raised = error_after(error(503), SAY["refusal_as_answer"], function, *arguments)
+    expect(raised.status == 503, SAY["other_error"], kind=raised.kind)
 
 
 def expect_unchanged(**given: tuple) -> None:

@@ -37,7 +37,9 @@ class Raised(NotYet):
 
     def __init__(self, error: BaseException, message: str):
         super().__init__(message)
-        self.error = error
+        self.error, self.kind = error, type(error).__name__
+        # of the answer that the error is about: openai's errors have it, httpx2's have the answer
+        self.status = getattr(getattr(error, "response", error), "status_code", None)
 
 
 # Seconds that the processor has worked for this thread; a browser tab counts no threads.

@@ -22,6 +22,7 @@ from helpers.wire import Plan
 
 SYLLABLES = ("ba", "de", "fi", "go", "lu", "ma", "ne", "pi", "ro", "su", "ta", "vi", "ko", "ze")
 REFUSALS = beside(__file__)["refusals"]
+EVENTS = "text/event-stream"
 BROKEN_OFF = (
     "peer closed connection without sending complete message body (incomplete chunked read)"
 )
@@ -46,7 +47,8 @@ def reply(
 
     text : what the model says; random words by default.
     tool_calls : [{"name": …, "arguments": {…}}, …] instead of a text.
-    usage : {"prompt_tokens": …, "completion_tokens": …} instead of the counted ones.
+    usage : {"prompt_tokens": …, "completion_tokens": …} instead of the counted ones; a stream tells
+        it unasked.
     breaks_after : drop the connection of a stream after this many pieces.
     """
 
@@ -65,12 +67,12 @@ def reply(
         model = str(asked.get("model"))
         if not asked.get("stream"):
             return _json(chat_body(said or None, model, finish, tool_calls, told))
-        wanted = (asked.get("stream_options") or {}).get("include_usage")
+        wanted = usage or (asked.get("stream_options") or {}).get("include_usage")
         spoken = [pieces[0], *(f" {piece}" for piece in pieces[1:])] if said else []
         events = chat_events(deltas(spoken, tool_calls), model, finish, told if wanted else None)
         chunks = [(0.0, chunk) for chunk in stream_of(events)]
         lost = None if breaks_after is None else httpx2.RemoteProtocolError(BROKEN_OFF)
-        return Plan(200, {"content-type": "text/event-stream"}, chunks[:breaks_after], breaks=lost)
+        return Plan(200, {"content-type": EVENTS}, chunks[:breaks_after], breaks=lost)
 
     return step
 
@@ -97,10 +99,9 @@ def error(
     return step
 
 
-def broken() -> Step:
+def broken(kind: type = httpx2.ConnectError, said="[Errno 111] Connection refused") -> Step:
     """No answer at all: the connection fails."""
-    said = "[Errno 111] Connection refused"
-    return lambda service, entry: Plan(0, {}, [], breaks=httpx2.ConnectError(said))
+    return lambda service, entry: Plan(0, {}, [], breaks=kind(said))
 
 
 def answer(value, status: int = 200, **headers: str) -> Step:

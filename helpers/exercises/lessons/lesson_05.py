@@ -1,35 +1,14 @@
 """Checks for exercise 05: embeddings."""
 
 import numpy as np
-from huggingface_hub import InferenceClient
 
-from helpers.exercises.kit import (
-    GIVEN,
-    NotYet,
-    Raised,
-    Spy,
-    answer,
-    call_whole,
-    called,
-    describe,
-    expect,
-    expect_given_client,
-    expect_refusal_through,
-    expect_unchanged,
-    read_messages,
-    read_tasks,
-    spy,
-    texts_about,
-)
+from helpers.exercises import kit
+from helpers.exercises.kit import NotYet, Raised, Spy, answer, describe, expect, spy
 from helpers.exercises.service import vector
 from helpers.models import models
 
-SAY = read_messages(__file__)
+SAY = kit.read_messages(__file__)
 ALL = SAY[""]
-
-
-def new_client() -> InferenceClient:
-    return InferenceClient(provider="hf-inference", headers=GIVEN)
 
 
 def vectors_of(texts: list[str]) -> np.ndarray:
@@ -69,17 +48,17 @@ def embeddings(service: Spy) -> list:
         embeds = entry.path.endswith("/feature-extraction")
         expect(embeds, ALL["no_embedding"], path=entry.path)
         expect(models.embedding in entry.path, ALL["other_model"], path=entry.path)
-    expect_given_client(service)
+    kit.expect_given_client(service)
     return [entry.json.get("inputs") for entry in service.sent]
 
 
 def run(function, service: Spy, *arguments):
     """(what the function returned, the `inputs` of its requests); another model has its message."""
     try:
-        value = call_whole(service, function, new_client(), *arguments)
+        value = kit.call_whole(service, function, kit.new_client("hf-inference"), *arguments)
     except Raised as raised:
         said, asked = str(raised.error), [entry.path for entry in service.lookups]
-        expect(not called(raised, "sentence_similarity"), ALL["similarity"])
+        expect(not kit.called(raised, "sentence_similarity"), ALL["similarity"])
         expect("/api/tasks" not in asked, ALL["no_model"])
         right = all(models.embedding in path for path in asked)
         expect(right, ALL["other_lookup"], asked=asked[-1:])
@@ -110,7 +89,7 @@ def same(rows: np.ndarray, texts: list[str]) -> bool:
 
 def check_embed_texts(embed_texts) -> str:
     say = SAY["embed_texts"]
-    texts = texts_about(5)
+    texts = kit.texts_about(5)
     given = list(texts)
     with spy(*[vectors(stretched)] * 5) as service:
         value, inputs = run(embed_texts, service, given)
@@ -124,8 +103,8 @@ def check_embed_texts(embed_texts) -> str:
     expect(value.dtype != np.float16, say["float16"])
     expect(same(value, texts), say["other_rows"])
     expect(value.dtype == np.float32, say["dtype"], value=value)
-    expect_unchanged(texts=(texts, given))
-    expect_refusal_through(embed_texts, new_client(), given)
+    kit.expect_unchanged(texts=(texts, given))
+    kit.expect_refusal_through(embed_texts, kit.new_client("hf-inference"), given)
     return say["right"]
 
 
@@ -152,11 +131,11 @@ def _expect_length_1(value: np.ndarray, raw: np.ndarray) -> None:
 def check_search(search) -> str:
     say = SAY["search"]
     for k, shape, other in ((3, "(8,)", "(1, 8)"), (5, "(1, 8)", "(8,)")):
-        texts = texts_about(9)
+        texts = kit.texts_about(9)
         rows = vectors_of(texts)
         wish = rows[4] * 1.0 + rows[1] * 0.5 + np.array(vector("noise")) * 0.05
         best_first = [texts[i] for i in np.argsort(-(rows @ wish))]
-        question, given, kept = texts_about(1)[0], list(texts), rows.copy()
+        question, given, kept = kit.texts_about(1)[0], list(texts), rows.copy()
         as_asked = vectors(lambda texts, wish=wish: wish[np.newaxis])
         with spy(as_asked if shape == "(8,)" else answer([wish.tolist()])) as service:
             try:
@@ -167,8 +146,8 @@ def check_search(search) -> str:
                 raise
         _expect_question_only(inputs, question, texts)
         _expect_best(value, best_first, k, shape)
-        expect_unchanged(texts=(texts, given), vectors=(rows, kept))
-    expect_refusal_through(search, new_client(), question, given, kept, k)
+        kit.expect_unchanged(texts=(texts, given), vectors=(rows, kept))
+    kit.expect_refusal_through(search, kit.new_client("hf-inference"), question, given, kept, k)
     return "only the question was sent, the best came first, and both shapes of an answer worked."
 
 
@@ -206,7 +185,7 @@ def _expect_best(value: object, best_first: list[str], k: int, shape: str) -> No
 
 def check_batches(embed_in_batches) -> str:
     for count, size in [(7, 3), (4, 2), (2, 5)]:
-        texts = texts_about(count)
+        texts = kit.texts_about(count)
         given = list(texts)
         with spy(*[vectors()] * 40) as service:
             value, inputs = run(embed_in_batches, service, given, size)
@@ -214,8 +193,8 @@ def check_batches(embed_in_batches) -> str:
         _expect_batches(inputs, texts, size, here)
         _expect_one_array(value, count, size, here)
         expect(same(value, texts), SAY["embed_in_batches"]["other_rows"], here=here)
-        expect_unchanged(texts=(texts, given))
-    expect_refusal_through(embed_in_batches, new_client(), given, 2)
+        kit.expect_unchanged(texts=(texts, given))
+    kit.expect_refusal_through(embed_in_batches, kit.new_client("hf-inference"), given, 2)
     return SAY["embed_in_batches"]["right"]
 
 
@@ -253,7 +232,7 @@ def _expect_one_array(value: object, count: int, size: int, here: str) -> None:
 
 def check_embed_new(embed_new) -> str:
     say = SAY["embed_new"]
-    old, new = texts_about(3), texts_about(9)
+    old, new = kit.texts_about(3), kit.texts_about(9)
     texts = [new[0], old[0], *new[1:], old[2], new[0]]
     before, known = (dict(zip(old, vectors_of(old))) for _ in range(2))
     given = list(texts)
@@ -272,8 +251,8 @@ def check_embed_new(embed_new) -> str:
     expect(all(same(np.array([known[text]]), [text]) for text in new), say["wrong_pairs"])
     untouched = all(np.array_equal(known.get(text), row) for text, row in before.items())
     expect(untouched, say["old_ones_gone"])
-    expect_unchanged(texts=(texts, given))
-    expect_refusal_through(embed_new, new_client(), given, {})
+    kit.expect_unchanged(texts=(texts, given))
+    kit.expect_refusal_through(embed_new, kit.new_client("hf-inference"), given, {})
 
     with spy(*[vectors()] * 20) as service:
         value, inputs = run(embed_new, service, list(old), before)
@@ -293,4 +272,4 @@ def _expect_missing_only(inputs: list, old: list[str], new: list[str]) -> None:
     expect(len(inputs) == 1, say["many_requests"], sent=len(inputs))
 
 
-TASKS = read_tasks(__file__, check_embed_texts, check_search, check_batches, check_embed_new)
+TASKS = kit.read_tasks(__file__, check_embed_texts, check_search, check_batches, check_embed_new)

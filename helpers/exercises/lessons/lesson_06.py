@@ -5,29 +5,15 @@ from fractions import Fraction
 
 import numpy as np
 
-from helpers.exercises.kit import (
-    NotYet,
-    answer,
-    describe,
-    expect,
-    expect_refusal_through,
-    expect_unchanged,
-    read_tasks,
-    spy,
-    texts_about,
-    words,
-)
-from helpers.exercises.lessons.lesson_06_calls import ALL, SAY, expect_one_request, new_client, run
+from helpers.exercises import kit
+from helpers.exercises.kit import NotYet, answer, describe, expect, spy, words
+from helpers.exercises.lessons.lesson_06_calls import ALL, SAY, expect_one_request, run
 from helpers.exercises.lessons.lesson_06_choose import check_choose
 from helpers.models import models
 
 
 def scored(*pairs: tuple[str, float]) -> list[dict]:
     return [{"label": label, "score": score} for label, score in pairs]
-
-
-def new_text() -> str:
-    return texts_about(1)[0]
 
 
 # ---- task 1 ----
@@ -44,12 +30,12 @@ def check_mood(mood) -> str:
     ]
     for label, score, wanted in cases:
         other = {"NEGATIVE": "POSITIVE", "POSITIVE": "NEGATIVE"}[label]
-        text, here = new_text(), f"The model said {label} with {score}"
+        text, here = kit.new_text(), f"The model said {label} with {score}"
         with spy(answer([scored((label, score), (other, round(1 - score, 2)))])) as service:
             value, bodies = run(mood, service, "text_classification", models.sentiment, text)
         expect_one_request(bodies, text)
         _expect_word(value, wanted, other.lower(), score, here)
-    expect_refusal_through(mood, new_client("text_classification"), text)
+    kit.expect_refusal_through(mood, kit.new_client("hf-inference"), text)
     return SAY["mood"]["right"]
 
 
@@ -74,7 +60,7 @@ def check_route(route) -> str:
     desks = {f"{what} and {words(1)}": f"{desk} {words(1)}" for what, desk in topics}
     for best in random.sample(list(desks), 2):
         second, last = (label for label in desks if label != best)
-        text, given = new_text(), dict(desks)
+        text, given = kit.new_text(), dict(desks)
         with spy(answer(scored((best, 0.7), (second, 0.2), (last, 0.1)))) as service:
             value, bodies = run(route, service, method, models.zero_shot, text, given)
         expect(len(bodies) == 1, say["many_requests"], sent=len(bodies))
@@ -87,8 +73,8 @@ def check_route(route) -> str:
         expect(isinstance(value, str), say["no_name"], what=describe(value))
         right = value == desks[best]
         expect(right, say["other_desk"], best=best, desk=desks[best], value=value)
-        expect_unchanged(desks=(desks, given))
-    expect_refusal_through(route, new_client(method), text, given)
+        kit.expect_unchanged(desks=(desks, given))
+    kit.expect_refusal_through(route, kit.new_client("hf-inference"), text, given)
     return "the model read the descriptions, and the caller got the desk."
 
 
@@ -138,9 +124,9 @@ def check_entities(entities) -> str:
     expect(value != [("Berlin", "LOC"), ("Oslo", "LOC")], say["order"])
     _expect_pairs(value, [("Oslo", "LOC"), ("Berlin", "LOC")], text, 0.5)
 
-    value = found(new_text(), 0.5)
+    value = found(kit.new_text(), 0.5)
     expect(value == [] or value == (), say["not_empty"], what=describe(value))
-    expect_refusal_through(entities, new_client(method), text, 0.5)
+    kit.expect_refusal_through(entities, kit.new_client("hf-inference"), text, 0.5)
     return say["right"]
 
 
@@ -181,7 +167,7 @@ def check_evaluate(evaluate) -> str:
         right[true, said] += 1
         others = [(label, 0.1) for label in labels if label != labels[said]]
         steps.append(answer(scored((labels[said], 0.8), *others)))
-    texts = texts_about(len(pairs))
+    texts = kit.texts_about(len(pairs))
     messages = [{"text": text, "label": labels[true]} for text, (true, _) in zip(texts, pairs)]
     given, names = [dict(message) for message in messages], list(labels)
     with spy(*steps) as service:
@@ -198,8 +184,8 @@ def check_evaluate(evaluate) -> str:
     share, matrix = value[0], _table(value[1])
     _expect_share(share)
     _expect_matrix(matrix, right)
-    expect_unchanged(messages=(messages, given), labels=(labels, names))
-    expect_refusal_through(evaluate, new_client(method), given, names)
+    kit.expect_unchanged(messages=(messages, given), labels=(labels, names))
+    kit.expect_refusal_through(evaluate, kit.new_client("hf-inference"), given, names)
     return say["right"]
 
 
@@ -234,4 +220,6 @@ def _expect_matrix(matrix: np.ndarray, right: np.ndarray) -> None:
     expect(np.array_equal(matrix, right), say["other_cells"], **shown)
 
 
-TASKS = read_tasks(__file__, check_mood, check_route, check_entities, check_evaluate, check_choose)
+TASKS = kit.read_tasks(
+    __file__, check_mood, check_route, check_entities, check_evaluate, check_choose
+)

@@ -2,25 +2,11 @@
 
 from pathlib import Path
 
-from huggingface_hub import InferenceClient
+from helpers.exercises import kit
+from helpers.exercises.kit import Raised, Spy, expect
 
-from helpers.exercises.kit import (
-    GIVEN,
-    Raised,
-    Spy,
-    call_whole,
-    expect,
-    expect_given_client,
-    read_messages,
-)
-
-SAY = read_messages(Path(__file__).with_name("lesson_06.py"))
+SAY = kit.read_messages(Path(__file__).with_name("lesson_06.py"))
 ALL = SAY[""]
-
-
-def new_client(method: str) -> InferenceClient:
-    provider = None if method == "chat_completion" else "hf-inference"
-    return InferenceClient(provider=provider, headers=GIVEN)
 
 
 def run(function, service: Spy, method: str, model: str, *arguments):
@@ -28,8 +14,9 @@ def run(function, service: Spy, method: str, model: str, *arguments):
 
     Asking something else, and old ways of calling and of reading, get a message of their own.
     """
+    client = kit.new_client(None if method == "chat_completion" else "hf-inference")
     try:
-        value = call_whole(service, function, new_client(method), *arguments)
+        value = kit.call_whole(service, function, client, *arguments)
     except Raised as raised:
         _expect_path(service, method, model)
         text, asked = str(raised.error), [entry.path for entry in service.lookups]
@@ -41,7 +28,7 @@ def run(function, service: Spy, method: str, model: str, *arguments):
             expect(all(model in path for path in asked), ALL["not_for_task"], text=text)
         raise
     _expect_path(service, method, model)
-    expect_given_client(service)
+    kit.expect_given_client(service)
     expect(service.sent.entries, ALL["nothing_sent"], method=method, model=model)
     return value, [entry.json for entry in service.sent]
 

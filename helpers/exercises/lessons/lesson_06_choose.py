@@ -2,18 +2,9 @@
 
 import json
 
-from helpers.exercises.kit import (
-    Raised,
-    describe,
-    expect,
-    expect_refusal_through,
-    expect_unchanged,
-    reply,
-    spy,
-    texts_about,
-    words,
-)
-from helpers.exercises.lessons.lesson_06_calls import SAY, new_client, run
+from helpers.exercises import kit
+from helpers.exercises.kit import Raised, describe, expect, reply, spy, words
+from helpers.exercises.lessons.lesson_06_calls import SAY, run
 from helpers.models import models
 
 
@@ -38,7 +29,7 @@ def check_choose(choose) -> str:
         ('{"label":"account","sure":true}', "account", ""),
     ]
     for text, wanted, why in cases:
-        (message,), given = texts_about(1), list(labels)
+        (message,), given = kit.texts_about(1), list(labels)
         with spy(reply(text or "")) as service:  # an empty answer has the content None
             try:
                 value, bodies = run(choose, service, "chat_completion", models.chat, message, given)
@@ -53,8 +44,8 @@ def check_choose(choose) -> str:
         expect(not isinstance(value, dict), say["object"])
         expect(value != text or wanted is None, say["text_itself"])
         expect(value == wanted, say["other"], text=text, wanted=wanted, value=value)
-        expect_unchanged(labels=(labels, given))
-    expect_refusal_through(choose, new_client("chat_completion"), message, given)
+        kit.expect_unchanged(labels=(labels, given))
+    kit.expect_refusal_through(choose, kit.new_client(), message, given)
     return say["right"]
 
 

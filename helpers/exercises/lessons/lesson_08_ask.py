@@ -4,20 +4,11 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
-from helpers.exercises.kit import (
-    NotYet,
-    Raised,
-    Spy,
-    error,
-    expect,
-    expect_text,
-    read_messages,
-    spy,
-)
-from helpers.exercises.lessons.lesson_01 import kind_of, new_question, status_of
+from helpers.exercises import kit
+from helpers.exercises.kit import NotYet, Raised, Spy, error, expect, spy
 from helpers.exercises.lessons.lesson_08_plane import CONTROL, Plane
 
-SAY = read_messages(Path(__file__).with_name("lesson_08.py"))
+SAY = kit.read_messages(Path(__file__).with_name("lesson_08.py"))
 ALL = SAY[""]
 MAX_TOKENS = 100
 
@@ -51,7 +42,7 @@ class Asked:
 def ask(function, plane: Plane, place: str) -> Asked:
     """Call function(place, question)."""
     with spy(routes=plane, limit=30, seconds=20) as service:
-        asked = Asked(plane, service, new_question())
+        asked = Asked(plane, service, kit.new_question())
         try:
             asked.value = service.call(function, place, asked.question)
         except NotYet as failed:
@@ -93,12 +84,12 @@ def check_ask_patiently(ask_patiently) -> str:
             raise asked.failed
         expect(len(service.sent) == 1, say["many_requests"], sent=len(service.sent))
         expect(not service.slept, say["own_waiting"], waited=sum(service.slept))
-        expect_text(asked.value, service.said[-1], service)
+        kit.expect_text(asked.value, service.said[-1], service)
     plane = Plane("scaledToZero", comes=None)
     asked = ask(ask_patiently, plane, plane.url)
     _expect_patient_request(asked)
     expect(asked.raised, say["hidden_error"])
-    expect(status_of(asked.raised) == 503, say["other_error"], kind=kind_of(asked.raised))
+    expect(asked.raised.status == 503, say["other_error"], kind=asked.raised.kind)
     more = len(asked.service.sent) - 1
     expect(not more, say["asked_again"], more=more, let_through=asked.let_through)
     return say["right"]
@@ -106,7 +97,7 @@ def check_ask_patiently(ask_patiently) -> str:
 
 def _expect_patient_request(asked: Asked) -> None:
     say, service, raised = SAY["ask_patiently"], asked.service, asked.raised
-    expect(not raised or kind_of(raised) != "StreamClosed", say["stream"])
+    expect(not raised or raised.kind != "StreamClosed", say["stream"])
     if asked.failed and not service.sent.entries:
         by_client = raised and _raised_in(raised.error, "httpx2")
         expect(not by_client, say["header_value"], raised=raised)
@@ -205,8 +196,8 @@ def _expect_answer(asked: Asked) -> None:
     expect("create" not in plane.done, say["created"])
     expect(CONTROL in asked.sent_to, say["not_looked_up"])
     if asked.raised:
-        resumed, late = "resume" in plane.done, "Timeout" in kind_of(asked.raised)
-        early = resumed and kind_of(asked.raised) == "InferenceEndpointError"
+        resumed, late = "resume" in plane.done, "Timeout" in asked.raised.kind
+        early = resumed and asked.raised.kind == "InferenceEndpointError"
         expect(not early, say["client_too_early"])
         expect(resumed or not late, say["no_resume"])
         lost = any(entry.path == "/api/tasks" for entry in service.lookups)
@@ -219,7 +210,7 @@ def _expect_answer(asked: Asked) -> None:
     expect(reached, say["router" if router else "not_reached"])
     expect_question(service, reached[-1], asked.question)
     expect(len(reached) == 1, say["many_requests"], sent=len(reached))
-    expect_text(asked.value, service.said[-1], service)
+    kit.expect_text(asked.value, service.said[-1], service)
 
 
 def _expect_paused(plane: Plane, when: str) -> None:
