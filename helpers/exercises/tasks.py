@@ -5,6 +5,7 @@ Quiz("…", [Question("…", [Choice("…", "why it is right", right=True), Choi
 """
 
 import ast
+import contextlib
 import inspect
 import string
 import textwrap
@@ -16,16 +17,14 @@ from pathlib import Path
 
 from helpers.exercises.running import NotYet
 
-KINDS = {
-    "str": "a text",
-    "list": "a list",
-    "dict": "a dictionary",
-    "tuple": "a tuple",
-    "int": "a number",
-    "float": "a number",
-    "bool": "True or False",
-    "NoneType": "nothing (None)",
-}
+
+def beside(module: str | Path) -> dict:
+    """What the TOML file beside `module` (its `__file__`) holds."""
+    return tomllib.loads(Path(module).with_suffix(".toml").read_text(encoding="utf-8"))
+
+
+TEXTS = beside(__file__)
+SAY, KINDS = TEXTS["say"], TEXTS["kinds"]
 
 
 @dataclass(frozen=True)
@@ -69,44 +68,29 @@ class Task:
     def judge(self, function: object) -> Verdict:
         """The verdict on a function. Whatever the function does, this returns (unless the kernel is
         interrupted)."""
-        if not callable(function):
-            return Verdict(
-                False,
-                f"`{self.name}` is {describe(function)}, not a function. Pass the function itself,"
-                " without calling it.",
-            )
+        name = self.name
         try:
+            expect(callable(function), SAY["no_function"], name=name, what=describe(function))
             self._expect_signature(function)
             _expect_no_bare_except(function)
             return Verdict(True, self.check(function))
         except NotYet as missing:
-            if isinstance(getattr(missing, "error", None), NotImplementedError):
-                return Verdict(
-                    False,
-                    f"`{self.name}` is still empty. Put your code in place of the line `raise"
-                    " NotImplementedError(…)`, run the cell and check again.",
-                )
-            return Verdict(False, str(missing))
+            empty = isinstance(getattr(missing, "error", None), NotImplementedError)
+            return Verdict(False, SAY["empty"].format(name=name) if empty else str(missing))
         except Exception as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            return Verdict(
-                False,
-                f"This check itself broke ({type(error).__name__}: {error}; {where.name}, line"
-                f" {where.lineno}). That is a fault of the course, not yours; please report it.",
-            )
+            where, kind = traceback.extract_tb(error.__traceback__)[-1], type(error).__name__
+            told = {"kind": kind, "error": error, "place": where.name, "line": where.lineno}
+            return Verdict(False, SAY["broke"].format(**told))
 
     def _expect_signature(self, function: Callable) -> None:
-        parameters = [name.strip() for name in self.call.split("(")[1].rstrip(")").split(",")]
-        try:
+        parameters = self.call.split("(")[1].split(",")
+        with contextlib.suppress(ValueError):  # some built-in functions have no signature
             signature = inspect.signature(function)
-        except ValueError:  # some built-in functions have none
-            return
-        try:
-            signature.bind(*parameters)
-        except TypeError:
-            raise NotYet(
-                f"The check calls `{self.call}`, but your function takes `{signature}`."
-            ) from None
+            try:
+                signature.bind(*parameters)
+            except TypeError:
+                told = SAY["signature"].format(call=self.call, signature=signature)
+                raise NotYet(told) from None
 
 
 @dataclass(frozen=True)
@@ -140,11 +124,6 @@ class Quiz:
 
     title: str
     questions: list[Question]
-
-
-def beside(module: str | Path) -> dict:
-    """What the TOML file beside `module` (its `__file__`) holds."""
-    return tomllib.loads(Path(module).with_suffix(".toml").read_text(encoding="utf-8"))
 
 
 def read_tasks(module: str, *checks: Callable) -> list[Task | Quiz]:
@@ -183,12 +162,6 @@ def _expect_no_bare_except(function: Callable) -> None:
     except (AttributeError, OSError, TypeError, SyntaxError, ValueError):
         return  # no source to look at
     for node in ast.walk(tree):
-        if isinstance(node, ast.ExceptHandler) and (
-            node.type is None or getattr(node.type, "id", "") == "BaseException"
-        ):
-            line = node.lineno + code.co_firstlineno - 1
-            raise NotYet(
-                f"Line {line} of the cell catches everything, even the interrupt of the kernel, so"
-                " a loop around it may never end. Name the error you can handle, for example"
-                " `except HfHubHTTPError as error:`."
-            )
+        if isinstance(node, ast.ExceptHandler):
+            named = node.type is not None and getattr(node.type, "id", "") != "BaseException"
+            expect(named, SAY["bare_except"], line=node.lineno + code.co_firstlineno - 1)
