@@ -15,13 +15,13 @@ from urllib.parse import unquote
 import httpx2
 
 from helpers.exercises.chat_format import chat_body, chat_events, counted, deltas, stream_of
-from helpers.exercises.tasks import beside
+from helpers.exercises.tasks import read_toml
 from helpers.log import Entry
 from helpers.models import models
 from helpers.wire import Plan
 
 SYLLABLES = ("ba", "de", "fi", "go", "lu", "ma", "ne", "pi", "ro", "su", "ta", "vi", "ko", "ze")
-REFUSALS = beside(__file__)["refusals"]
+REFUSALS = read_toml(__file__)["refusals"]
 EVENTS = "text/event-stream"
 BROKEN_OFF = (
     "peer closed connection without sending complete message body (incomplete chunked read)"

@@ -18,12 +18,14 @@ from pathlib import Path
 from helpers.exercises.running import NotYet
 
 
-def beside(module: str | Path) -> dict:
-    """What the TOML file beside `module` (its `__file__`) holds."""
-    return tomllib.loads(Path(module).with_suffix(".toml").read_text(encoding="utf-8"))
+def read_toml(module: str) -> dict:
+    """What the TOML file beside `module` (its `__file__`) holds: lesson_08.toml for lesson_08.py,
+    and for lesson_08_plane.py."""
+    name = "_".join(Path(module).stem.split("_")[:2])
+    return tomllib.loads(Path(module).with_name(f"{name}.toml").read_text(encoding="utf-8"))
 
 
-TEXTS = beside(__file__)
+TEXTS = read_toml(__file__)
 SAY, KINDS = TEXTS["say"], TEXTS["kinds"]
 
 
@@ -129,7 +131,7 @@ class Quiz:
 def read_tasks(module: str, *checks: Callable) -> list[Task | Quiz]:
     """An exercise's tasks: each [[task]] of the TOML file beside `module` with its check, in the
     file's order; then the quiz."""
-    text = beside(module)
+    text = read_toml(module)
     tasks = [
         Task(task["call"], task["title"], check, task["hints"])
         for task, check in zip(text["task"], checks, strict=True)
@@ -141,12 +143,17 @@ def read_tasks(module: str, *checks: Callable) -> list[Task | Quiz]:
     return [*tasks, Quiz(text["quiz"]["title"], questions)]
 
 
-def read_messages(module: str | Path) -> dict[str, dict[str, str]]:
-    """The messages in the TOML file beside `module`: {task: {key: text}} from its [task.say]
-    tables, and under the name "" from [say] those that several tasks share."""
-    text = beside(module)
+def read_messages(module: str) -> dict[str, dict[str, str]]:
+    """The messages of a lesson's checks: {task: {key: text}} from the tables [task.say], and under
+    the name "" from [say] those that several tasks share."""
+    text = read_toml(module)
     shared = {"": text.get("say", {})}
     return shared | {task["call"].split("(")[0]: task.get("say", {}) for task in text["task"]}
+
+
+def read_data(module: str) -> dict:
+    """What the lesson's checks let the service say and do: the table [data]."""
+    return read_toml(module)["data"]
 
 
 def describe(value: object) -> str:

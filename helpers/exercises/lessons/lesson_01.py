@@ -9,7 +9,7 @@ from helpers.exercises import kit
 from helpers.exercises.kit import NotYet, Raised, Spy, describe, error, expect, reply, spy, words
 from helpers.models import models
 
-SAY = kit.read_messages(__file__)
+SAY, DATA = kit.read_messages(__file__), kit.read_data(__file__)
 
 
 def one_call(service: Spy, function, *arguments):
@@ -199,23 +199,9 @@ def _expect_cost(cost: float, read: int, written: int, paid_in: float, paid_out:
 # ---- task 4 ----
 
 CURES = {401: "token", 402: "credits", 403: "permission", 400: "model"}
-MISLEADING = {
-    401: "Invalid token: no permission, no credits, model hidden (402, 403)",
-    402: "This token's model permission is fine, its credits are gone (401, 403)",
-    403: "This token has credits for the model but no permission (401, 402)",
-    400: {
-        "message": "Nobody answers for this one; your token and credits are fine (401, 402)",
-        "code": "model_not_supported",
-    },
-}
-BAD_LIMIT = {
-    "message": "max_tokens must be positive; not supported by this model",
-    "type": "invalid_request_error",
-    "code": "invalid_value",
-}
 NO_CURE = [  # (its name among the messages, what the service does, the error that goes through)
     ("error_500", error(500), "HfHubHTTPError"),
-    ("other_400", error(400, BAD_LIMIT), "BadRequestError"),
+    ("other_400", error(400, DATA["bad_limit"]), "BadRequestError"),
     ("no_connection", kit.broken(), "ConnectError"),
     ("error_429", error(429), "HfHubHTTPError"),
     ("error_404", error(404), "HfHubHTTPError"),
@@ -229,7 +215,7 @@ def check_ask_or_cure(ask_or_cure) -> str:
     kit.expect_text(value, service.said[-1], service)
     for status in CURES:
         _expect_cure(ask_or_cure, status, None)
-        _expect_cure(ask_or_cure, status, MISLEADING[status])
+        _expect_cure(ask_or_cure, status, DATA["misleading"][str(status)])
     for what, step, kind in NO_CURE:
         try:
             _, service = _cured(ask_or_cure, step)

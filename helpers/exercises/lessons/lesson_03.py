@@ -20,25 +20,12 @@ def request_id(known: str) -> dict:
     return {"x-request-id": f"Root=1-{known}"}
 
 
-NO_MONEY = {
-    "message": "You exceeded your current quota, please check your plan and billing details.",
-    "type": "insufficient_quota",
-    "code": "insufficient_quota",
-}
-NOT_MONEY = {
-    "message": "Slow down. (This is not insufficient_quota: your account is fine.)",
-    "type": "requests",
-    "code": "rate_limit_exceeded",
-}
-TOO_LONG = (
-    "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 2048."
-    " Given: 429 `inputs` tokens"
-)
+DATA = kit.read_data(__file__)
 # What the service does, under the key of the message about it.
 AGAIN = {
     "429_told": error(429, retry_after=7),
     "429": error(429),
-    "429_words": error(429, NOT_MONEY),
+    "429_words": error(429, DATA["slow_down"]),
     **{str(status): error(status) for status in (503, 500, 502, 504, 408, 425, 520, 530)},
     "refused": kit.broken(),
     "lost": LOST,
@@ -47,10 +34,10 @@ AGAIN = {
 NEVER = {
     "401": error(401, headers=request_id("6b042ac0-c2094cac629f6fbed82c07cd")),
     "401_id": error(401, headers=request_id("6a429c1f-0b503d4e7720c95d31a8e6f4")),
-    "422": error(422, TOO_LONG),
+    "422": error(422, DATA["too_long"]),
     **{str(status): error(status) for status in (400, 402, 403, 404, 409, 410, 501)},
     "403_told": error(403, retry_after=5),
-    "429_money": error(429, NO_MONEY),
+    "429_money": error(429, DATA["no_money"]),
 }
 OTHERS = [  # the message's key is the name of the class
     KeyError("city"),

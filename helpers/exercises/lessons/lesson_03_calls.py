@@ -1,7 +1,6 @@
 """What the checks for exercise 03 share: calling a function that tries again, and how it ended."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx2
 
@@ -14,7 +13,7 @@ TINY = 1e-9
 LOST = kit.broken(httpx2.ReadError, "[Errno 104] Connection reset by peer")
 LATE = kit.broken(httpx2.ReadTimeout, "The read operation timed out")  # the client's own limit
 
-SAY = kit.read_messages(Path(__file__).with_name("lesson_03.py"))
+SAY = kit.read_messages(__file__)
 
 
 def told(seconds: float):

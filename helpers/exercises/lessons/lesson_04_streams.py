@@ -1,7 +1,5 @@
 """What the checks for exercise 04 share: streams as bad as real ones, and what is asked of them."""
 
-from pathlib import Path
-
 from helpers.exercises import chat_format, kit
 from helpers.exercises.kit import Raised, expect, reply, words
 from helpers.exercises.service import EVENTS
@@ -11,7 +9,7 @@ from helpers.wire import Plan
 MAX_TOKENS = 200
 READ = 31  # prompt tokens in the usage of every stream
 
-SAY = kit.read_messages(Path(__file__).with_name("lesson_04.py"))
+SAY = kit.read_messages(__file__)
 
 
 def some_pieces(count: int) -> list[str]:

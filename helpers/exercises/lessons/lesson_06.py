@@ -1,20 +1,16 @@
 """Checks for exercise 06: classification and entities."""
 
+import json
 import random
 from fractions import Fraction
 
 import numpy as np
 
 from helpers.exercises import kit
-from helpers.exercises.kit import NotYet, answer, describe, expect, spy, words
-from helpers.exercises.lessons.lesson_06_calls import ALL, SAY, expect_one_request, run
-from helpers.exercises.lessons.lesson_06_choose import check_choose
+from helpers.exercises.kit import NotYet, Raised, answer, describe, expect, reply, spy, words
+from helpers.exercises.lessons import lesson_06_calls as calls
+from helpers.exercises.lessons.lesson_06_calls import ALL, SAY, run, scored
 from helpers.models import models
-
-
-def scored(*pairs: tuple[str, float]) -> list[dict]:
-    return [{"label": label, "score": score} for label, score in pairs]
-
 
 # ---- task 1 ----
 
@@ -33,7 +29,7 @@ def check_mood(mood) -> str:
         text, here = kit.new_text(), f"The model said {label} with {score}"
         with spy(answer([scored((label, score), (other, round(1 - score, 2)))])) as service:
             value, bodies = run(mood, service, "text_classification", models.sentiment, text)
-        expect_one_request(bodies, text)
+        calls.expect_one_request(bodies, text)
         _expect_word(value, wanted, other.lower(), score, here)
     kit.expect_refusal_through(mood, kit.new_client("hf-inference"), text)
     return SAY["mood"]["right"]
@@ -64,7 +60,7 @@ def check_route(route) -> str:
         with spy(answer(scored((best, 0.7), (second, 0.2), (last, 0.1)))) as service:
             value, bodies = run(route, service, method, models.zero_shot, text, given)
         expect(len(bodies) == 1, say["many_requests"], sent=len(bodies))
-        _expect_labels(expect_one_request(bodies, text), desks)
+        _expect_labels(calls.expect_one_request(bodies, text), desks)
         expect(value is not None, ALL["nothing"])
         expect(value not in list(desks), say["description"])
         template = bodies[0]["parameters"].get("hypothesis_template") or "{}"
@@ -95,16 +91,14 @@ def check_entities(entities) -> str:
     def found(text: str, least: float, *rows: dict):
         with spy(answer(list(rows))) as service:
             value, bodies = run(entities, service, method, models.ner, text, least)
-        parameters = expect_one_request(bodies, text)
+        parameters = calls.expect_one_request(bodies, text)
         expect(parameters.get("aggregation_strategy") is not None, say["no_strategy"])
         expect(parameters["aggregation_strategy"] != "none", say["tokens"])
         return value
 
     say, method = SAY["entities"], "token_classification"
-    city, firm = (
-        random.choice(["Łódź", "Kraków", "Malmö"]),
-        random.choice(["IBM", "Siemens", "Toyota"]),
-    )
+    city = random.choice(["Łódź", "Kraków", "Malmö"])
+    firm = random.choice(["IBM", "Siemens", "Toyota"])
     text = f"From {city} we wrote to {firm} in May about case {random.randrange(1000, 9999)}."
     word = "##" + city[1:].lower()
     rows = [_row(text, city, "LOC", 0.98, word), _row(text, firm, "ORG", 0.9)]
@@ -156,11 +150,8 @@ def _expect_pairs(value: list, right: list, text: str, least: float) -> None:
 
 
 def check_evaluate(evaluate) -> str:
-    say, method, labels = (
-        SAY["evaluate"],
-        "zero_shot_classification",
-        ["billing", "account", "general"],
-    )
+    say, method = SAY["evaluate"], "zero_shot_classification"
+    labels = ["billing", "account", "general"]
     pairs = [(0, 0), (0, 1), (1, 1), (1, 1), (1, 2), (2, 0), (0, 1)]  # true, predicted label
     right, steps = np.zeros((3, 3), dtype=int), []
     for true, said in pairs:
@@ -218,6 +209,56 @@ def _expect_matrix(matrix: np.ndarray, right: np.ndarray) -> None:
     expect(total == count, say["other_sum"], total=total, count=count)
     shown = {"right": right.tolist(), "matrix": matrix.tolist()}
     expect(np.array_equal(matrix, right), say["other_cells"], **shown)
+
+
+# ---- task 5 ----
+
+
+def check_choose(choose) -> str:
+    say, support = SAY["choose"], f"{words(1)} support"
+    labels = ["billing", "account", support]
+    spread = {"text": f'{{\n  "label": "{support}"\n}}', "wanted": support}
+    for case in [*kit.read_data(__file__)["choices"], spread]:
+        text, wanted, why = case["text"], case.get("wanted"), case.get("why", "")
+        (message,), given = kit.texts_about(1), list(labels)
+        with spy(reply(text)) as service:
+            try:
+                value, bodies = run(choose, service, "chat_completion", models.chat, message, given)
+            except Raised as raised:
+                expect(not why, say["raised"], why=why, raised=raised)
+                raise
+        again = say["again"] if why else "You sent {sent} requests for one message."
+        expect(len(service.sent) == 1, again, sent=len(service.sent), why=why)
+        _expect_request(bodies[0], message, labels)
+        shown = value if isinstance(value, str) else describe(value)
+        expect(wanted or value is None, say["not_none"], why=why, shown=shown)
+        expect(not isinstance(value, dict), say["object"])
+        expect(value != text or wanted is None, say["text_itself"])
+        expect(value == wanted, say["other"], text=text, wanted=wanted, value=value)
+        kit.expect_unchanged(labels=(labels, given))
+    kit.expect_refusal_through(choose, kit.new_client(), message, given)
+    return say["right"]
+
+
+def _expect_request(body: dict, message: str, labels: list[str]) -> None:
+    """Few tokens, and a JSON schema whose `label` allows exactly `labels`."""
+    say, limit = SAY["choose"], body.get("max_tokens")
+    schema = calls.asked_schema(body, message)
+    expect(limit, say["no_limit"])
+    expect(limit <= 30, say["limit"], limit=limit)
+    expect(limit >= 12, say["too_short"], limit=limit)
+    properties = schema.get("properties") or {}
+    field = properties.get("label")
+    expect(isinstance(field, dict), say["no_property"], schema=json.dumps(schema)[:120])
+    expect(schema.get("type") == "object", say["no_object"])
+    others = [name for name in properties if name != "label"]
+    expect(not others, say["more_properties"], more=others and others[0])
+    expect("enum" in field, say["any_string"])
+    enum = field["enum"]
+    expect(isinstance(enum, list), say["enum_no_list"], what=describe(enum))
+    right = sorted(map(str, enum)) == sorted(labels)
+    expect(right, say["other_enum"], enum=enum, labels=labels)
+    expect("label" in (schema.get("required") or []), say["not_required"])
 
 
 TASKS = kit.read_tasks(

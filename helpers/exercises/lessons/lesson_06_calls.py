@@ -1,11 +1,10 @@
 """How the functions of exercise 06 are called, and what each of their requests must be."""
 
-from pathlib import Path
-
 from helpers.exercises import kit
 from helpers.exercises.kit import Raised, Spy, expect
+from helpers.models import models
 
-SAY = kit.read_messages(Path(__file__).with_name("lesson_06.py"))
+SAY = kit.read_messages(__file__)
 ALL = SAY[""]
 
 
@@ -39,6 +38,26 @@ def _expect_path(service: Spy, method: str, model: str) -> None:
         path = entry.path
         right = path.endswith("/chat/completions") if chat else f"/models/{model}" in path
         expect(right, ALL["other_path"], path=path, method=method, model=model)
+
+
+def asked_schema(body: dict, text: str) -> dict:
+    """The schema for the answer, from a request that puts `text` to the chat model."""
+    asked, form = str(body.get("model")), body.get("response_format")
+    expect(asked.split(":")[0] == models.chat, ALL["other_chat"], asked=asked)
+    by_user = [one for one in body.get("messages", []) if one.get("role") == "user"]
+    expect(any(text in str(one.get("content")) for one in by_user), ALL["no_message"])
+    expect(form, ALL["no_format"])
+    expect(isinstance(form, dict) and form.get("type") == "json_schema", ALL["other_type"])
+    inner = form.get("json_schema") or {}
+    schema = inner.get("schema") if isinstance(inner, dict) else None
+    expect(isinstance(schema, dict), ALL["one_level_up"])
+    expect(inner.get("name"), ALL["no_name"])
+    return schema
+
+
+def scored(*pairs: tuple[str, float]) -> list[dict]:
+    """Labels with their scores, as the service sends them."""
+    return [{"label": label, "score": score} for label, score in pairs]
 
 
 def expect_one_request(bodies: list[dict], text: str) -> dict:

@@ -9,7 +9,7 @@ from helpers.exercises import kit
 from helpers.exercises.kit import Raised, Spy, describe, error, expect
 from helpers.models import models
 
-SAY = kit.read_messages(Path(__file__).with_name("lesson_07.py"))
+SAY = kit.read_messages(__file__)
 ALL = SAY[""]
 SIDE = 256
 

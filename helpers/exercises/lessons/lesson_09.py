@@ -1,6 +1,5 @@
 """Checks for exercise 09: a support desk."""
 
-import json
 import random
 from collections import Counter
 
@@ -9,6 +8,7 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from helpers.exercises import kit
 from helpers.exercises.kit import Raised, Spy, answer, describe, error, expect, reply, spy, words
+from helpers.exercises.lessons.lesson_06_calls import asked_schema, run, scored
 from helpers.models import models
 from helpers.retry import RetryPolicy
 
@@ -18,10 +18,6 @@ ALL = SAY[""]
 
 def reader():
     return kit.new_client("hf-inference")
-
-
-def scored(*pairs: tuple[str, float]) -> list[dict]:
-    return [{"label": label, "score": score} for label, score in pairs]
 
 
 def by_model(answers: dict):
@@ -142,32 +138,21 @@ def _expect_nearest(value, wanted: str | None, best: float, least: float) -> Non
 
 # ---- task 3 ----
 
-GOOD = {"urgency": "high", "summary": "cannot sign in"}
-LOW = GOOD | {"urgency": "low"}
-SAID = [  # what the model answers, the fields of the note or None, why there is none
-    (json.dumps(GOOD), GOOD, ""),
-    (json.dumps(LOW, indent=1), LOW, ""),
-    ('{"urgency": "high", "summ', None, "cut"),
-    ('{"urgency": "at once", "summary": "x"}', None, "no_urgency"),
-    ('{"urgency": "low"}', None, "no_summary"),
-    ("This is urgent.", None, "no_json"),
-    ("", None, "empty"),
-]
-
 
 def check_note(note) -> str:
     say = SAY["note"]
-    for said, wanted, why in SAID:
+    for answered in kit.read_data(__file__)["notes"]:
+        said, wanted, why = answered["text"], answered.get("fields"), answered.get("why")
         text = kit.new_text()
         with spy(reply(said)) as service:
             try:
-                value = kit.call_whole(service, note, kit.new_client(), text)
+                value, bodies = run(note, service, "chat_completion", models.chat, text)
             except Raised as raised:
-                expect(not why, say["raised"], why=say.get(why), raised=raised)
+                expect(not why, say["raised"], why=why, raised=raised)
                 raise
-        _expect_note_request(service, text)
+        _expect_note_request(bodies, text)
         if wanted is None:
-            expect(value is None, say["no_none"], why=say[why], what=describe(value))
+            expect(value is None, say["no_none"], why=why, what=describe(value))
             continue
         expect(value is not None, f"{ALL['nothing']} A good answer must not become None.")
         fields = value.model_dump() if hasattr(value, "model_dump") else None
@@ -177,22 +162,11 @@ def check_note(note) -> str:
     return say["right"]
 
 
-def _expect_note_request(service: Spy, text: str) -> None:
+def _expect_note_request(bodies: list[dict], text: str) -> None:
     say = SAY["note"]
-    expect(service.sent.entries, say["nothing_sent"])
-    expect(len(service.sent) == 1, say["many_requests"], sent=len(service.sent))
-    body, path = service.sent.last.json, service.sent.last.path
-    expect(path.endswith("/chat/completions"), say["no_chat"])
-    kit.expect_given_client(service)
-    right = str(body.get("model")).split(":")[0] == models.chat
-    expect(right, say["other_model"], model=body.get("model"))
-    users = [one for one in body.get("messages", []) if one.get("role") == "user"]
-    expect(any(text in str(one.get("content")) for one in users), say["other_text"])
-    expect((body.get("max_tokens") or 61) <= 60, say["no_limit"])
-    form = body.get("response_format")
-    expect(form, say["no_format"])
-    schema = (form.get("json_schema") or {}).get("schema") if isinstance(form, dict) else None
-    expect(isinstance(schema, dict), say["other_format"])
+    expect(len(bodies) == 1, say["many_requests"], sent=len(bodies))
+    schema = asked_schema(bodies[0], text)
+    expect((bodies[0].get("max_tokens") or 61) <= 60, say["no_limit"])
     expect({"urgency", "summary"} <= set(schema.get("required") or []), say["not_required"])
     urgency = (schema.get("properties") or {}).get("urgency", {})
     expect(sorted(urgency.get("enum") or []) == ["high", "low", "normal"], say["any_urgency"])
