@@ -23,7 +23,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from helpers.exercises.running import NotYet, Raised
+from helpers.exercises.running import NotYet, Raised, attempt
 from helpers.exercises.service import Step, answer, broken, error, picture, reply, vector, words
 from helpers.exercises.spy import GIVEN, Spy, spy
 from helpers.exercises.tasks import (
@@ -117,11 +117,9 @@ def expect_text(value: object, text: str, service: Spy) -> None:
 def error_after(step: Step, hidden: str, function: Callable, *arguments) -> Raised:
     """What the function raises where the service does `step`; `hidden` is said if it returns."""
     with spy(step) as service:
-        try:
-            value = service.call(function, *arguments)
-        except Raised as raised:
-            return raised
-    raise NotYet(hidden.format(what=describe(value)))
+        value, raised = attempt(service.call, function, *arguments)
+    expect(raised, hidden, what=describe(value))
+    return raised
 
 
 def expect_refusal_through(function: Callable, *arguments) -> None:

@@ -42,6 +42,14 @@ class Raised(NotYet):
         self.status = getattr(getattr(error, "response", error), "status_code", None)
 
 
+def attempt(call: Callable, *arguments) -> tuple:
+    """(what the call returns, the Raised that comes out of it), one of them None."""
+    try:
+        return call(*arguments), None
+    except Raised as raised:
+        return None, raised
+
+
 # Seconds that the processor has worked for this thread; a browser tab counts no threads.
 _worked = getattr(time, "thread_time", time.process_time)
 

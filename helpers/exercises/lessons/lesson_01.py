@@ -217,14 +217,10 @@ def check_ask_or_cure(ask_or_cure) -> str:
         _expect_cure(ask_or_cure, status, None)
         _expect_cure(ask_or_cure, status, DATA["misleading"][str(status)])
     for what, step, kind in NO_CURE:
-        try:
-            _, service = _cured(ask_or_cure, step)
-        except Raised as raised:
-            own = raised.kind
-            expect(own == kind, say["other_error"], what=say[what], kind=own)
-        else:
-            expect(len(service.sent) == 1, say["sent_again"], what=say[what])
-            raise NotYet(say["swallowed"].format(what=say[what]))
+        cured, raised = kit.attempt(_cured, ask_or_cure, step)
+        expect(raised or len(cured[1].sent) == 1, say["sent_again"], what=say[what])
+        expect(raised, say["swallowed"], what=say[what])
+        expect(raised.kind == kind, say["other_error"], what=say[what], kind=raised.kind)
     return say["right"]
 
 
@@ -243,12 +239,12 @@ def _expect_cure(ask_or_cure, status: int, message: str | dict | None) -> None:
     say, cure = SAY["ask_or_cure"], CURES[status]
     plain = {"x-request-id": "Root=1-plain"} if message is None else None
     here = {"status": status, "means": say[f"means_{status}"], "cure": cure}
-    try:
-        value, service = _cured(ask_or_cure, error(status, message, headers=plain))
-    except Raised as raised:
+    cured, raised = kit.attempt(_cured, ask_or_cure, error(status, message, headers=plain))
+    if raised:
         expect(plain or status != 400, say["by_message"])
         expect(raised.status != status, say["let_through"], **here, kind=raised.kind)
-        raise NotYet(f"On a {status}: {raised}") from None
+        raise NotYet(f"On a {status}: {raised}")
+    value, service = cured
     expect(len(service.sent) == 1, say["again"], **here)
     expect(value is not None, say["nothing"], **here)
     expect(value != status, say["the_status"], **here)

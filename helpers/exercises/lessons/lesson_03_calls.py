@@ -47,12 +47,10 @@ def play(function, *steps, arguments=(), limit: int = 12) -> Run:
     question = kit.new_question()
     with spy(*steps, limit=limit) as service:
         run = Run(service)
-        try:
-            run.value = service.call(function, kit.new_client(timeout=30), question, *arguments)
-        except Raised as raised:
-            if isinstance(raised.error, (NotImplementedError, NameError, SyntaxError)):
-                raise
-            run.raised = raised
+        asked = kit.new_client(timeout=30), question, *arguments
+        run.value, run.raised = kit.attempt(service.call, function, *asked)
+    if run.raised and isinstance(run.raised.error, (NotImplementedError, NameError, SyntaxError)):
+        raise run.raised
     if not run.raised or run.sent:
         for row in range(run.sent):
             kit.expect_chat_request(service, question, models.chat, row=row)

@@ -5,18 +5,8 @@ import random
 
 from helpers.exercises import kit
 from helpers.exercises.kit import NotYet, describe, error, expect, reply, words
-from helpers.exercises.lessons.lesson_03_calls import (
-    BASE,
-    LATE,
-    LOST,
-    SAY,
-    TINY,
-    Run,
-    expect_answer,
-    expect_original,
-    play,
-    told,
-)
+from helpers.exercises.lessons import lesson_03_calls as calls
+from helpers.exercises.lessons.lesson_03_calls import SAY, Run, expect_answer, play, told
 
 TRIES = 4  # of task 3
 
@@ -33,7 +23,7 @@ def check_ask_again(ask_again) -> str:
     run = play(ask_again, error(401))
     expect(run.sent == 1, say["401_again"])
     expect(not run.slept, say["401_waits"])
-    expect_original(run, 401, "The token was wrong (401)")
+    calls.expect_original(run, 401, "The token was wrong (401)")
 
     run = play(ask_again, error(503), error(503))
     expect(run.sent > 1, say["503_once"])
@@ -42,8 +32,8 @@ def check_ask_again(ask_again) -> str:
     expect(run.slept, say["no_wait"])
     expect(len(run.slept) == 2, say["two_waits"], waits=len(run.slept))
     waits = ", ".join(f"{seconds:.2f}" for seconds in run.slept)
-    in_range = all(seconds <= BASE * 2**n + TINY for n, seconds in enumerate(run.slept))
-    expect(in_range, say["ranges"], waits=waits, base=BASE, double=2 * BASE)
+    in_range = all(seconds <= calls.BASE * 2**n + calls.TINY for n, seconds in enumerate(run.slept))
+    expect(in_range, say["ranges"], waits=waits, base=calls.BASE, double=2 * calls.BASE)
 
     seconds = random.randint(40, 80)
     run = play(ask_again, told(seconds))
@@ -54,8 +44,8 @@ def check_ask_again(ask_again) -> str:
 
     for step, what in (
         (kit.broken(), "The connection was refused"),
-        (LOST, "The connection was lost"),
-        (LATE, "The request timed out"),
+        (calls.LOST, "The connection was lost"),
+        (calls.LATE, "The request timed out"),
     ):
         run = play(ask_again, step)
         no_response = run.raised and isinstance(run.raised.error, AttributeError)
@@ -64,7 +54,7 @@ def check_ask_again(ask_again) -> str:
 
     _expect_an_end(ask_again)
     longest = max(play(ask_again, *[error(500)] * 10).slept[-1] for _ in range(15))
-    expect(longest > BASE, say["not_growing"], longest=longest, range=4 * BASE)
+    expect(longest > calls.BASE, say["not_growing"], longest=longest, range=4 * calls.BASE)
     return say["right"].format(tries=TRIES)
 
 
@@ -74,10 +64,10 @@ def _expect_an_end(ask_again) -> None:
     run = play(ask_again, *[error(500)] * 10)
     expect(run.sent <= TRIES, say["too_many"], sent=run.sent, tries=TRIES)
     expect(run.sent == TRIES, say["too_few"], requests=run.requests, tries=TRIES)
-    expect_original(run, 500, f"All {TRIES} requests failed (500)")
+    calls.expect_original(run, 500, f"All {TRIES} requests failed (500)")
     waits = len(run.slept)
     expect(waits < TRIES, say["last_wait"], tries=TRIES, waits=TRIES - 1, slept=waits)
-    in_turn = [error(503), kit.broken(), LATE, told(1), *[error(500)] * 8]
+    in_turn = [error(503), kit.broken(), calls.LATE, told(1), *[error(500)] * 8]
     for steps, what in (
         ([kit.broken()] * 12, "The connection was refused again and again"),
         ([told(1)] * 12, "The service refused every time (429)"),
@@ -135,17 +125,17 @@ def check_ask_within(ask_within) -> str:
 
     run, slept = wait(60, error(403))
     expect(run.sent == 1 and not slept, say["403_again"])
-    expect_original(run, 403, "The token lacks the permission (403)")
+    calls.expect_original(run, 403, "The token lacks the permission (403)")
 
     run, slept = wait(30, *[error(503)] * 4)
     expect_answer(run, f"Four failures with short pauses fit into 30 s {NO_NUMBER}")
     run, slept = wait(500, *[error(503)] * 10)
-    expect(max(run.slept) > BASE, say["not_growing"], longest=max(run.slept))
+    expect(max(run.slept) > calls.BASE, say["not_growing"], longest=max(run.slept))
     for patience in [3] * 3 + [30] * 15:
         run, slept = wait(patience, *[error(503)] * 60)
-        expect(slept <= patience + TINY, say["drawn_again"], patience=patience, slept=slept)
+        expect(slept <= patience + calls.TINY, say["drawn_again"], patience=patience, slept=slept)
         trouble = f"The pauses added up to more than the patience of {patience} s"
-        expect_original(run, 503, trouble)
+        calls.expect_original(run, 503, trouble)
     return say["right"]
 
 
@@ -156,12 +146,12 @@ def _expect_patience_ends(wait) -> None:
     expect(slept < 42, say["too_long"], slept=slept)
     expect(not slept, say["shortened"], slept=slept)
     expect(run.sent == 1, say["no_wait"], sent=run.sent)
-    expect_original(run, 429, "The wait did not fit (42 s into 10 s)")
+    calls.expect_original(run, 429, "The wait did not fit (42 s into 10 s)")
 
     run, slept = wait(10, *[told(4)] * 10)
-    expect(slept <= 10 + TINY, say["sum"], slept=slept)
+    expect(slept <= 10 + calls.TINY, say["sum"], slept=slept)
     expect(run.sent == 3, say["two_fit"], sent=run.sent)
-    expect_original(run, 429, "The third wait did not fit (4 + 4 + 4 s into 10 s)")
+    calls.expect_original(run, 429, "The third wait did not fit (4 + 4 + 4 s into 10 s)")
 
 
 # ---- task 5 ----

@@ -8,16 +8,9 @@ import httpx2
 
 from helpers.exercises import kit
 from helpers.exercises.kit import NotYet, Raised, describe, error, expect, reply, spy, words
+from helpers.exercises.lessons import lesson_04_streams as streams
 from helpers.exercises.lessons.lesson_04_many import check_ask_all
-from helpers.exercises.lessons.lesson_04_streams import (
-    MAX_TOKENS,
-    READ,
-    SAY,
-    some_pieces,
-    stream_of,
-    streamed,
-    streaming,
-)
+from helpers.exercises.lessons.lesson_04_streams import SAY, some_pieces, stream_of, streaming
 from helpers.models import models
 
 # ---- task 1 ----
@@ -39,7 +32,7 @@ def check_pieces(pieces) -> str:
         question, told = kit.new_question(), some_pieces(12)
         with spy(stream_of([*told[:4], None, *told[4:8], "", *told[8:]])) as service:
             got = streaming(service, all_of, kit.new_client(), question)
-        streamed(service, question)
+        streams.streamed(service, question)
         _expect_pieces(got, told, service)
 
     with spy(stream_of(some_pieces(30))) as service:
@@ -94,8 +87,8 @@ def check_read(read) -> str:
     expect(complete, say["says_cut"])
     expect(tokens is not None, say["no_tokens"])
     expect(isinstance(tokens, int), say["no_number"], what=describe(tokens))
-    key = {used + READ: "total_tokens", READ: "prompt_tokens"}.get(tokens, "counted")
-    expect(tokens == used, say[key], used=used, tokens=tokens)
+    kinds = {used + streams.READ: "total_tokens", streams.READ: "prompt_tokens"}
+    expect(tokens == used, say[kinds.get(tokens, "counted")], used=used, tokens=tokens)
 
     cut = stream_of([*some_pieces(8), "."], finish="length", usage=used, together=True)
     _, complete, tokens, _ = _read(read, cut, together=True)
@@ -134,7 +127,7 @@ def _read(read, step, broke: str = "", together: bool = False) -> tuple:
                 wrong = isinstance(raised.error, mistaken)
                 expect(not wrong, say[key], what=broke, raised=raised, kind=raised.kind)
             raise NotYet(f"{broke}. {raised}") from None
-    streamed(service, question)
+    streams.streamed(service, question)
     options, said = service.sent.last.json.get("stream_options") or {}, service.said[-1]
     expect(options.get("include_usage") is True, say["no_usage"])
     three = isinstance(value, (tuple, list)) and len(value) == 3
@@ -176,24 +169,21 @@ def check_first_sentence(first_sentence) -> str:
 
     none = "The answer had no full stop at all."
     with spy(stream_of(some_pieces(30))) as service, watched_client(service) as (client, closed):
-        try:
-            text = streaming(service, first_sentence, client, kit.new_question())
-        except Raised as raised:
-            raise NotYet(f"{none} {raised}") from None
+        asked = client, kit.new_question()
+        text, raised = kit.attempt(streaming, service, first_sentence, *asked)
+        expect(not raised, f"{none} {raised}")
         expect(text != service.said[-1] + ".", say["adds_one"], none=none)
         expect(text == service.said[-1], say["loses"], none=none)
         expect(closed, say["open_not_found"])
 
     breaks = reply(words(20), breaks_after=5)
     with spy(breaks) as service, watched_client(service) as (client, closed):
-        try:
-            text = service.call(first_sentence, client, kit.new_question())
-        except Raised:
-            expect(closed, say["open_error"])
-            return say["right"]
-    nothing = f"{describe(text)} as if nothing had happened"
-    what = "half a sentence as if it were one" if text else nothing
-    raise NotYet(say["hidden_error"].format(what=what))
+        text, raised = kit.attempt(service.call, first_sentence, client, kit.new_question())
+        nothing = f"{describe(text)} as if nothing had happened"
+        what = "half a sentence as if it were one" if text else nothing
+        expect(raised, say["hidden_error"], what=what)
+        expect(closed, say["open_error"])
+    return say["right"]
 
 
 def _expect_sentence(first_sentence, ending: str) -> None:
@@ -205,9 +195,9 @@ def _expect_sentence(first_sentence, ending: str) -> None:
     with spy(stream) as service, watched_client(service) as (client, closed):
         text = streaming(service, first_sentence, client, question)
         closed = closed[-1:]
-    kit.expect_chat_request(service, question, models.chat, MAX_TOKENS)
+    kit.expect_chat_request(service, question, models.chat, streams.MAX_TOKENS)
     expect(not service.sent.last.json.get("stop"), say["stop"])
-    streamed(service, question)
+    streams.streamed(service, question)
     expect(text is not None, say["prints" if service.printed else "nothing"])
     expect(isinstance(text, str), say["no_text"], what=describe(text))
     read, sent = len(service.sent.last.chunks), len(service.sent.last.plan.chunks)

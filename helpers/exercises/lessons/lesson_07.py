@@ -75,17 +75,13 @@ def check_sweep(sweep) -> str:
 
 
 def check_redraw(redraw) -> str:
-    folder = Path(tempfile.mkdtemp())
-    for _ in range(2):
-        _expect_drawn_again(redraw, folder / f"{words(1)}.png")
-    bare, say = folder / "bare.png", SAY["redraw"]
-    Image.new("RGB", (8, 8)).save(bare)
-    value = raised = None
-    with spy(routes=Studio()) as service:
-        try:
-            value = run(redraw, service, bare)
-        except Raised as failed:
-            raised = failed
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        for _ in range(2):
+            _expect_drawn_again(redraw, Path(folder, f"{words(1)}.png"))
+        bare, say = Path(folder, "bare.png"), SAY["redraw"]
+        Image.new("RGB", (8, 8)).save(bare)
+        with spy(routes=Studio()) as service:
+            value, raised = kit.attempt(run, redraw, service, bare)
     expect(not service.sent.entries, say["guess"])
     expect(raised, say["no_error"], what=describe(value))
     plain = isinstance(raised.error, ValueError) and raised.kind != "JSONDecodeError"
@@ -144,16 +140,15 @@ def _played(grid, prompts: list[str], seeds: list[int], budget: float) -> tuple:
     """(value, what it raised if it did, the spy, the studio)."""
     studio, given = Studio(), (list(prompts), list(seeds))
     with spy(routes=studio) as service:
-        try:
-            value = run(grid, service, *given, budget)
-        except Raised as raised:
-            refusal = isinstance(raised.error, ValueError) or not service.sent.entries
-            if isinstance(raised.error, NotImplementedError) or not refusal:
-                raise
-            return None, raised, service, studio
-    pictures.expect_untouched(given[0], prompts, "prompts")
-    pictures.expect_untouched(given[1], seeds, "seeds")
-    return value, None, service, studio
+        value, raised = kit.attempt(run, grid, service, *given, budget)
+    if raised:
+        refusal = isinstance(raised.error, ValueError) or not service.sent.entries
+        if isinstance(raised.error, NotImplementedError) or not refusal:
+            raise raised
+    else:
+        pictures.expect_untouched(given[0], prompts, "prompts")
+        pictures.expect_untouched(given[1], seeds, "seeds")
+    return value, raised, service, studio
 
 
 def _expect_all_drawn(grid, prompts, seeds, one: float, budget: float) -> None:
