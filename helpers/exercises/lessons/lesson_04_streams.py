@@ -37,7 +37,8 @@ def stream_of(
         if not (isinstance(entry.json, dict) and entry.json.get("stream")):
             return reply(text)(service, entry)
         service.said.append(text)
-        events = chat_format.chat_events(pieces, models.chat, finish, usage=counted)
+        said = chat_format.deltas(pieces)
+        events = chat_format.chat_events(said, models.chat, finish, usage=counted)
         role, *spoken, end, told = events
         for event in (role, end):
             event["choices"][0]["delta"]["content"] = None
