@@ -357,6 +357,16 @@ def test_a_stand_in_answers_the_threads_of_its_code_and_no_other():
     assert seen == [None]
 
 
+def test_what_stands_in_for_the_output_is_never_thrown_away():
+    """A cell's `print`, which runs meanwhile, holds no reference to it: it would be memory that is
+    gone."""
+    seen = set()
+    for _ in range(2):
+        with spy() as service:
+            service.call(lambda: seen.update([sys.stdout, sys.stderr]))
+    assert len(seen) == 2
+
+
 def test_a_check_inside_an_outage(monkeypatch):
     monkeypatch.setenv("COURSE_PACE", "0")
     start("01_first_call")
