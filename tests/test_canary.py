@@ -10,23 +10,14 @@ import pytest
 from authoring import canary
 from authoring.canary import GONE, SERVED, UNKNOWN, check, exit_code, main, table
 from helpers import wire
+from helpers.exercises.chat_format import chat_body, counted
 from helpers.models import Model, models
 
 MAPPING = {
     "groq": {"status": "live", "providerId": "x", "task": "conversational"},
     "novita": {"status": "error", "providerId": "x", "task": "conversational"},
 }
-CHAT = {
-    "id": "1",
-    "created": 1,
-    "object": "chat.completion",
-    "model": "x",
-    "system_fingerprint": "",
-    "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
-    "choices": [
-        {"index": 0, "finish_reason": "length", "message": {"role": "assistant", "content": "ok"}}
-    ],
-}
+CHAT = chat_body("ok", "x", "length", usage=counted(1, 1))
 
 
 def row(task="chat-completion", provider="auto", name="chat", id="some/model"):

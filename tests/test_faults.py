@@ -26,6 +26,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import parse_ratelimit_headers
 
 from helpers import session, wire
+from helpers.exercises.chat_format import chat_body, chat_events, counted, stream_of
 from helpers.faults import (
     FAULTS,
     ColdStart,
@@ -44,35 +45,19 @@ ROUTER = "https://router.huggingface.co/v1"
 MESSAGES = [{"role": "user", "content": "Say hello."}]
 MODEL = "some/model"
 WORDS = [f"w{number} " for number in range(6)]
+FIXED = {"id": "x", "created": 1}
 REAL_SLEEP = time.sleep
 HTTP = httpx2.Client()  # one for all: each loads the certificates anew
 
 
 def chat(text: str) -> dict:
-    return {
-        "id": "x",
-        "object": "chat.completion",
-        "created": 1,
-        "model": MODEL,
-        "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
-        "choices": [
-            {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-        ],
-    }
+    return chat_body(text, MODEL, usage=counted(3, 2), **FIXED)
 
 
 def stream() -> list[list]:
-    head = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": MODEL}
-    events = [
-        head
-        | {
-            "choices": [
-                {"index": 0, "delta": {"role": "assistant", "content": word}, "finish_reason": None}
-            ]
-        }
-        for word in WORDS
-    ]
-    texts = [f"data: {json.dumps(event)}\n\n" for event in events] + ["data: [DONE]\n\n"]
+    said = [{"role": "assistant", "content": word} for word in WORDS]
+    events = stream_of(chat_events(said, MODEL, finish=None, **FIXED))
+    texts = [event.decode() for event in events]
     # Two events in one piece, one event in two: the pieces of the network are not the events.
     pieces = [texts[0] + texts[1], texts[2][:20], texts[2][20:], *texts[3:]]
     return [[0.5 + 0.1 * number, piece] for number, piece in enumerate(pieces)]
