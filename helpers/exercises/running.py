@@ -101,7 +101,8 @@ class Run:
 
         # Traced like every thread that the function starts. A debugger is left alone.
         scope = wire.carried(starting=None if sys.gettrace() else self._started)
-        with outside(), in_place(self.theirs), scope:  # of an outage around the check
+        with outside(), in_place, scope:  # of an outage around the check
+            in_place.also_in(self.theirs or {})
             browser.apart(work, self._traced)
             try:
                 self._wait()

@@ -21,11 +21,11 @@ from huggingface_hub import get_token
 from huggingface_hub.inference._providers import _common, hf_inference
 
 from helpers import tokens, wire
-from helpers.exercises.replaced import Replaced
 from helpers.exercises.running import Run, Stop
 from helpers.exercises.service import Step, error, route
 from helpers.log import Entry, Log
 from helpers.wire import Plan
+from helpers.wire.replaced import Replaced
 
 # Headers of the client that a check hands over; `Spy.strangers` counts the requests that came
 # through another one.

@@ -27,6 +27,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from helpers import browser, wire
+from helpers.wire.replaced import Replaced
 
 # What `time.time()` says when a clock starts.
 EPOCH = datetime(2026, 11, 23, 12, 0, tzinfo=UTC).timestamp()
@@ -42,7 +43,7 @@ _ended: dict[str, float] = {}  # the latest that a clock has said at its end
 _inside: contextvars.ContextVar = contextvars.ContextVar("clock", default=None)
 
 
-def here() -> "Clock | None":
+def here() -> "ScaledClock | None":
     """The clock that the code which asks lives in."""
     clock = _inside.get()
     return clock if clock is not None and clock.holds() else None
@@ -61,25 +62,22 @@ def outside():
             clock.join()
 
 
-class Clock:
-    """What both clocks share: how code gets inside."""
+class ScaledClock:
+    """Real time, `speed` times as fast: with 60, a minute takes a second. 1 is real time."""
 
-    def __init__(self):
-        self.open = False
+    starting: Callable | None = None  # what happens when code inside starts a thread
+
+    def __init__(self, speed: float):
+        if not speed > 0:
+            raise ValueError(f"speed must be greater than 0, got {speed}")
+        self.speed, self.open = speed, False
 
     def time(self) -> float:
         """Seconds since the clock started."""
-        raise NotImplementedError
-
-    def sleep(self, seconds: float) -> None:
-        """Wait in this clock's time. Raises ValueError for a negative number."""
-        raise NotImplementedError
-
-    def tell(self, name: str) -> float:
-        """What the function `name` of the module `time` says in here."""
-        return self._bases[name] + self.time()
+        return (theirs["monotonic"]() - self._started) * self.speed
 
     def holds(self) -> bool:
+        """Whether the thread that asks may live in it."""
         return self.open
 
     def join(self) -> None:
@@ -97,12 +95,10 @@ class Clock:
             name: float(math.ceil(max(getattr(time, name)(), _ended.get(name, 0) + APART)))
             for name in ("monotonic", "perf_counter")
         }
-        self._bases["time"] = EPOCH
-        self._start()
-        self.open = True
-        _open_for(self)
-        self._threads = wire.carried(self._starting)
+        _replaced.__enter__()
+        self._threads = wire.carried(self.starting)
         self._threads.__enter__()
+        self.open, self._thread, self._started = True, threading.get_ident(), theirs["monotonic"]()
         _inside.set(self)
         return self
 
@@ -111,60 +107,51 @@ class Clock:
             _ended[name] = max(_ended.get(name, 0), base + self.time())
         self.open = False
         self._threads.__exit__(*error)
-        _close_for(self)
+        _replaced.__exit__()
         _inside.set(self._outer)
-        self._stop()
 
-    def _start(self) -> None:
-        """Called before the first look at this clock."""
-
-    def _stop(self) -> None:
-        """Called after the last."""
-
-    def _starting(self, thread: threading.Thread, start: Callable) -> None:
-        """Code inside starts a thread, which `start(thread)` would do."""
-        start(thread)
-
-    # ---- what asyncio asks ----
-
-    def call_soon(self, loop, callback: Callable, args, context) -> asyncio.Handle:
-        return _real("call_soon", loop, callback, *args, context=context)
-
-    def call_at(self, loop, when: float, callback: Callable, args, context) -> asyncio.TimerHandle:
-        raise NotImplementedError
-
-    def in_executor(self, loop, executor, function: Callable, args):
-        return theirs["run_in_executor"](loop, executor, function, *args)
-
-
-class ScaledClock(Clock):
-    """Real time, `speed` times as fast: with 60, a minute takes a second. 1 is real time."""
-
-    def __init__(self, speed: float):
-        super().__init__()
-        if not speed > 0:
-            raise ValueError(f"speed must be greater than 0, got {speed}")
-        self.speed = speed
-
-    def time(self) -> float:
-        return (theirs["monotonic"]() - self._started) * self.speed
+    # ---- what stands in for functions of `time`, and for methods of event loops ----
 
     def sleep(self, seconds: float) -> None:
+        """Wait in this clock's time. Raises ValueError for a negative number."""
         theirs["sleep"](seconds / self.speed)
 
-    def _start(self) -> None:
-        self._started = theirs["monotonic"]()
+    def wall(self) -> float:
+        return EPOCH + self.time()
 
-    def call_at(self, loop, when: float, callback: Callable, args, context) -> asyncio.TimerHandle:
+    def monotonic(self) -> float:
+        return self._bases["monotonic"] + self.time()
+
+    def perf_counter(self) -> float:
+        return self._bases["perf_counter"] + self.time()
+
+    def run_forever(self, loop) -> None:
+        """The loop's own round lives in real time, because it waits in real time for sockets."""
+        self.leave()
+        try:
+            theirs["run_forever"](loop)
+        finally:
+            _inside.set(self)
+
+    def call_soon(self, loop, callback: Callable, *args, context=None) -> asyncio.Handle:
+        return _real("call_soon", loop, callback, *args, context=context)
+
+    def call_at(self, loop, when: float, callback: Callable, *args, context=None):
         delay = max(0.0, when - loop.time()) / self.speed
         return _real("call_later", loop, delay, callback, *args, context=context)
 
+    def call_later(self, loop, delay: float, callback: Callable, *args, context=None):
+        return self.call_at(loop, loop.time() + delay, callback, *args, context=context)
 
-class VirtualClock(Clock):
+    def run_in_executor(self, loop, executor, function: Callable, *args):
+        return theirs["run_in_executor"](loop, executor, function, *args)
+
+
+class VirtualClock(ScaledClock):
     """Time that jumps: when everything inside waits, to the next in line."""
 
     def __init__(self):
-        super().__init__()
+        super().__init__(speed=1)
         self._now = 0.0
         self._line: list[tuple] = []  # (when, number of asking, timer, how to call it)
         self._numbers = itertools.count()
@@ -172,11 +159,6 @@ class VirtualClock(Clock):
 
     def time(self) -> float:
         return self._now
-
-    def sleep(self, seconds: float) -> None:
-        if seconds < 0:
-            raise ValueError("sleep length must be non-negative")
-        self._now = self._after(seconds)
 
     def holds(self) -> bool:
         return self.open and threading.get_ident() == self._thread
@@ -186,16 +168,14 @@ class VirtualClock(Clock):
             raise RuntimeError(NO_THREADS)
         super().join()
 
-    def _start(self) -> None:
-        self._thread = threading.get_ident()
-
-    def _stop(self) -> None:
-        self._jump()  # whoever is still in here must not stay for ever
-
-    def _starting(self, thread: threading.Thread, start: Callable) -> None:
+    def starting(self, thread: threading.Thread, start: Callable) -> None:
         if here() is self:
             raise RuntimeError(NO_THREADS)
         start(thread)
+
+    def __exit__(self, *error):
+        super().__exit__(*error)
+        self._jump()  # whoever is still in here must not stay for ever
 
     def _after(self, seconds: float) -> float:
         # Whole microseconds, so that sums of seconds are exact; and never nothing, so that a loop
@@ -211,7 +191,12 @@ class VirtualClock(Clock):
                 self._now = max(self._now, when) if self.open else self._now
                 call()
 
-    def call_soon(self, loop, callback: Callable, args, context) -> asyncio.Handle:
+    def sleep(self, seconds: float) -> None:
+        if seconds < 0:
+            raise ValueError("sleep length must be non-negative")
+        self._now = self._after(seconds)
+
+    def call_soon(self, loop, callback: Callable, *args, context=None) -> asyncio.Handle:
         def run():
             try:
                 callback(*args)
@@ -223,20 +208,21 @@ class VirtualClock(Clock):
         self._ready.add(handle)
         return handle
 
-    def call_at(self, loop, when: float, callback: Callable, args, context) -> asyncio.TimerHandle:
+    def call_at(self, loop, when: float, callback: Callable, *args, context=None):
+        context = contextvars.copy_context() if context is None else context
         timer = asyncio.TimerHandle(when, callback, args, loop, context)
 
         def call():
             if not loop.is_closed():
-                self.call_soon(loop, lambda: timer.cancelled() or callback(*args), (), context)
+                self.call_soon(loop, lambda: timer.cancelled() or callback(*args), context=context)
 
         moment = self._after(when - loop.time())
         heapq.heappush(self._line, (moment, next(self._numbers), timer, call))
         if not self._ready:  # whoever asks is the last that has something to do
-            self.call_soon(loop, bool, (), context)
+            self.call_soon(loop, bool)
         return timer
 
-    def in_executor(self, loop, executor, function: Callable, args):
+    def run_in_executor(self, loop, executor, function: Callable, *args):
         """At once, where a thread would do it: a library asks what machine this is. Refused if it
         waits: that has to go on beside the rest."""
         future, before = loop.create_future(), self._now
@@ -252,97 +238,55 @@ class VirtualClock(Clock):
 # ---- what is replaced as long as a clock is open -----------------------------------------------
 
 
-def _sleep(seconds: float) -> None:
-    clock = here()
-    return theirs["sleep"](seconds) if clock is None else clock.sleep(seconds)
-
-
-def _tells(name: str) -> Callable[[], float]:
-    def tell() -> float:
-        clock = here()
-        return theirs[name]() if clock is None else clock.tell(name)
-
-    tell.passes = lambda: here() is None  # helpers.retry asks whether anybody sees it wait
-    return tell
-
-
-def _real(name: str, loop, *args, context):
+def _real(name: str, loop, *args, context=None):
     """The loop's own method, called in real time."""
+    context = contextvars.copy_context() if context is None else context
     call = functools.partial(theirs[name], loop, *args, context=context)
     return contextvars.Context().run(call)
 
 
-def _run_forever(loop) -> None:
-    """The loop's own round lives in real time, because it waits in real time for real sockets."""
-    clock = _inside.get()
-    _inside.set(None)
-    try:
-        theirs["run_forever"](loop)
-    finally:
-        _inside.set(clock)
+def _asks(name: str, method: str) -> Callable:
+    """The function `name`, which asks the clock that its caller lives in; without one, as ever."""
+
+    def ours(*args, **kwargs):
+        clock = here()
+        return (theirs[name] if clock is None else getattr(clock, method))(*args, **kwargs)
+
+    ours.passes = lambda: here() is None  # helpers.retry asks whether anybody sees it wait
+    return ours
 
 
-def _call_soon(loop, callback, *args, context=None):
+def _call_soon(loop, callback: Callable, *args, context=None) -> asyncio.Handle:
     """Who is woken lives in the clock of `context`, whoever wakes it."""
     context = contextvars.copy_context() if context is None else context
     clock = context.get(_inside)
     if clock is None or not clock.holds():
         return theirs["call_soon"](loop, callback, *args, context=context)
-    return clock.call_soon(loop, callback, args, context)
+    return clock.call_soon(loop, callback, *args, context=context)
 
 
-def _call_at(loop, when, callback, *args, context=None):
-    clock = here()
-    if clock is None or loop.is_closed():
-        return theirs["call_at"](loop, when, callback, *args, context=context)
-    return clock.call_at(loop, when, callback, args, context or contextvars.copy_context())
+_OURS = {
+    time: {"time": "wall"} | {name: name for name in ("sleep", "monotonic", "perf_counter")},
+    browser.event_loop(): {
+        name: name
+        for name in ("run_forever", "call_soon", "call_at", "call_later", "run_in_executor")
+    },
+}
+theirs: dict[str, Callable] = {
+    name: getattr(place, name) for place, names in _OURS.items() for name in names
+}
 
 
-def _call_later(loop, delay, callback, *args, context=None):
-    if here() is None:
-        return theirs["call_later"](loop, delay, callback, *args, context=context)
-    return loop.call_at(loop.time() + delay, callback, *args, context=context)
+def _places():
+    for place, names in _OURS.items():
+        for name, method in names.items():
+            ours = _call_soon if name == "call_soon" else _asks(name, method)
+
+            def make(real: Callable, name=name, ours=ours) -> Callable:
+                theirs[name] = real
+                return ours
+
+            yield place, name, make
 
 
-def _run_in_executor(loop, executor, function, *args):
-    clock = here()
-    if clock is None:
-        return theirs["run_in_executor"](loop, executor, function, *args)
-    return clock.in_executor(loop, executor, function, args)
-
-
-_loop = browser.event_loop()
-_REPLACED = (
-    (time, "sleep", _sleep),
-    *((time, name, _tells(name)) for name in ("monotonic", "perf_counter", "time")),
-    (_loop, "run_forever", _run_forever),
-    (_loop, "call_soon", _call_soon),
-    (_loop, "call_at", _call_at),
-    (_loop, "call_later", _call_later),
-    (_loop, "run_in_executor", _run_in_executor),
-)
-theirs: dict[str, Callable] = {name: getattr(where, name) for where, name, _ in _REPLACED}
-_state = threading.Lock()
-_open: list[Clock] = []  # all clocks that anybody is in
-_kept: list[tuple] = []  # (where, name, what was there, ours)
-
-
-def _open_for(clock: Clock) -> None:
-    """Replace what has to be replaced, if nobody did yet."""
-    with _state:
-        if not _open:
-            for where, name, ours in _REPLACED:
-                theirs[name] = getattr(where, name)
-                _kept.append((where, name, theirs[name], ours))
-                setattr(where, name, ours)
-        _open.append(clock)
-
-
-def _close_for(clock: Clock) -> None:
-    """Put it back, if nobody needs it any more, where nobody else has replaced it since."""
-    with _state:
-        _open.remove(clock)
-        while _kept and not _open:
-            where, name, was, ours = _kept.pop()
-            if getattr(where, name) is ours:
-                setattr(where, name, was)
+_replaced = Replaced(_places)
