@@ -182,8 +182,8 @@ class RetryPolicy:
         """Learn from every answer that `client` gets for this policy, not only from refusals.
         Returns `client`.
 
-        `client` is an OpenAI or AsyncOpenAI, an httpx2 or httpx client, or an InferenceClient
-        (which sends through a session that all of huggingface_hub shares). With it the gate closes
+        `client` is an OpenAI, an InferenceClient (which sends through a session that all of
+        huggingface_hub shares), its async twin, or an httpx2 or httpx client. With it the gate closes
         before the first refusal. Raises TypeError for a client that nobody can listen to.
         """
         listen_to(client)
