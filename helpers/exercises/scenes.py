@@ -6,9 +6,11 @@ and the cure.
 
 A message says what happened, what the function did, and the cure: "{when}, and your function {did}.
 {cure}". Where one deviation deserves its own words, they stand in `words`, under what was done:
-"sent more", "sent less", "returned nothing", "returned", "raised".
+"sent more", "sent less", "returned", "raised". They may name {when}, {cure}, {sent} (how many
+requests), {what} (what came back) and {kind} (of error).
 """
 
+import fnmatch
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -85,22 +87,19 @@ def _say(scene: Scene, what: str, run: Run) -> str:
         "sent more": f"sent {len(run.sent)} requests, where {scene.sends} would do",
         "sent less": f"sent {len(run.sent)}",
     }.get(what) or run.did()
-    return (
-        scene.words.get(what, "").replace("{sent}", str(len(run.sent)))
-        or f"{scene.when}, and your function {did}. {scene.cure}"
-    )
+    fields = {"when": scene.when, "cure": scene.cure, "sent": len(run.sent)}
+    fields |= {"what": describe(run.value), "kind": run.raised and run.raised.kind}
+    own = scene.words.get(what) or f"{{when}}, and your function {did}. {{cure}}"
+    return own.format(**fields)
 
 
 def ladder(value, *steps: tuple) -> None:
-    """The first step that fits the value ends the check: (name of a type, its beginning with *, or
-    a type; message)."""
-    name = type(value).__name__
+    """The first step that fits the value ends the check: (a type, or its name as a file pattern;
+    message)."""
     for kind, message in steps:
         fits = (
             isinstance(value, kind)
             if isinstance(kind, type)
-            else name.startswith(kind.rstrip("*"))
-            if kind.endswith("*")
-            else name == kind
+            else fnmatch.fnmatchcase(type(value).__name__, kind)
         )
         expect(not fits, message)
