@@ -10,7 +10,7 @@ import os
 from collections import ChainMap
 from collections.abc import Iterator, MutableMapping
 
-from helpers.exercises.replaced import Replaced
+from helpers.wire.replaced import Replaced
 
 _own: contextvars.ContextVar[dict | None] = contextvars.ContextVar("environ", default=None)
 
