@@ -183,8 +183,8 @@ class RetryPolicy:
         Returns `client`.
 
         `client` is an OpenAI, an InferenceClient (which sends through a session that all of
-        huggingface_hub shares), its async twin, or an httpx2 or httpx client. With it the gate closes
-        before the first refusal. Raises TypeError for a client that nobody can listen to.
+        huggingface_hub shares), their async twins, or an httpx2 or httpx client. With it the gate
+        closes before the first refusal. Raises TypeError for a client that nobody can listen to.
         """
         listen_to(client)
         return client
