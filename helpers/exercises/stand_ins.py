@@ -68,9 +68,7 @@ def _sleep(real: Callable) -> Callable:
 def _async_sleep(real: Callable) -> Callable:
     async def sleep(seconds, *result):
         run = _run.get()
-        if run is None:
-            return await real(seconds, *result)
-        if not isinstance(seconds, (int, float)) or seconds < 0:
+        if run is None or not isinstance(seconds, (int, float)) or seconds < 0:
             return await real(seconds, *result)
         run.note(seconds)
         return await real(0, *result)
@@ -121,27 +119,19 @@ def _publish(real: Callable) -> Callable:
     return lambda *args, **kwargs: real(*args, **kwargs) if _run.get() is None else None
 
 
-class _Output:
-    """sys.stdout: what the function writes goes to its run, all other text where it always went."""
+class _Stream:
+    """sys.stdout or sys.stderr: what the function writes goes to its run's `output` or `errors`,
+    all other text where it always went."""
 
-    def __init__(self, real):
-        self._real = real
-
-    def _place(self, run):
-        return run.output
+    def __init__(self, ours: str, real):
+        self._ours, self._real = ours, real
 
     def __getattr__(self, name: str):
         run = _run.get()
-        return getattr(self._real if run is None else self._place(run), name)
-
-
-class _Errors(_Output):
-    """sys.stderr: nobody reads it."""
-
-    def _place(self, run):
-        return run.errors
+        return getattr(self._real if run is None else getattr(run, self._ours), name)
 
 
 # One for each stream, kept for ever: until Python 3.13 `print` holds no reference to what it found
 # in `sys`, and in a cell that runs at the same time it would go on with one that is gone.
-_output, _errors = functools.cache(_Output), functools.cache(_Errors)
+_output = functools.cache(functools.partial(_Stream, "output"))
+_errors = functools.cache(functools.partial(_Stream, "errors"))
