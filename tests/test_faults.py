@@ -633,6 +633,20 @@ def test_the_courses_retry_lives_in_the_labs_time_without_being_told(recorded):
     assert time.perf_counter() - real < 5
 
 
+def test_who_is_woken_goes_on_before_time_does(recorded):
+    async def main():
+        loop, bell = asyncio.get_running_loop(), asyncio.Event()
+        loop.call_later(1, lambda: loop.call_soon_threadsafe(bell.set))
+        later = asyncio.ensure_future(asyncio.sleep(60))
+        await bell.wait()
+        woken = lab.clock.time()
+        await later
+        return woken
+
+    with outage() as lab:
+        assert asyncio.run(main()) == 1.0
+
+
 def test_gather_under_a_window(recorded):
     async def main():
         asking = AsyncInferenceClient()

@@ -136,6 +136,9 @@ class ScaledClock:
     def call_soon(self, loop, callback: Callable, *args, context=None) -> asyncio.Handle:
         return _real("call_soon", loop, callback, *args, context=context)
 
+    def call_soon_threadsafe(self, loop, callback: Callable, *args, context=None):
+        return _real("call_soon_threadsafe", loop, callback, *args, context=context)
+
     def call_at(self, loop, when: float, callback: Callable, *args, context=None):
         delay = max(0.0, when - loop.time()) / self.speed
         return _real("call_later", loop, delay, callback, *args, context=context)
@@ -208,6 +211,8 @@ class VirtualClock(ScaledClock):
         self._ready.add(handle)
         return handle
 
+    call_soon_threadsafe = call_soon  # whoever asks lives in the only thread
+
     def call_at(self, loop, when: float, callback: Callable, *args, context=None):
         context = contextvars.copy_context() if context is None else context
         timer = asyncio.TimerHandle(when, callback, args, loop, context)
@@ -265,12 +270,10 @@ def _call_soon(loop, callback: Callable, *args, context=None) -> asyncio.Handle:
     return clock.call_soon(loop, callback, *args, context=context)
 
 
+LOOPS = "run_forever run_in_executor call_soon call_soon_threadsafe call_at call_later"
 _OURS = {
     time: {"time": "wall"} | {name: name for name in ("sleep", "monotonic", "perf_counter")},
-    browser.event_loop(): {
-        name: name
-        for name in ("run_forever", "call_soon", "call_at", "call_later", "run_in_executor")
-    },
+    browser.event_loop(): {name: name for name in LOOPS.split()},
 }
 theirs: dict[str, Callable] = {
     name: getattr(place, name) for place, names in _OURS.items() for name in names
