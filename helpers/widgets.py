@@ -43,21 +43,10 @@ def explore(function: Callable, /, **controls: Iterable) -> Coroutine | None:
     import ipywidgets as widgets
 
     made = {name: _control(name, values) for name, values in controls.items()}
-    result, tasks = widgets.HTML(), []
+    result = widgets.HTML()
 
     def values() -> dict:
         return {name: control.value for name, control in made.items()}
-
-    def refresh(_=None) -> str:
-        return put(_call(function, values()))
-
-    async def look() -> str:
-        return put(await _acall(function, values()))
-
-    def look_again(_) -> None:
-        for task in tasks:  # nobody waits for it any more
-            task.cancel()
-        tasks[:] = [asyncio.ensure_future(look())]
 
     def put(shown) -> str:
         result.value = _as_html(shown)
@@ -74,10 +63,23 @@ def explore(function: Callable, /, **controls: Iterable) -> Coroutine | None:
         shown = widgets.VBox([*made.values(), result])
         show_widget(shown, "\n".join([*lines, f"At {settings}:", text]))
 
-    async def present_later() -> None:
-        present(await look(), look_again)
+    def look(_=None) -> str:
+        return put(_call(function, values()))
 
-    return present_later() if inspect.iscoroutinefunction(function) else present(refresh(), refresh)
+    async def look_async() -> str:
+        return put(await _acall(function, values()))
+
+    async def present_async() -> None:
+        looks = []
+
+        def moved(_) -> None:
+            for earlier in looks:  # nobody waits for it any more
+                earlier.cancel()
+            looks[:] = [asyncio.ensure_future(look_async())]
+
+        present(await look_async(), moved)
+
+    return present_async() if inspect.iscoroutinefunction(function) else present(look(), look)
 
 
 def _control(name: str, values: Iterable):
