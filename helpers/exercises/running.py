@@ -198,17 +198,17 @@ class Run:
         for _look in range(round(AT_MOST * self.seconds / LOOK)):
             if self._back.wait(LOOK):
                 return
-            frames = sys._current_frames()
-            places = [
-                (id(frame), frame.f_lasti)
-                for thread in self._threads
-                if (frame := frames.get(thread.ident)) is not None
-            ]
+            places = [(id(frame), frame.f_lasti) for frame in self._frames()]
             still = still + 1 if places == before else 0
             before = places
             if still * LOOK >= self.seconds:
                 break
         self.ended = self.ended or self._still_waiting()
+
+    def _frames(self) -> list:
+        """Where each of its threads is just now."""
+        frames = sys._current_frames()
+        return [frames[thread.ident] for thread in self._threads if thread.ident in frames]
 
     def _still_waiting(self) -> str:
         return (
@@ -218,9 +218,7 @@ class Run:
 
     def _where(self) -> str:
         """In which line of the learner's code it stands."""
-        frames = sys._current_frames()
-        for thread in self._threads:
-            frame = frames.get(thread.ident)
+        for frame in self._frames():
             while frame is not None and frame.f_globals is not self.theirs:
                 frame = frame.f_back
             if frame is not None:
