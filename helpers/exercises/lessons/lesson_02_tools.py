@@ -98,11 +98,8 @@ def as_call(name: str, /, **arguments) -> str:
 def asks(*wanted: tuple[str, str], finish: str = "tool_calls"):
     """A message of the model that asks for these calls: (name, arguments as the model wrote
     them)."""
-    calls = [{"name": name, "arguments": {}} for name, _ in wanted]
-    body = chat_body(None, models.tools, finish, calls)
-    for made, (_, written) in zip(body["choices"][0]["message"]["tool_calls"], wanted):
-        made["function"]["arguments"] = written
-    return kit.answer(body)
+    calls = [{"name": name, "arguments": written} for name, written in wanted]
+    return kit.answer(chat_body(None, models.tools, finish, calls))
 
 
 # ---- what is sent ----
