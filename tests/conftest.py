@@ -82,7 +82,7 @@ def stand_in():
 
 
 @pytest.fixture
-def practice(stand_in, monkeypatch):
+def practice(stand_in, empty_home, monkeypatch):
     """The stand-in as practice server: what it has seen, (method, host, path, headers) each."""
     monkeypatch.setenv("COURSE_PRACTICE_URL", stand_in.url)
     stand_in.state.seen.clear()
