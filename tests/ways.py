@@ -41,23 +41,23 @@ class Way:
             there = {"base_url": url or ROUTER, "api_key": key}
         return kind(**there | settings)
 
-    def ask(self, client, text: str, model: str) -> str:
+    def ask(self, client, text: str, model: str, **more) -> str:
         """What `client`, one of this kind, is answered."""
         if self.asynchronous:
-            return asyncio.run(self.aask(client, text, model))
-        answer = self._call(client, text, model)
+            return asyncio.run(self.aask(client, text, model, **more))
+        answer = self._call(client, text, model, **more)
         return text_of(answer) if self.stream else answer.choices[0].message.content
 
-    async def aask(self, client, text: str, model: str) -> str:
+    async def aask(self, client, text: str, model: str, **more) -> str:
         async with client:
-            answer = await self._call(client, text, model)
+            answer = await self._call(client, text, model, **more)
             if not self.stream:
                 return answer.choices[0].message.content
             return text_of([chunk async for chunk in answer])
 
-    def _call(self, client, text, model):
-        streaming = {"stream": True} if self.stream else {}
-        return method(client)(messages=messages(text), model=model, **streaming)
+    def _call(self, client, text, model, **more):
+        asked = {"messages": messages(text), "model": model} | more
+        return method(client)(**asked | ({"stream": True} if self.stream else {}))
 
 
 def method(client):
@@ -66,7 +66,7 @@ def method(client):
 
 
 def text_of(chunks) -> str:
-    return "".join(chunk.choices[0].delta.content for chunk in chunks if chunk.choices)
+    return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
 
 
 WAYS = [Way(of, a, s) for of in ("hub", "openai") for a in (False, True) for s in (False, True)]
