@@ -27,11 +27,11 @@ lab: $(LAB_SET)
 
 # Everything. What needs npm is skipped where there is none, and says so.
 test: $(TEST_SET) lint $(if $(shell command -v npm),authoring/node_modules)
-	$(PY) -m pytest -n $(JOBS) --dist loadscope $(ARGS)
+	$(PY) -m pytest -n $(JOBS) --dist loadscope --max-worker-restart 1 $(ARGS)
 
 # The quick round: lint, floors, notebooks and what needs no browser, no server and no second environment.
 check: $(TEST_SET) lint
-	$(PY) -m pytest -n $(JOBS) --dist loadscope -m "not slow" $(ARGS)
+	$(PY) -m pytest -n $(JOBS) --dist loadscope --max-worker-restart 1 -m "not slow" $(ARGS)
 
 # Format, lint, and who may import whom (pyproject.toml).
 lint: $(TEST_SET)

@@ -6,8 +6,11 @@ Model ids, prices and limits change several times a month, so no lesson writes o
 its date and source.
 """
 
+import contextlib
 import math
 import tomllib
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from datetime import date
 from pathlib import Path
@@ -15,13 +18,38 @@ from pathlib import Path
 FILE = Path(__file__).with_name("models.toml")
 
 
+_instead: ContextVar[tuple] = ContextVar("instead", default=(None, {}))
+
+
+class Price(dict):
+    """What a model costs: numbers with their `unit`, `date` and `source`; empty where none is
+    known."""
+
+    get, items, values = Mapping.get, Mapping.items, Mapping.values  # each by what [] says
+
+    def __iter__(self):  # with one of its own, dict(price) goes by [] as well
+        return iter(self.keys())
+
+    def __getitem__(self, name: str):
+        whose, numbers = _instead.get()
+        return numbers[name] if whose is self and name in numbers else super().__getitem__(name)
+
+    @contextlib.contextmanager
+    def instead(self, **numbers: float) -> Iterator["Price"]:
+        """Other numbers, for the code in this block, its threads and its tasks alone."""
+        before = _instead.set((self, numbers))
+        try:
+            yield self
+        finally:
+            _instead.reset(before)
+
+
 @dataclass(frozen=True)
 class Model:
     """One row of models.toml.
 
     `verified` is the day on which `against` (a documentation page, a live run) showed the model at
-    work. `price` is a dictionary with its own `unit`, `date` and `source`, empty where no price is
-    known.
+    work.
     """
 
     name: str
@@ -30,7 +58,7 @@ class Model:
     provider: str
     verified: date
     against: str
-    price: dict = field(default_factory=dict)
+    price: Price = field(default_factory=Price)
 
     def cost(
         self,
@@ -127,7 +155,7 @@ def _row(name: str, row: dict, file: Path) -> Model:
             f"{file.name}: [{name}] has verified = {row['verified']!r}; write a date without"
             " quotes, 2026-01-31"
         )
-    return Model(name=name, **row)
+    return Model(name=name, **{**row, "price": Price(row.get("price", {}))})
 
 
 models = Registry()

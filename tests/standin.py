@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from helpers.exercises.chat_format import chat_body, chat_events, counted, stream_of
 from helpers.replay.recorder import Recorder
 from helpers.wire import Plan
 
@@ -30,49 +31,13 @@ GAP = 0.05
 
 def chat(text: str, model: str = "stand-in/model") -> dict:
     """A chat completion as the service writes it."""
-    return {
-        "id": f"chatcmpl-{time.time_ns()}",
-        "object": "chat.completion",
-        "created": int(time.time()),
-        "model": model,
-        "choices": [
-            {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-        ],
-        "usage": {"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14},
-    }
+    return chat_body(text, model, usage=counted(10, 4))
 
 
 def events(words=WORDS, model: str = "stand-in/model") -> list[bytes]:
     """A chat completion's stream, one event a word, then the usage, then [DONE]."""
-    head = {
-        "id": f"chatcmpl-{time.time_ns()}",
-        "object": "chat.completion.chunk",
-        "created": int(time.time()),
-        "model": model,
-    }
-    said = [
-        head
-        | {
-            "choices": [
-                {"index": 0, "delta": {"role": "assistant", "content": word}, "finish_reason": None}
-            ]
-        }
-        for word in words
-    ]
-    said.append(
-        head
-        | {
-            "choices": [],
-            "usage": {
-                "prompt_tokens": 10,
-                "completion_tokens": len(words),
-                "total_tokens": 10 + len(words),
-            },
-        }
-    )
-    return [f"data: {json.dumps(event, ensure_ascii=False)}\n\n".encode() for event in said] + [
-        b"data: [DONE]\n\n"
-    ]
+    said = [{"role": "assistant", "content": word} for word in words]
+    return stream_of(chat_events(said, model, finish=None, usage=counted(10, len(words))))
 
 
 def whole(content, status=200, seconds=0.5, kind="application/json", **headers) -> Plan:
@@ -111,66 +76,39 @@ def create_app() -> Starlette:
             "set-cookie": "session=abc",
             "x-unheard-of": "yes",
         }
+
+        def drip(pieces, kind="text/event-stream", gap=0.0, breaks=False) -> Response:
+            return StreamingResponse(_drip(pieces, gap, breaks), media_type=kind, headers=headers)
+
+        token = said.rsplit(" ", 1)[-1]
         if "fail" in said:
             return JSONResponse({"error": {"message": "the model fell over"}}, 500, headers)
         if "leak in a header" in said:
-            return JSONResponse(
-                chat("fine"), headers=headers | {"x-request-id": said.rsplit(" ", 1)[1]}
-            )
+            return JSONResponse(chat("fine"), headers=headers | {"x-request-id": token})
         if "leak in pieces" in said:
-            token = said.rsplit(" ", 1)[1]
-            return StreamingResponse(
-                _drip(events([token[:6], token[6:]]), 0, False),
-                media_type="text/event-stream",
-                headers=headers,
-            )
+            return drip(events([token[:6], token[6:]]))
         if body.get("stream"):
-            gap = GAP if "slow" in said else 0
-            return StreamingResponse(
-                _drip(events(), gap, "break" in said),
-                media_type="text/event-stream",
-                headers=headers,
-            )
+            return drip(events(), gap=GAP if "slow" in said else 0.0, breaks="break" in said)
         if "break" in said:
-            return StreamingResponse(
-                _drip([b'{"id": ', b'"x"'], 0, True), media_type="application/json", headers=headers
-            )
-        answer = chat(
-            (
-                said + " " + json.dumps(dict(request.headers))
-                if "echo" in said
-                else f"You said: {said}"
-            ),
-            body["model"],
-        )
+            return drip([b'{"id": ', b'"x"'], "application/json", breaks=True)
+        echo = f"{said} {json.dumps(dict(request.headers))}"
+        answer = chat(echo if "echo" in said else f"You said: {said}", body["model"])
         if "gzip" in said:
-            content = gzip.compress(json.dumps(answer).encode())
-            return Response(
-                content,
-                media_type="application/json",
-                headers=headers | {"content-encoding": "gzip"},
-            )
+            zipped = headers | {"content-encoding": "gzip", "content-type": "application/json"}
+            return Response(gzip.compress(json.dumps(answer).encode()), headers=zipped)
         return JSONResponse(answer, headers=headers)
 
     async def model(request: Request) -> Response:
         name = request.path_params["name"]
         mapping = {"hf-inference": {"status": "live", "providerId": name, "task": "text-to-image"}}
-        return JSONResponse(
-            {
-                "_id": "1",
-                "id": name,
-                "pipeline_tag": "text-to-image",
-                "tags": [],
-                "inferenceProviderMapping": mapping,
-                "createdAt": "2024-01-01T00:00:00.000Z",
-            },
-            headers={"ratelimit": f'"api";r={len(request.app.state.seen)};t=60'},
-        )
+        known = {"_id": "1", "id": name, "pipeline_tag": "text-to-image", "tags": []}
+        known["createdAt"] = "2024-01-01T00:00:00.000Z"
+        left = {"ratelimit": f'"api";r={len(request.app.state.seen)};t=60'}
+        return JSONResponse(known | {"inferenceProviderMapping": mapping}, headers=left)
 
     async def picture(request: Request) -> Response:
-        return Response(
-            PICTURE, media_type="image/png", headers={"x-answered-by": "stand-in/picture"}
-        )
+        who = {"x-answered-by": "stand-in/picture"}
+        return Response(PICTURE, media_type="image/png", headers=who)
 
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "ok"})

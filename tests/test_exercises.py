@@ -19,21 +19,16 @@ def check_double(double) -> str:
     return "twice is `2 * x`."
 
 
-TASKS = [
-    Task(
-        "double(x)", "Double a number", check_double, hints=["Think.", "Use `*`.", "`return 2 * x`"]
-    ),
-    Quiz(
-        "Numbers",
-        [
-            Question("2 + 2?", [Choice("3", "One short."), Choice("4", "that is it.", right=True)]),
-            Question(
-                "<b>1</b> + 1?",
-                [Choice("2", "that is it.", right=True), Choice("11", "That joins two texts.")],
-            ),
-        ],
-    ),
+def right(text):
+    return Choice(text, "that is it.", right=True)
+
+
+HINTS = ["Think.", "Use `*`.", "`return 2 * x`"]
+QUESTIONS = [
+    Question("2 + 2?", [Choice("3", "One short."), right("4")]),
+    Question("<b>1</b> + 1?", [right("2"), Choice("11", "That joins two texts.")]),
 ]
+TASKS = [Task("double(x)", "Double a number", check_double, HINTS), Quiz("Numbers", QUESTIONS)]
 
 
 @pytest.fixture
@@ -41,14 +36,14 @@ def file(tmp_path):
     return tmp_path / "progress.json"
 
 
+def again(file, *tasks):
+    """The exercise, after a restart of the kernel; or with other tasks."""
+    return Card("00_numbers", list(tasks) or TASKS, Progress(file, "00_numbers"))
+
+
 @pytest.fixture
 def card(file):
-    return Card("00_numbers", TASKS, Progress(file, "00_numbers"))
-
-
-def again(file):
-    """The same exercise after a restart of the kernel."""
-    return Card("00_numbers", TASKS, Progress(file, "00_numbers"))
+    return again(file)
 
 
 def double(x):
@@ -64,11 +59,11 @@ def square(x):
 
 def test_a_task_prints_its_verdict(card, capsys):
     card.task(1, square)
-    assert (
-        capsys.readouterr().out
-        == "Task 1 of 2: Double a number\nNot yet: You squared it.\nStuck? card.hint(1) prints the"
-        " next of 3 hints.\n"
-    )
+    assert capsys.readouterr().out.splitlines() == [
+        "Task 1 of 2: Double a number",
+        "Not yet: You squared it.",
+        "Stuck? card.hint(1) prints the next of 3 hints.",
+    ]
     card.task(1, double)
     assert capsys.readouterr().out == "Task 1 of 2: Double a number\nRight: twice is `2 * x`.\n"
 
@@ -126,9 +121,8 @@ def test_wrong_numbers_and_letters_are_named(card, call, said):
 
 
 def test_the_function_that_does_not_exist_yet(card):
-    assert card.check(1) == Verdict(
-        False, "There is no function `double` yet. Run the cell that defines it, then check again."
-    )
+    missing = "There is no function `double` yet. Run the cell that defines it, then check again."
+    assert card.check(1) == Verdict(False, missing)
 
 
 def test_a_signature_that_does_not_fit(card):
@@ -136,22 +130,17 @@ def test_a_signature_that_does_not_fit(card):
 
 
 def test_a_broken_check_says_that_it_is_the_course_and_not_the_learner(file):
-    card = Card("00", [Task("f(x)", "Break", lambda f: 1 / 0, hints=[])], Progress(file, "00"))
-    verdict = card.check(1, double)
-    assert (
-        not verdict.ok
-        and "fault of the course" in verdict.message
-        and "ZeroDivisionError" in verdict.message
-    )
+    verdict = again(file, Task("f(x)", "Break", lambda f: 1 / 0, [])).check(1, double)
+    assert not verdict.ok
+    assert "fault of the course" in verdict.message and "ZeroDivisionError" in verdict.message
 
 
 def test_a_check_that_says_not_yet(file):
     def check(f):
         raise NotYet("No.")
 
-    assert Card("00", [Task("f(x)", "No", check, hints=[])], Progress(file, "00")).check(
-        1, double
-    ) == Verdict(False, "No.")
+    said = again(file, Task("f(x)", "No", check, [])).check(1, double)
+    assert said == Verdict(False, "No.")
 
 
 # ---- progress ----------------------------------------------------------------------------------
@@ -183,20 +172,12 @@ def test_two_exercises_share_a_file(card, file):
     assert again(file).done(1)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b"3",
-        b'{"00_numbers": 3}',
-        b'{"00_numbers": {"1": []}}',
-        b"\xff\xfe",
-        b'{"00_numbers": {"1": {"hints": "two"}}}',
-        b'{"00_numbers": {"2": {"answers": ["b"]}}}',
-    ],
-)
+ENTRIES = ["3", '{"1": []}', '{"1": {"hints": "two"}}', '{"2": {"answers": ["b"]}}']
+DAMAGED = [b"", b"{", b"[]", b"3", b"\xff\xfe"]
+DAMAGED += [b'{"00_numbers": %s}' % entry.encode() for entry in ENTRIES]
+
+
+@pytest.mark.parametrize("content", DAMAGED)
 def test_a_damaged_file_is_told_put_aside_and_started_anew(file, content, capsys):
     file.write_bytes(content)
     card = again(file)
@@ -247,10 +228,8 @@ def test_check_and_hint_buttons(card, file):
     assert "<b>Not yet:</b> You squared it." in view.verdict.value
     card._functions[1] = double
     view.check.click()
-    assert (
-        "<b>Right:</b> twice is <code>2 * x</code>." in view.verdict.value
-        and "(done)" in view.title.value
-    )
+    assert "<b>Right:</b> twice is <code>2 * x</code>." in view.verdict.value
+    assert "(done)" in view.title.value
     assert view.check.description == "Check"
     for number in (1, 2, 3):
         assert view.hint.description == f"Show hint {number} of 3"
@@ -259,9 +238,8 @@ def test_check_and_hint_buttons(card, file):
     assert view.hint.description == "All hints are shown"
     view.hint.click()
     assert view.hints.value.count("<p") == 3
-    assert TaskView(again(file), 1).hint.description == "All hints are shown", (
-        "opened hints stay open after a restart"
-    )
+    restarted = TaskView(again(file), 1)
+    assert restarted.hint.description == "All hints are shown", "opened hints stay open"
 
 
 def test_check_looks_at_the_function_as_it_is_now(card, monkeypatch):
@@ -283,39 +261,23 @@ def test_check_looks_at_the_function_as_it_is_now(card, monkeypatch):
 
 def test_quiz_buttons_and_their_plain_way_show_the_same(card, capsys):
     card._views[2] = view = QuizView(card, 2)
-    assert not any(
-        button.button_style for buttons in view.choices for button in buttons.values()
-    ), "nothing is chosen for you"
+    buttons = [button for choices in view.choices for button in choices.values()]
+    assert not any(button.button_style for button in buttons), "nothing is chosen for you"
     view.choices[0]["a"].click()
     assert view.choices[0]["a"].description == "a) 3 (your answer)"
     assert "<b>Not yet:</b> One short." in view.verdicts[0].value
     card.answer(2, question=1, choice="b")
-    assert [button.description for button in view.choices[0].values()] == [
-        "a) 3",
-        "b) 4 (your answer)",
-    ]
+    shown = [button.description for button in view.choices[0].values()]
+    assert shown == ["a) 3", "b) 4 (your answer)"]
     assert "<b>Right:</b>" in view.verdicts[0].value
     view.choices[1]["a"].click()
     assert "(done)" in view.title.value
 
 
-def test_a_button_shows_no_signs_for_code_that_it_cannot_set(card):
-    card.tasks = [
-        card.tasks[0],
-        Quiz(
-            "Where?",
-            [
-                Question(
-                    "Which one?",
-                    [
-                        Choice("`hf auth login`", "that is it.", right=True),
-                        Choice("none", "One does."),
-                    ],
-                )
-            ],
-        ),
-    ]
-    assert QuizView(card, 2).choices[0]["a"].description == "a) hf auth login"
+def test_a_button_shows_no_signs_for_code_that_it_cannot_set(file):
+    which = Question("Which one?", [right("`hf auth login`"), Choice("none", "One does.")])
+    view = QuizView(again(file, Quiz("Where?", [which])), 1)
+    assert view.choices[0]["a"].description == "a) hf auth login"
 
 
 def test_what_is_shown_is_escaped_and_announced(card):
@@ -347,9 +309,5 @@ def test_exercises_cost_nothing_until_they_are_used():
         "import sys, helpers.exercises; print(sorted({'ipywidgets',"
         " 'huggingface_hub.inference._client', 'openai', 'matplotlib'} & set(sys.modules)))"
     )
-    assert (
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-        ).stdout.strip()
-        == "[]"
-    )
+    command = [sys.executable, "-c", code]
+    assert subprocess.check_output(command, text=True, timeout=60).strip() == "[]"

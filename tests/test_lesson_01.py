@@ -1,6 +1,7 @@
 """Exercise 01: the stub fails, the solution passes, each mistake gets the message about it."""
 
 import asyncio
+import contextvars
 import itertools
 import json
 import os
@@ -410,6 +411,22 @@ def test_an_error_names_the_line():
 
     message = ASK.judge(slip).message
     assert "IndexError: list index out of range" in message and "`return words[1000]`" in message
+
+
+def test_a_check_changes_prices_for_its_function_alone():
+    """Also where that has kept the price from before; not for a cell that runs meanwhile."""
+    price, seen = models["chat"].price, []
+    known = price["input"]
+
+    def cost_of(response):
+        inside = {price["input"], dict(price)["input"], price.get("input"), *price.values()}
+        seen.append((inside, contextvars.Context().run(price.get, "input")))
+        return price["input"] * response.usage.prompt_tokens / 1e6
+
+    assert "prompt" in COST.judge(cost_of).message
+    ((asked_inside, asked_elsewhere),) = seen
+    assert known not in asked_inside
+    assert known == asked_elsewhere == price["input"]
 
 
 def test_a_loop_without_end_is_ended():

@@ -393,6 +393,7 @@ RIGHT = [
             yield from pieces""",
     ),
 ]
+MISTAKES = (RETRY_WRONG, WAIT_WRONG, AGAIN_WRONG, WITHIN_WRONG, STREAM_WRONG)
 
 
 @pytest.fixture(autouse=True)
@@ -404,13 +405,7 @@ def nothing_is_left_behind():
 
 class TestExercise(CheckCases):
     tasks, quiz = TASKS[:-1], QUIZ
-    wrong, right = exercise(
-        NAME,
-        tasks,
-        (RETRY_WRONG, WAIT_WRONG, AGAIN_WRONG, WITHIN_WRONG, STREAM_WRONG),
-        RIGHT,
-        **NAMES,
-    )
+    wrong, right = exercise(NAME, tasks, MISTAKES, RIGHT, **NAMES)
     draws_right, shortest_why = 3, 40
 
     def before(self, draw):

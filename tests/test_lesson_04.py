@@ -1,10 +1,12 @@
 """Every task of exercise 04: the stub fails, the solution passes, each mistake gets its message."""
 
+import contextvars
 import os
 from contextlib import closing
 from itertools import islice
 
 import check_cases
+import httpx2
 from check_cases import CheckCases
 from huggingface_hub.errors import HfHubHTTPError, TextGenerationError
 from openai import AsyncOpenAI
@@ -30,6 +32,8 @@ class Pieces:
 
 
 NAMES = {
+    "contextvars": contextvars,
+    "httpx2": httpx2,
     "os": os,
     "islice": islice,
     "closing": closing,
@@ -132,11 +136,7 @@ READ_WRONG = [
         "if usage is None:\n        return solved(client, question)\n    return text",
         "2 requests",
     ),
-    (
-        '        stream_options={"include_usage": True},\n',
-        "",
-        "did not ask for the usage",
-    ),
+    ('        stream_options={"include_usage": True},\n', "", "did not ask for the usage"),
     ('reason == "stop"', 'text.endswith(".")', "a full stop at the end means nothing"),
     ('reason == "stop"', "reason is not None", 'Only "stop" means whole'),
     ('reason == "stop"', "reason", "the reason itself"),
@@ -157,11 +157,7 @@ READ_WRONG = [
         TRY.format("return solved(client, question)", "httpx.HTTPError", 'return "", False, None'),
         "make the call before the `try`",
     ),
-    (
-        EXCEPT,
-        'except TextGenerationError:\n        return "", False, None',
-        "returned no text",
-    ),
+    (EXCEPT, 'except TextGenerationError:\n        return "", False, None', "returned no text"),
     (EXCEPT, f'{EXCEPT}\n        text += " [cut off]"', "without the error's words"),
     (
         'reason == "stop"',
@@ -388,6 +384,8 @@ RIGHT = [
             before, stop, _ = text.partition(".")
             return before + stop""",
     ),
+    # a cell that runs meanwhile builds one, too
+    (ALL, "gate = ", "contextvars.Context().run(httpx2.AsyncClient)\n    gate = "),
     (
         ALL,
         """
@@ -450,6 +448,7 @@ RIGHT = [
             await client.close()""",
     ),
 ]
+MISTAKES = (PIECES_WRONG, READ_WRONG, SENTENCE_WRONG, ALL_WRONG)
 
 
 async def async_stub(*arguments):
@@ -458,16 +457,13 @@ async def async_stub(*arguments):
 
 class TestExercise(CheckCases):
     tasks, quiz = TASKS[:-1], QUIZ
-    wrong, right = exercise(
-        "04_text_generation_and_streaming",
-        tasks,
-        (PIECES_WRONG, READ_WRONG, SENTENCE_WRONG, ALL_WRONG),
-        RIGHT,
-        **NAMES,
-    )
+    wrong, right = exercise("04_text_generation_and_streaming", tasks, MISTAKES, RIGHT, **NAMES)
     wrong.remove((ALL, check_cases.stub, "still empty"))  # no `async def`: see stub()
     unruly = [*check_cases.UNRULY, lambda *a: ("", True, None)]
     choices = (3, 4)
+
+    def left_behind(self):
+        return *super().left_behind(), httpx2.AsyncClient.__init__
 
     def stub(self, task):
         return async_stub if task is ALL else super().stub(task)

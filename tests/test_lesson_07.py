@@ -3,12 +3,11 @@
 import io
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
-from pathlib import Path
 
-from check_cases import CheckCases, stub
+from check_cases import CheckCases
 from huggingface_hub import InferenceClient
 from PIL import Image
-from wrong import function, sources, wrong
+from wrong import exercise
 
 from helpers import models
 from helpers.exercises.kit import spy
@@ -16,7 +15,6 @@ from helpers.exercises.lessons.lesson_07 import TASKS
 from helpers.exercises.lessons.lesson_07_pictures import Studio
 
 DRAW, SWEEP, REDRAW, GRID, QUIZ = TASKS
-TEXTS = sources(Path("solutions/07_image_generation.ipynb"))
 NAMES = {
     "io": io,
     "product": product,
@@ -24,7 +22,7 @@ NAMES = {
     "made_up": Image.new("RGB", (256, 256)),
     "Pool": ThreadPoolExecutor,
 }
-SHARED = [(stub, "still empty"), ("return made_up", "No request was sent")]
+MADE_UP = ("return made_up", "No request was sent")
 CALL = "client.text_to_image(prompt, model=models.image, width=256, height=256, seed=seed)"
 
 DRAW_WRONG = [
@@ -219,19 +217,12 @@ RIGHT = [
 ]
 
 
+MISTAKES = [[MADE_UP, *cases] for cases in (DRAW_WRONG, SWEEP_WRONG, REDRAW_WRONG, GRID_WRONG)]
+
+
 class TestExercise(CheckCases):
     tasks, quiz = [DRAW, SWEEP, REDRAW, GRID], QUIZ
-    wrong = [
-        (task, made, said)
-        for task, cases in zip(
-            tasks, (DRAW_WRONG, SWEEP_WRONG, REDRAW_WRONG, GRID_WRONG), strict=True
-        )
-        for made, said in [SHARED[0], *wrong(task.name, [SHARED[1], *cases], TEXTS, **NAMES)]
-    ]
-    right = [(task, function(TEXTS[task.name], task.name, TEXTS, NAMES)) for task in tasks]
-    right += [
-        (task, wrong(task.name, [(*edits, "")], TEXTS, **NAMES)[0][0]) for task, *edits in RIGHT
-    ]
+    wrong, right = exercise("07_image_generation", tasks, MISTAKES, RIGHT, **NAMES)
     draws_right, draws_wrong = 3, 1
 
 

@@ -191,10 +191,7 @@ def by_openai(settings: str, more: str = "") -> str:
 
 
 PATIENT_WRONG = [
-    (
-        by_openai(f"default_{WAITS}"),
-        "max_retries=0",
-    ),
+    (by_openai(f"default_{WAITS}"), "max_retries=0"),
     (HOW, "", "no header `X-Scale-Up-Timeout`"),
     (HOW, ", timeout=600", "no header `X-Scale-Up-Timeout`"),
     (
@@ -314,10 +311,7 @@ OWN_WRONG = [
         "models.chat",
         "You asked the router instead",
     ),
-    (
-        f"client = InferenceClient(model=models.chat)\nreturn {CHAT}{CONTENT}",
-        "never looked up",
-    ),
+    (f"client = InferenceClient(model=models.chat)\nreturn {CHAT}{CONTENT}", "never looked up"),
     (RESUME, "endpoint.resume(running_ok=False)", "running_ok=False"),
     (CONTENT, "", "whole response object"),
     ("max_tokens=100", "max_tokens=10", "`max_tokens` was 10"),
@@ -386,10 +380,7 @@ RIGHT = [
         "max_tokens",
         'model="anything", max_tokens',
     ),
-    (
-        PATIENT,
-        by_openai("max_retries=0", f"extra_{WAITS}"),
-    ),
+    (PATIENT, by_openai("max_retries=0", f"extra_{WAITS}")),
     (
         PATIENT,
         f"""

@@ -65,10 +65,7 @@ TRIAGE_WRONG = [
     ),
     (DESK, "desks.pop(routing[0].label)", "changed `desks`"),
     ("list(desks)", WRITTEN, DESK, "desks.get(routing[0].label)", "the keys of `desks`"),
-    (
-        f'return solved(client, text, desks) | {{"sentiment": {MOOD}[0]}}',
-        "You sent 3 requests",
-    ),
+    (f'return solved(client, text, desks) | {{"sentiment": {MOOD}[0]}}', "You sent 3 requests"),
     ("mood[0].label.lower()", "mood[0]", "asks for its label"),
     ("return", "yield", "a generator"),
 ]

@@ -14,7 +14,7 @@ NAME = re.compile(r"(?<!\{)\{([a-z_]\w*)[^{}]*\}(?!\})")  # {value.shape}, {cost
 def unsaid(text: str, source: str) -> list[str]:
     """The keys of [say] and [task.say] that the source never names, the fields it never gives."""
     toml = tomllib.loads(text)
-    tables = [toml.get("say", {}), *(task.get("say", {}) for task in toml["task"])]
+    tables = [toml.get("say", {}), *(task.get("say", {}) for task in toml.get("task", []))]
     nodes = list(ast.walk(ast.parse(source)))
     named = {str(node.value) for node in nodes if isinstance(node, ast.Constant)}  # statuses, too
     named |= {
@@ -30,9 +30,9 @@ def unsaid(text: str, source: str) -> list[str]:
     return [key for key in keys if not (begun and key.startswith(begun))] + sorted(fields - given)
 
 
-@pytest.mark.parametrize("path", sorted(LESSONS.glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(LESSONS.parent.rglob("*.toml")), ids=lambda path: path.stem)
 def test_every_message_is_said_and_filled_in(path):
-    sources = sorted(LESSONS.glob(f"{path.stem}*.py"))
+    sources = sorted(path.parent.glob(f"{path.stem}*.py"))
     source = "\n".join(source.read_text(encoding="utf-8") for source in sources)
     assert unsaid(path.read_text(encoding="utf-8"), source) == []
 

@@ -10,6 +10,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic, sleep
+from types import SimpleNamespace
 
 import pytest
 from huggingface_hub import InferenceClient
@@ -18,6 +19,7 @@ from huggingface_hub.inference._providers import _common
 
 from helpers import wire
 from helpers.exercises.kit import NotYet, Raised, Spy, broken, error, reply, spy
+from helpers.exercises.replaced import Replaced
 from helpers.faults import outage
 from helpers.models import models
 from helpers.session import start
@@ -59,22 +61,14 @@ async def waits_for_a_future():
     await asyncio.get_running_loop().create_future()
 
 
-@pytest.mark.parametrize(
-    "function",
-    [
-        waits_for_an_event,
-        waits_for_a_queue,
-        waits_for_a_lock,
-        waits_for_a_process,
-        waits_for_its_thread,
-        waits_for_a_future,
-    ],
-)
+WAITING = [waits_for_an_event, waits_for_a_queue, waits_for_a_lock, waits_for_a_process]
+WAITING += [waits_for_its_thread, waits_for_a_future]
+
+
+@pytest.mark.parametrize("function", WAITING)
 def test_a_function_that_stands_still_is_left_behind(function):
-    with (
-        spy(seconds=0.4) as service,
-        pytest.raises(NotYet, match="still waiting after 0.4") as not_yet,
-    ):
+    still = "still waiting after 0.4"
+    with spy(seconds=0.4) as service, pytest.raises(NotYet, match=still) as not_yet:
         service.call(function)
     if not asyncio.iscoroutinefunction(function):
         assert "in line " in str(not_yet.value), "it says where"
@@ -178,17 +172,40 @@ def test_clocks_go_on_by_what_was_slept(clock):
     assert monotonic() - started < 30
 
 
+NOTEBOOK = """
+from time import sleep, monotonic
+def wait():
+    global kept
+    kept, before = "kept", monotonic()
+    sleep(50)
+    return monotonic() - before
+"""
+
+
 def test_names_of_the_notebook_are_set_and_what_it_stores_stays():
-    notebook = {}
-    code = "from time import sleep, monotonic\ndef wait():\n    global kept\n"
-    code += (
-        "    kept, before = 'kept', monotonic()\n    sleep(50)\n    return monotonic() - before\n"
-    )
-    exec(code, notebook)
+    exec(NOTEBOOK, notebook := {})
     with spy() as service:
         assert service.call(notebook["wait"]) >= 50
     assert service.slept == [50] and notebook["kept"] == "kept"
     assert notebook["sleep"] is sleep and notebook["monotonic"] is monotonic
+
+
+def test_replaced_names_are_put_back_by_the_last_one_out():
+    class Place:
+        def name(self):
+            return "theirs"
+
+    place, module = Place(), SimpleNamespace(word="theirs", other="theirs")
+    places = [(place, "name", lambda real: lambda: f"ours, {real()}")]
+    places += [(module, name, "ours, ".__add__) for name in ("word", "other")]
+    names = Replaced(lambda: places)
+    with names:
+        with names:
+            assert place.name() == module.word == "ours, theirs"
+        assert place.name() == module.word == "ours, theirs"
+        module.other = "somebody else's"
+    assert place.name() == module.word == "theirs" and not vars(place)
+    assert module.other == "somebody else's"
 
 
 # ---- whole values ------------------------------------------------------------------------------
@@ -338,6 +355,16 @@ def test_a_stand_in_answers_the_threads_of_its_code_and_no_other():
         assert sorted(service.call(pool)) == sorted(service.said)
     other.join()
     assert seen == [None]
+
+
+def test_what_stands_in_for_the_output_is_never_thrown_away():
+    """A cell's `print`, which runs meanwhile, holds no reference to it: it would be memory that is
+    gone."""
+    seen = set()
+    for _ in range(2):
+        with spy() as service:
+            service.call(lambda: seen.update([sys.stdout, sys.stderr]))
+    assert len(seen) == 2
 
 
 def test_a_check_inside_an_outage(monkeypatch):

@@ -597,6 +597,16 @@ def test_context_goes_along_into_threads_only_while_somebody_asks_for_it():
     pool.shutdown()
 
 
+def test_who_watches_is_told_of_the_async_clients_built_inside_and_of_no_others():
+    was, outer, inner = httpx2.AsyncClient.__init__, [], []
+    with wire.watching(outer.append):
+        one = httpx2.AsyncClient()
+        with wire.watching(inner.append):
+            two = in_thread(httpx2.AsyncClient)
+            contextvars.Context().run(httpx2.AsyncClient)
+    assert (outer, inner) == ([one, two], [two]) and httpx2.AsyncClient.__init__ is was
+
+
 def test_who_carries_can_start_the_threads_himself():
     told = []
 

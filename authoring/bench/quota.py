@@ -26,6 +26,7 @@ from starlette.routing import Route
 from authoring.bench.table import Table
 from authoring.classroom.app import Classroom, create_app
 from authoring.practice_server.faults import Faults, Trouble
+from helpers.exercises.chat_format import chat_body, counted
 from helpers.faults import FixedWindow
 from helpers.tokens import PRACTICE_TOKEN
 
@@ -81,17 +82,7 @@ def learn(number: int, retry: bool) -> None:
 
 
 async def _chat(request: Request) -> JSONResponse:
-    message = {"role": "assistant", "content": "yes"}
-    return JSONResponse(
-        {
-            "id": "chatcmpl-1",
-            "object": "chat.completion",
-            "created": 1,
-            "model": "a/b",
-            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-            "usage": {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6},
-        }
-    )
+    return JSONResponse(chat_body("yes", "a/b", usage=counted(5, 1)))
 
 
 def service() -> Faults:

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from authoring.bench.table import Table
+from helpers.exercises.chat_format import chat_body, counted
 
 ROOT = Path(__file__).resolve().parents[2]
 URL = "https://router.huggingface.co/v1/chat/completions"
@@ -48,19 +49,9 @@ def request(n: int) -> dict:
 
 def answer(n: int) -> dict:
     """The JSON body that comes back: 2 kB."""
-    message = {
-        "role": "assistant",
-        "content": f"{n}: " + "because of how light is scattered. " * 48,
-    }
-    return {
-        "id": f"chatcmpl-{n}",
-        "object": "chat.completion",
-        "created": 1,
-        "model": "small model",
-        "system_fingerprint": "x",
-        "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}],
-        "usage": {"prompt_tokens": 500, "completion_tokens": 400, "total_tokens": 900},
-    }
+    said = f"{n}: " + "because of how light is scattered. " * 48
+    made = {"id": f"chatcmpl-{n}", "created": 1, "system_fingerprint": "x"}
+    return chat_body(said, "small model", usage=counted(500, 400), **made)
 
 
 def content(value: dict) -> bytes:

@@ -17,6 +17,7 @@ from datetime import date
 from helpers.exercises.progress import Progress, progress_file
 from helpers.exercises.tasks import Quiz, Task, Verdict
 from helpers.session import start
+from helpers.widgets import show_widget
 
 
 def open_exercise(name: str) -> "Card":
@@ -44,7 +45,7 @@ class Card:
     def __init__(self, name: str, tasks: list[Task | Quiz], progress: Progress, session=None):
         self.name, self.tasks, self.session = name, tasks, session
         self._progress = progress
-        self._functions: dict[int, Callable] = {}
+        self._functions: dict[int, Callable] = {}  # as they were passed last
         self._views: dict[int, object] = {}
 
     # ---- what the cells call ----
@@ -52,17 +53,17 @@ class Card:
     def task(self, number: int, function: Callable | None = None) -> None:
         """Show a task with its verdict. Check looks again at the function of that name, as it is
         defined by then."""
-        task = self._task(number)
-        if isinstance(task, Task):
+        task, verdict = self._task(number), None
+        if isinstance(task, Quiz):
+            text = _questions(task, number)
+        else:
             self._functions[number] = function
             verdict = self.check(number, function)
-            text = f"{self.title(number)}\n{verdict}" + (
-                "" if verdict.ok else f"\n{self._how_to_get_hints(number)}"
-            )
-        else:
-            verdict = None
-            text = f"{self.title(number)}\n{self._questions(number)}"
-        _show(text, lambda: self._view(number, verdict))
+            text = str(verdict)
+            if not verdict.ok:
+                hints = len(task.hints)
+                text += f"\nStuck? card.hint({number}) prints the next of {hints} hints."
+        self._show(number, verdict, f"{self.title(number)}\n{text}")
 
     def check(self, number: int, function: Callable | None = None) -> Verdict:
         """The verdict on a function (by default: the one with the task's name in the notebook).
@@ -70,39 +71,40 @@ class Card:
         task = self._task(number, Task)
         function = self._current(number) if function is None else function
         if function is None:
-            return Verdict(
-                False,
-                f"There is no function `{task.name}` yet. Run the cell that defines it, then check"
-                " again.",
-            )
+            missing = f"There is no function `{task.name}` yet. Run the cell that defines it, then"
+            return Verdict(False, f"{missing} check again.")
         verdict = task.judge(function)
-        if verdict.ok and "done" not in self._progress.of(number):
-            self._progress.note(number, done=date.today().isoformat())
+        if verdict.ok:
+            self._keep_done(number)
         return verdict
 
     def hint(self, number: int) -> None:
         """Print the next hint of a task; when all are open, print them all."""
-        hints, was = self._task(number, Task).hints, len(self.hints_open(number))
-        opened = self.open_hint(number)
-        first = 0 if was == len(hints) else was
-        for i in range(first, len(opened)):
-            print(f"Hint {i + 1} of {len(hints)}: {opened[i]}")
+        was, count = len(self.hints_open(number)), len(self._task(number, Task).hints)
+        first = 0 if was == count else was
+        for i, hint in enumerate(self.open_hint(number)[first:], first + 1):
+            print(f"Hint {i} of {count}: {hint}")
         self._refresh(number)
 
     def answer(self, number: int, question: int, choice: str) -> None:
-        """Choose an answer of a quiz and print why it is right, or why it is not. `choice` is its
-        letter."""
+        """Choose an answer of a quiz by its letter, and print why it is right, or why it is not."""
         print(self.choose(number, question, choice))
         self._refresh(number)
 
     def progress(self) -> None:
         """Print which tasks are done."""
-        print(self.progress_text())
+        numbers = range(1, len(self.tasks) + 1)
+        print(f"{self.name}: {sum(map(self.done, numbers))} of {len(self.tasks)} done")
+        for number in numbers:
+            print(f"[{'x' if self.done(number) else ' '}] {self.title(number)}")
 
-    # ---- the same without printing, for the widgets and the tests ----
+    # ---- the same without printing, for the widgets ----
 
     def title(self, number: int) -> str:
         return f"Task {number} of {len(self.tasks)}: {self._task(number).title}"
+
+    def done(self, number: int) -> bool:
+        return "done" in self._progress.of(number)
 
     def hints_open(self, number: int) -> list[str]:
         """The hints that have been opened so far."""
@@ -120,36 +122,24 @@ class Card:
         if not isinstance(question, int) or not 1 <= question <= len(questions):
             raise ValueError(f"the quiz has the questions 1 to {len(questions)}, no {question!r}")
         verdict = questions[question - 1].judge(choice)
-        self._progress.note(number, answers=self.answers(number) | {str(question): choice.lower()})
-        if "done" not in self._progress.of(number) and len(self._right(number)) == len(questions):
-            self._progress.note(number, done=date.today().isoformat())
+        answers = self.answers(number) | {str(question): choice.lower()}
+        self._progress.note(number, answers=answers)
+        if all(
+            str(i) in answers and asked.judge(answers[str(i)]).ok
+            for i, asked in enumerate(questions, 1)
+        ):
+            self._keep_done(number)
         return verdict
 
     def answers(self, number: int) -> dict[str, str]:
         """The letters chosen so far: {"1": "b", …}. Letters that a question does not offer any more
         are left out."""
-        questions, kept = (
-            self._task(number, Quiz).questions,
-            self._progress.of(number).get("answers", {}),
-        )
-        offered = {
-            str(i): "abcdefgh"[: len(question.choices)] for i, question in enumerate(questions, 1)
-        }
+        kept = self._progress.of(number).get("answers", {})
         return {
-            i: letter
-            for i, letter in kept.items()
-            if isinstance(letter, str) and len(letter) == 1 and letter in offered.get(i, "")
+            str(i): kept[str(i)]
+            for i, question in enumerate(self._task(number, Quiz).questions, 1)
+            if kept.get(str(i)) in list(question.offered)
         }
-
-    def done(self, number: int) -> bool:
-        return "done" in self._progress.of(number)
-
-    def progress_text(self) -> str:
-        numbers = range(1, len(self.tasks) + 1)
-        lines = [f"[{'x' if self.done(i) else ' '}] {self.title(i)}" for i in numbers]
-        return "\n".join(
-            [f"{self.name}: {sum(map(self.done, numbers))} of {len(self.tasks)} done", *lines]
-        )
 
     def __repr__(self) -> str:
         return (
@@ -174,69 +164,46 @@ class Card:
     def _current(self, number: int) -> Callable | None:
         """The function as the notebook defines it now; outside a notebook, the one that was passed
         last."""
-        shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-        name = self.tasks[number - 1].name
-        return (
-            shell.user_ns[name]
-            if shell is not None and name in shell.user_ns
-            else self._functions.get(number)
-        )
+        shell, passed = _shell(), self._functions.get(number)
+        return shell.user_ns.get(self.tasks[number - 1].name, passed) if shell else passed
 
-    def _right(self, number: int) -> list[str]:
-        questions = self.tasks[number - 1].questions
-        return [
-            i
-            for i, letter in self.answers(number).items()
-            if questions[int(i) - 1].judge(letter).ok
-        ]
+    def _keep_done(self, number: int) -> None:
+        """Keep the day on which a task was done first."""
+        if not self.done(number):
+            self._progress.note(number, done=date.today().isoformat())
 
-    def _how_to_get_hints(self, number: int) -> str:
-        return (
-            f"Stuck? card.hint({number}) prints the next of {len(self.tasks[number - 1].hints)}"
-            " hints."
-        )
+    def _show(self, number: int, verdict: Verdict | None, text: str) -> None:
+        """In a notebook: the widget, with the text for front ends that have none. Elsewhere: print
+        the text."""
+        if _shell() is None or not self._view(number, verdict):
+            print(text)
+        else:
+            show_widget(self._views[number].widget, text)
 
-    def _questions(self, number: int) -> str:
-        lines = []
-        for i, question in enumerate(self.tasks[number - 1].questions, 1):
-            lines += [
-                f"{i}. {question.text}",
-                *(
-                    f"   {letter}) {choice.text}"
-                    for letter, choice in zip("abcdefgh", question.choices)
-                ),
-            ]
-        return "\n".join([*lines, f'To answer: card.answer({number}, question=1, choice="a")'])
-
-    def _view(self, number: int, verdict: Verdict | None):
-        from helpers.exercises.view import QuizView, TaskView
-
-        self._views[number] = (
-            QuizView(self, number) if verdict is None else TaskView(self, number, verdict)
-        )
-        return self._views[number].widget
+    def _view(self, number: int, verdict: Verdict | None) -> bool:
+        """Make the task's widgets. False where ipywidgets is not installed."""
+        try:
+            from helpers.exercises.view import QuizView, TaskView
+        except ImportError:
+            return False
+        view = QuizView(self, number) if verdict is None else TaskView(self, number, verdict)
+        self._views[number] = view
+        return True
 
     def _refresh(self, number: int) -> None:
         if number in self._views:
             self._views[number].refresh()
 
 
-def _show(text: str, make_widget: Callable) -> None:
-    """In a notebook: the widget, with the text for front ends that have none. Elsewhere: print the
-    text."""
-    if "IPython" not in sys.modules or sys.modules["IPython"].get_ipython() is None:
-        print(text)
-        return
-    from IPython.display import display
+def _questions(quiz: Quiz, number: int) -> str:
+    """A quiz as text."""
+    lines = []
+    for i, question in enumerate(quiz.questions, 1):
+        lines.append(f"{i}. {question.text}")
+        lines += [f"   {letter}) {choice.text}" for letter, choice in question.offered.items()]
+    return "\n".join([*lines, f'To answer: card.answer({number}, question=1, choice="a")'])
 
-    data = {"text/plain": text}
-    try:
-        widget = make_widget()
-        data["application/vnd.jupyter.widget-view+json"] = {
-            "version_major": 2,
-            "version_minor": 0,
-            "model_id": widget.model_id,
-        }
-    except ImportError:  # no ipywidgets here: the text says it all
-        pass
-    display(data, raw=True)
+
+def _shell():
+    """The notebook's IPython, or None."""
+    return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None

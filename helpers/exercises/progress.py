@@ -41,9 +41,7 @@ class Progress:
 
     def _read(self) -> dict:
         try:
-            everything = json.loads(self.path.read_text(encoding="utf-8"))
-            _expect_progress(everything)
-            return everything
+            return _whole(json.loads(self.path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return {}
         except (ValueError, OSError) as error:
@@ -73,17 +71,16 @@ class Progress:
             self._told = True
 
 
-def _expect_progress(everything: object) -> None:
-    """Raises ValueError unless this has the shape of a progress file."""
+def _whole(everything: object) -> dict:
+    """The same; raises ValueError unless it has the shape of a progress file."""
     if not isinstance(everything, dict):
         raise ValueError("it is not a JSON object")
     for exercise, tasks in everything.items():
         if not isinstance(tasks, dict) or not all(
-            isinstance(facts, dict) for facts in tasks.values()
+            isinstance(facts, dict)
+            and isinstance(facts.get("hints", 0), int)
+            and isinstance(facts.get("answers", {}), dict)
+            for facts in tasks.values()
         ):
             raise ValueError(f"the entry {exercise!r} is damaged")
-        for facts in tasks.values():
-            if not isinstance(facts.get("hints", 0), int) or not isinstance(
-                facts.get("answers", {}), dict
-            ):
-                raise ValueError(f"the entry {exercise!r} is damaged")
+    return everything

@@ -37,7 +37,17 @@ class Raised(NotYet):
 
     def __init__(self, error: BaseException, message: str):
         super().__init__(message)
-        self.error = error
+        self.error, self.kind = error, type(error).__name__
+        # of the answer that the error is about: openai's errors have it, httpx2's have the answer
+        self.status = getattr(getattr(error, "response", error), "status_code", None)
+
+
+def attempt(call: Callable, *arguments) -> tuple:
+    """(what the call returns, the Raised that comes out of it), one of them None."""
+    try:
+        return call(*arguments), None
+    except Raised as raised:
+        return None, raised
 
 
 # Seconds that the processor has worked for this thread; a browser tab counts no threads.

@@ -30,11 +30,7 @@ class Run:
         return [entry.json if isinstance(entry.json, dict) else {} for entry in self.service.sent]
 
     def did(self) -> str:
-        return (
-            f"raised {type(self.raised.error).__name__}"
-            if self.raised
-            else f"returned {describe(self.value)}"
-        )
+        return f"raised {self.raised.kind}" if self.raised else f"returned {describe(self.value)}"
 
 
 @dataclass
@@ -72,11 +68,8 @@ def judge(
     expect(len(run.sent) <= scene.sends, _say(scene, "sent more", run))
     expect(len(run.sent) >= scene.sends, _say(scene, "sent less", run))
     if isinstance(scene.gives, (int, str)):  # an error
-        error = run.raised and run.raised.error
-        status = getattr(error, "status_code", None) or getattr(
-            getattr(error, "response", None), "status_code", None
-        )
-        got = status if isinstance(scene.gives, int) else type(error).__name__
+        raised = run.raised
+        got = raised and (raised.status if isinstance(scene.gives, int) else raised.kind)
         expect(got == scene.gives, _say(scene, "raised" if run.raised else "returned", run))
     elif scene.gives is None:
         expect(run.raised is None, _say(scene, "raised", run))

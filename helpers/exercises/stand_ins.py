@@ -11,6 +11,7 @@ import asyncio
 import builtins
 import contextlib
 import contextvars
+import functools
 import sys
 import threading
 import time
@@ -79,8 +80,8 @@ def _places():
         yield time, clock, _clock
     yield asyncio, "sleep", _async_sleep
     yield builtins, "input", _input
-    yield sys, "stdout", _Output
-    yield sys, "stderr", _Errors
+    yield sys, "stdout", _output
+    yield sys, "stderr", _errors
     if "anyio" in sys.modules:  # the OpenAI client's async retry waits through it
         yield sys.modules["anyio"], "sleep", _async_sleep
     if "openai" in sys.modules:  # its async client asks a thread for the platform first
@@ -175,3 +176,8 @@ class _Errors(_Output):
 
     def _place(self, run):
         return run.errors
+
+
+# One for each stream, kept for ever: until Python 3.13 `print` holds no reference to what it found
+# in `sys`, and in a cell that runs at the same time it would go on with one that is gone.
+_output, _errors = functools.cache(_Output), functools.cache(_Errors)

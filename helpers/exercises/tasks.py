@@ -1,14 +1,13 @@
-"""What an exercise is made of: tasks with a check each, and a quiz; read from the TOML file beside.
+"""What an exercise is made of: tasks with a check each, and a quiz.
 
-    Task("ask(client, question)", "Ask a model", check_ask, hints=["…", "…", "…"])
-    Quiz("…", [Question("…", [Choice("…", "why it is right", right=True), Choice("…", "why not")])])
-
-A check is a function that gets the learner's and returns what was right; expect() ends it with the
-first thing that is wrong.
+Task("ask(client, question)", "Ask a model", check_ask, hints=["…", "…", "…"])
+Quiz("…", [Question("…", [Choice("…", "why it is right", right=True), Choice("…", "why not")])])
 """
 
 import ast
+import contextlib
 import inspect
+import string
 import textwrap
 import tomllib
 import traceback
@@ -16,13 +15,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from helpers.exercises.running import NotYet, Raised
+from helpers.exercises.running import NotYet
+
+
+def read_toml(module: str) -> dict:
+    """What the TOML file beside `module` (its `__file__`) holds: lesson_08.toml for lesson_08.py,
+    and for lesson_08_plane.py."""
+    name = "_".join(Path(module).stem.split("_")[:2])
+    return tomllib.loads(Path(module).with_name(f"{name}.toml").read_text(encoding="utf-8"))
+
+
+TEXTS = read_toml(__file__)
+SAY, KINDS = TEXTS["say"], TEXTS["kinds"]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the learner is told. `ok`: is the task done; `message`: what was right, or what this
-    very mistake is about."""
+    """What the learner is told: what was right, or what this very mistake is about."""
 
     ok: bool
     message: str
@@ -42,10 +51,9 @@ def expect(condition: object, message: str, **fields: object) -> None:
 class Task:
     """A task that is solved with a function.
 
-    call : how the function is called, e.g. "ask(client, question)"; its name is where Check looks
-        for it.
-    check : takes the learner's function, returns what was right, raises NotYet with what is
-        missing.
+    call : how the function is called, e.g. "ask(client, question)".
+    check : takes the learner's function, returns what was right, raises NotYet with the first thing
+        that is wrong.
     hints : from a nudge to nearly the code.
     """
 
@@ -62,46 +70,29 @@ class Task:
     def judge(self, function: object) -> Verdict:
         """The verdict on a function. Whatever the function does, this returns (unless the kernel is
         interrupted)."""
-        if not callable(function):
-            return Verdict(
-                False,
-                f"`{self.name}` is {describe(function)}, not a function. Pass the function itself,"
-                " without calling it.",
-            )
+        name = self.name
         try:
+            expect(callable(function), SAY["no_function"], name=name, what=describe(function))
             self._expect_signature(function)
             _expect_no_bare_except(function)
             return Verdict(True, self.check(function))
-        except Raised as raised:
-            if isinstance(raised.error, NotImplementedError):
-                return Verdict(
-                    False,
-                    f"`{self.name}` is still empty. Put your code in place of the line `raise"
-                    " NotImplementedError(…)`, run the cell and check again.",
-                )
-            return Verdict(False, str(raised))
         except NotYet as missing:
-            return Verdict(False, str(missing))
+            empty = isinstance(getattr(missing, "error", None), NotImplementedError)
+            return Verdict(False, SAY["empty"].format(name=name) if empty else str(missing))
         except Exception as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            return Verdict(
-                False,
-                f"This check itself broke ({type(error).__name__}: {error}; {where.name}, line"
-                f" {where.lineno}). That is a fault of the course, not yours; please report it.",
-            )
+            where, kind = traceback.extract_tb(error.__traceback__)[-1], type(error).__name__
+            told = {"kind": kind, "error": error, "place": where.name, "line": where.lineno}
+            return Verdict(False, SAY["broke"].format(**told))
 
     def _expect_signature(self, function: Callable) -> None:
-        parameters = [name.strip() for name in self.call.split("(")[1].rstrip(")").split(",")]
-        try:
+        parameters = self.call.split("(")[1].split(",")
+        with contextlib.suppress(ValueError):  # some built-in functions have no signature
             signature = inspect.signature(function)
-        except ValueError:  # some built-in functions have none
-            return
-        try:
-            signature.bind(*parameters)
-        except TypeError:
-            raise NotYet(
-                f"The check calls `{self.call}`, but your function takes `{signature}`."
-            ) from None
+            try:
+                signature.bind(*parameters)
+            except TypeError:
+                told = SAY["signature"].format(call=self.call, signature=signature)
+                raise NotYet(told) from None
 
 
 @dataclass(frozen=True)
@@ -116,13 +107,16 @@ class Question:
     text: str
     choices: list[Choice]
 
+    @property
+    def offered(self) -> dict[str, Choice]:
+        """The choices by their letters, "a" being the first."""
+        return dict(zip(string.ascii_lowercase, self.choices))
+
     def judge(self, letter: str) -> Verdict:
-        """The verdict on a choice, "a" being the first. Raises ValueError for a letter that is not
-        offered."""
-        letters = "abcdefgh"[: len(self.choices)]
-        if not isinstance(letter, str) or len(letter) != 1 or letter.lower() not in letters:
-            raise ValueError(f"choose one of {', '.join(letters)}, not {letter!r}")
-        choice = self.choices[letters.index(letter.lower())]
+        """The verdict on a choice. Raises ValueError for a letter that is not offered."""
+        if not isinstance(letter, str) or letter.lower() not in self.offered:
+            raise ValueError(f"choose one of {', '.join(self.offered)}, not {letter!r}")
+        choice = self.offered[letter.lower()]
         return Verdict(choice.right, choice.why)
 
 
@@ -135,12 +129,9 @@ class Quiz:
 
 
 def read_tasks(module: str, *checks: Callable) -> list[Task | Quiz]:
-    """An exercise's tasks: what stands in the TOML file beside `module` (its `__file__`), each
-    [[task]] with its check.
-
-    The checks stand in the file's order; the quiz comes last.
-    """
-    text = tomllib.loads(Path(module).with_suffix(".toml").read_text(encoding="utf-8"))
+    """An exercise's tasks: each [[task]] of the TOML file beside `module` with its check, in the
+    file's order; then the quiz."""
+    text = read_toml(module)
     tasks = [
         Task(task["call"], task["title"], check, task["hints"])
         for task, check in zip(text["task"], checks, strict=True)
@@ -152,31 +143,23 @@ def read_tasks(module: str, *checks: Callable) -> list[Task | Quiz]:
     return [*tasks, Quiz(text["quiz"]["title"], questions)]
 
 
-def read_messages(module: str | Path) -> dict[str, dict[str, str]]:
-    """The messages in the TOML file beside `module`: {task: {key: text}} from its [task.say]
-    tables.
-
-    Those that several tasks share, the table [say], stand under the name "".
-    """
-    text = tomllib.loads(Path(module).with_suffix(".toml").read_text(encoding="utf-8"))
+def read_messages(module: str) -> dict[str, dict[str, str]]:
+    """The messages of a lesson's checks: {task: {key: text}} from the tables [task.say], and under
+    the name "" from [say] those that several tasks share."""
+    text = read_toml(module)
     shared = {"": text.get("say", {})}
     return shared | {task["call"].split("(")[0]: task.get("say", {}) for task in text["task"]}
 
 
+def read_data(module: str) -> dict:
+    """What the lesson's checks let the service say and do: the table [data]."""
+    return read_toml(module)["data"]
+
+
 def describe(value: object) -> str:
     """What a value is, in words: "nothing (None)", "a text", "a list"."""
-    names = {
-        "str": "a text",
-        "list": "a list",
-        "dict": "a dictionary",
-        "tuple": "a tuple",
-        "int": "a number",
-        "float": "a number",
-        "bool": "True or False",
-        "NoneType": "nothing (None)",
-    }
     kind = type(value).__name__
-    return names.get(kind, f"an object of type {kind}")
+    return KINDS.get(kind, f"an object of type {kind}")
 
 
 def _expect_no_bare_except(function: Callable) -> None:
@@ -186,12 +169,6 @@ def _expect_no_bare_except(function: Callable) -> None:
     except (AttributeError, OSError, TypeError, SyntaxError, ValueError):
         return  # no source to look at
     for node in ast.walk(tree):
-        if isinstance(node, ast.ExceptHandler) and (
-            node.type is None or getattr(node.type, "id", "") == "BaseException"
-        ):
-            line = node.lineno + code.co_firstlineno - 1
-            raise NotYet(
-                f"Line {line} of the cell catches everything, even the interrupt of the kernel, so"
-                " a loop around it may never end. Name the error you can handle, for example"
-                " `except HfHubHTTPError as error:`."
-            )
+        if isinstance(node, ast.ExceptHandler):
+            named = node.type is not None and getattr(node.type, "id", "") != "BaseException"
+            expect(named, SAY["bare_except"], line=node.lineno + code.co_firstlineno - 1)

@@ -34,6 +34,7 @@ from helpers.wire.scopes import (  # noqa: F401 (wire.install and so on)
     in_front,
     install,
     remove,
+    watching,
 )
 
 HOSTS = frozenset(

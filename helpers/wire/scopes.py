@@ -4,6 +4,7 @@
     with in_front(handler):      an outage, a check: it answers the code in there, its threads and
         ...                      its tasks, and nobody else
     with carried():              just this: context variables go along into threads
+    with watching(note):         just this: note(client) for each async client that is built
 
 What a piece of code is in stands in a context variable. Tasks have a copy of the context in which
 they were made anyway; threads get one while a scope is open. Nothing of the standard library's or
@@ -15,6 +16,8 @@ import functools
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+
+import httpx2
 
 from helpers import browser
 
@@ -57,6 +60,12 @@ def carried(starting: Callable | None = None) -> "_Scope":
     return _Scope(starting=starting)
 
 
+def watching(building: Callable) -> "_Scope":
+    """Inside `with watching(note):` it is told of httpx2's async clients that are built in there;
+    huggingface_hub's and openai's have one each."""
+    return _Scope(building=building)
+
+
 def current() -> Callable | None:
     """What answers the code that asks: its innermost `in_front`, else the last one installed."""
     line = _in_line()
@@ -82,8 +91,8 @@ def _inside() -> list["_Scope"]:
 class _Scope:
     """What holds for the code inside a `with`, its threads and its tasks."""
 
-    def __init__(self, handler: Callable | None = None, starting: Callable | None = None):
-        self.handler, self.starting = handler, starting
+    def __init__(self, handler=None, starting=None, building=None):
+        self.handler, self.starting, self.building = handler, starting, building
 
     def __enter__(self) -> "_Scope":
         with _lock:
@@ -101,7 +110,12 @@ class _Scope:
 
 def _settle() -> None:
     """Put our methods where somebody needs them now, and theirs back where nobody does any more."""
-    for needed, methods in ((_installed or _open, sending), (_open, _carrying)):
+    watched = any(scope.building for scope in _open)
+    for needed, methods in (
+        (_installed or _open, sending),
+        (_open, _carrying),
+        (watched, _building),
+    ):
         for owner, name, ours in methods:
             if needed and name not in _replaced:
                 theirs[name] = getattr(owner, name)
@@ -110,6 +124,16 @@ def _settle() -> None:
             elif not needed and name in _replaced:
                 setattr(owner, name, theirs[name])
                 _replaced.remove(name)
+
+
+def _build(client: httpx2.AsyncClient, *args, **kwargs) -> None:
+    theirs["__init__"](client, *args, **kwargs)
+    for scope in _inside():
+        if scope.building is not None:
+            scope.building(client)
+
+
+_building = ((httpx2.AsyncClient, "__init__", _build),)
 
 
 # ---- into threads ------------------------------------------------------------------------------

@@ -21,8 +21,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from authoring.bench.retry.world import Rules, Service
+from helpers.exercises.chat_format import chat_events, stream_of
 
 WORDS = ["Wait", " and", " try", " again", "."]
+DELTAS = [{"role": "assistant", "content": word} for word in WORDS]
+STREAM = stream_of(chat_events(DELTAS, "m", finish=None))
 
 
 class Broken(Response):
@@ -45,29 +48,10 @@ class Events(Response):
             (b"content-type", b"text/event-stream")
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        for number, word in enumerate(WORDS):
-            if number == self.breaks_after:
-                return
-            choice = {
-                "index": 0,
-                "delta": {"role": "assistant", "content": word},
-                "finish_reason": None,
-            }
-            data = {
-                "id": "c",
-                "object": "chat.completion.chunk",
-                "created": 1,
-                "model": "m",
-                "choices": [choice],
-            }
-            await send(
-                {
-                    "type": "http.response.body",
-                    "body": f"data: {json.dumps(data)}\n\n".encode(),
-                    "more_body": True,
-                }
-            )
-        await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
+        for event in STREAM[: self.breaks_after]:
+            await send({"type": "http.response.body", "body": event, "more_body": True})
+        if self.breaks_after is None:
+            await send({"type": "http.response.body", "body": b""})
 
 
 class Trouble:

@@ -10,16 +10,9 @@ import random
 from dataclasses import dataclass, field
 from email.utils import formatdate
 
-CHAT = {
-    "id": "chatcmpl-1",
-    "object": "chat.completion",
-    "created": 1,
-    "model": "m",
-    "choices": [
-        {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "ok"}}
-    ],
-    "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
-}
+from helpers.exercises.chat_format import chat_body, counted
+
+CHAT = chat_body("ok", "m", usage=counted(1, 1), id="chatcmpl-1", created=1)
 
 
 EPOCH = 1_800_000_000  # the date at second 0 of a service's clock

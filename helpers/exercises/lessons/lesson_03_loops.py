@@ -1,26 +1,17 @@
-"""Checks for exercise 03, tasks 3 and 4: the loop, and patience."""
+"""Checks for exercise 03, tasks 3 to 5: the loop, patience, and a stream that breaks."""
 
+import functools
 import random
 
-from helpers.exercises.kit import NotYet, broken, error, expect
-from helpers.exercises.lessons.lesson_03_calls import (
-    BASE,
-    SAY,
-    TINY,
-    Run,
-    expect_answer,
-    expect_original,
-    lost,
-    play,
-    timed_out,
-    told,
-)
+from helpers.exercises import kit
+from helpers.exercises.kit import NotYet, describe, error, expect, reply, words
+from helpers.exercises.lessons import lesson_03_calls as calls
+from helpers.exercises.lessons.lesson_03_calls import SAY, Run, expect_answer, play, told
 
 TRIES = 4  # of task 3
 
+
 # ---- task 3 ----
-
-
 def check_ask_again(ask_again) -> str:
     say = SAY["ask_again"]
     run = play(ask_again)
@@ -31,7 +22,7 @@ def check_ask_again(ask_again) -> str:
     run = play(ask_again, error(401))
     expect(run.sent == 1, say["401_again"])
     expect(not run.slept, say["401_waits"])
-    expect_original(run, 401, "The token was wrong (401)")
+    calls.expect_original(run, 401, "The token was wrong (401)")
 
     run = play(ask_again, error(503), error(503))
     expect(run.sent > 1, say["503_once"])
@@ -40,8 +31,8 @@ def check_ask_again(ask_again) -> str:
     expect(run.slept, say["no_wait"])
     expect(len(run.slept) == 2, say["two_waits"], waits=len(run.slept))
     waits = ", ".join(f"{seconds:.2f}" for seconds in run.slept)
-    in_range = all(seconds <= BASE * 2**n + TINY for n, seconds in enumerate(run.slept))
-    expect(in_range, say["ranges"], waits=waits, base=BASE, double=2 * BASE)
+    in_range = all(seconds <= calls.BASE * 2**n + calls.TINY for n, seconds in enumerate(run.slept))
+    expect(in_range, say["ranges"], waits=waits, base=calls.BASE, double=2 * calls.BASE)
 
     seconds = random.randint(40, 80)
     run = play(ask_again, told(seconds))
@@ -51,9 +42,9 @@ def check_ask_again(ask_again) -> str:
     expect(slept <= seconds + 1, say["too_late"], told=seconds, slept=slept)
 
     for step, what in (
-        (broken(), "The connection was refused"),
-        (lost(), "The connection was lost"),
-        (timed_out(), "The request timed out"),
+        (kit.broken(), "The connection was refused"),
+        (calls.LOST, "The connection was lost"),
+        (calls.LATE, "The request timed out"),
     ):
         run = play(ask_again, step)
         no_response = run.raised and isinstance(run.raised.error, AttributeError)
@@ -62,7 +53,7 @@ def check_ask_again(ask_again) -> str:
 
     _expect_an_end(ask_again)
     longest = max(play(ask_again, *[error(500)] * 10).slept[-1] for _ in range(15))
-    expect(longest > BASE, say["not_growing"], longest=longest, range=4 * BASE)
+    expect(longest > calls.BASE, say["not_growing"], longest=longest, range=4 * calls.BASE)
     return say["right"].format(tries=TRIES)
 
 
@@ -71,14 +62,13 @@ def _expect_an_end(ask_again) -> None:
     say = SAY["ask_again"]
     run = play(ask_again, *[error(500)] * 10)
     expect(run.sent <= TRIES, say["too_many"], sent=run.sent, tries=TRIES)
-    s = "s" * (run.sent > 1)
-    expect(run.sent == TRIES, say["too_few"], sent=run.sent, s=s, tries=TRIES)
-    expect_original(run, 500, f"All {TRIES} requests failed (500)")
+    expect(run.sent == TRIES, say["too_few"], requests=run.requests, tries=TRIES)
+    calls.expect_original(run, 500, f"All {TRIES} requests failed (500)")
     waits = len(run.slept)
     expect(waits < TRIES, say["last_wait"], tries=TRIES, waits=TRIES - 1, slept=waits)
-    in_turn = [error(503), broken(), timed_out(), told(1), *[error(500)] * 8]
+    in_turn = [error(503), kit.broken(), calls.LATE, told(1), *[error(500)] * 8]
     for steps, what in (
-        ([broken()] * 12, "The connection was refused again and again"),
+        ([kit.broken()] * 12, "The connection was refused again and again"),
         ([told(1)] * 12, "The service refused every time (429)"),
         (in_turn, "The service failed again and again, each time in another way"),
     ):
@@ -88,13 +78,11 @@ def _expect_an_end(ask_again) -> None:
             endless = str(ended).startswith("Your function had sent")
             expect(not endless, say["endless"], what=what, tries=TRIES)
             raise
-        s = "s" * (run.sent > 1)
-        expect(run.sent == TRIES, say["whatever"], what=what, sent=run.sent, s=s, tries=TRIES)
+        requests = run.requests
+        expect(run.sent == TRIES, say["whatever"], what=what, requests=requests, tries=TRIES)
 
 
 # ---- task 4 ----
-
-
 NO_NUMBER = "(there is no number of tries here, only patience)"
 
 
@@ -134,17 +122,17 @@ def check_ask_within(ask_within) -> str:
 
     run, slept = wait(60, error(403))
     expect(run.sent == 1 and not slept, say["403_again"])
-    expect_original(run, 403, "The token lacks the permission (403)")
+    calls.expect_original(run, 403, "The token lacks the permission (403)")
 
     run, slept = wait(30, *[error(503)] * 4)
     expect_answer(run, f"Four failures with short pauses fit into 30 s {NO_NUMBER}")
     run, slept = wait(500, *[error(503)] * 10)
-    expect(max(run.slept) > BASE, say["not_growing"], longest=max(run.slept))
+    expect(max(run.slept) > calls.BASE, say["not_growing"], longest=max(run.slept))
     for patience in [3] * 3 + [30] * 15:
         run, slept = wait(patience, *[error(503)] * 60)
-        expect(slept <= patience + TINY, say["drawn_again"], patience=patience, slept=slept)
+        expect(slept <= patience + calls.TINY, say["drawn_again"], patience=patience, slept=slept)
         trouble = f"The pauses added up to more than the patience of {patience} s"
-        expect_original(run, 503, trouble)
+        calls.expect_original(run, 503, trouble)
     return say["right"]
 
 
@@ -155,9 +143,98 @@ def _expect_patience_ends(wait) -> None:
     expect(slept < 42, say["too_long"], slept=slept)
     expect(not slept, say["shortened"], slept=slept)
     expect(run.sent == 1, say["no_wait"], sent=run.sent)
-    expect_original(run, 429, "The wait did not fit (42 s into 10 s)")
+    calls.expect_original(run, 429, "The wait did not fit (42 s into 10 s)")
 
     run, slept = wait(10, *[told(4)] * 10)
-    expect(slept <= 10 + TINY, say["sum"], slept=slept)
+    expect(slept <= 10 + calls.TINY, say["sum"], slept=slept)
     expect(run.sent == 3, say["two_fit"], sent=run.sent)
-    expect_original(run, 429, "The third wait did not fit (4 + 4 + 4 s into 10 s)")
+    calls.expect_original(run, 429, "The third wait did not fit (4 + 4 + 4 s into 10 s)")
+
+
+# ---- task 5 ----
+TURNS = 3  # how often the stream may be asked for
+
+
+def check_stream_text(stream_text) -> str:
+    say = SAY["stream_text"]
+    got, run = _streamed(stream_text)
+    if run.raised:
+        raise run.raised
+    expect(len(got) > 3, say["one_piece"])
+    expect("".join(got) == run.service.said[-1], say["other_text"])
+    expect(all(got), say["empty"])
+    expect(run.sent == 1, say["sent_again"], sent=run.sent)
+
+    for step, what in (
+        (error(503), "The stream was refused (503) before it began"),
+        (reply(breaks_after=0), "The connection broke before the first piece"),
+        (reply(breaks_after=1), "The connection broke after a chunk that holds only the role"),
+    ):
+        got, run = _streamed(stream_text, step)
+        expect(not run.raised, say["no_retry"], what=what, kind=run.raised and run.raised.kind)
+        expect(run.sent == 2, say["two"], what=what, sent=run.sent)
+        expect("".join(got) == run.service.said[-1], say["second_text"], what=what)
+
+    _expect_no_second_beginning(stream_text)
+    got, run = _streamed(stream_text, error(401))
+    expect(run.raised and run.sent == 1, say["401_again"])
+    got, run = _streamed(stream_text, *[error(503)] * 8)
+    expect(run.sent == TURNS, say["every_time"], requests=run.requests, tries=TURNS)
+    expect(run.raised and run.raised.status == 503, say["503_lost"])
+    expect(len(run.slept) < TURNS, say["last_wait"])
+
+    for steps, what in (
+        ([error(503), error(503)], "The stream was refused twice (503)"),
+        ([told(30)], "The stream was refused with `Retry-After: 30`"),
+    ):
+        got, run = _streamed(stream_text, *steps)
+        expect(len(run.slept) >= len(steps), say["no_wait"], what=what)
+    expect(sum(run.slept) >= 30, say["too_early"], slept=sum(run.slept))
+
+    usage = {"prompt_tokens": 9, "completion_tokens": 6}  # in a last chunk, which has no choices
+    got, run = _streamed(stream_text, reply(usage=usage))
+    no_choices = run.raised and run.raised.kind == "IndexError"
+    expect(not no_choices, say["no_choices"], raised=run.raised)
+    whole = not run.raised and "".join(got) == run.service.said[-1]
+    what = run.raised or "The pieces together are not the answer."
+    expect(whole, say["usage_alone"], what=what)
+
+    got, run = _streamed(stream_text, reply(words(12), breaks_after=2))
+    expect(run.sent == 1, say["one_word"])
+    return say["right"]
+
+
+def _streamed(stream_text, *steps) -> tuple[list, Run]:
+    """The pieces that were handed over, also those before an error, and the run."""
+    say, got = SAY["stream_text"], []
+
+    @functools.wraps(stream_text)
+    def consume(client, question):
+        pieces = stream_text(client, question)
+        if pieces is None or isinstance(pieces, (str, list, tuple)):
+            return pieces
+        got.extend(pieces)
+        return got
+
+    run = play(consume, *steps, limit=8)
+    if not run.raised:
+        expect(run.value is not None, say["nothing"])
+        expect(run.value is got, say["at_once"], what=describe(run.value))
+    strange = [piece for piece in got if not isinstance(piece, str)]
+    expect(not strange, say["no_text"], what=describe(strange[0] if strange else None))
+    expect(all(entry.json.get("stream") for entry in run.service.sent), say["no_stream"])
+    return got, run
+
+
+def _expect_no_second_beginning(stream_text) -> None:
+    """A stream that broke after three words: they are handed over, and so is the error."""
+    say = SAY["stream_text"]
+    got, run = _streamed(stream_text, reply(words(12), breaks_after=4))
+    text, said = "".join(got), run.service.said
+    if run.sent > 1:
+        expect(text != said[-1], say["collects"])
+        raise NotYet(say["anew"].format(text=text[:60]))
+    expect(run.raised, say["as_if_whole"], text=text)
+    expect(text == " ".join(said[0].split(" ")[:3]), say["not_passed_on"], text=text)
+    kind = run.raised.kind
+    expect(kind == "RemoteProtocolError", say["other_error"], kind=kind)

@@ -6,35 +6,15 @@ from contextlib import ExitStack, contextmanager
 
 import httpx2
 
-from helpers.exercises.kit import (
-    NotYet,
-    Raised,
-    describe,
-    error,
-    expect,
-    expect_chat_request,
-    read_tasks,
-    reply,
-    spy,
-    words,
-)
-from helpers.exercises.lessons.lesson_01 import kind_of, new_question, status_of
+from helpers.exercises import kit
+from helpers.exercises.kit import NotYet, Raised, describe, error, expect, reply, spy, words
+from helpers.exercises.lessons import lesson_04_streams as streams
 from helpers.exercises.lessons.lesson_04_many import check_ask_all
-from helpers.exercises.lessons.lesson_04_streams import (
-    MAX_TOKENS,
-    READ,
-    SAY,
-    new_client,
-    some_pieces,
-    stream_of,
-    streamed,
-    streaming,
-)
+from helpers.exercises.lessons.lesson_04_streams import SAY, some_pieces, stream_of, streaming
 from helpers.models import models
 
+
 # ---- task 1 ----
-
-
 def check_pieces(pieces) -> str:
     say = SAY["pieces"]
 
@@ -48,28 +28,23 @@ def check_pieces(pieces) -> str:
         return got if isinstance(got, str) or not hasattr(got, "__iter__") else list(got)
 
     for _ in range(2):
-        question, told = new_question(), some_pieces(12)
+        question, told = kit.new_question(), some_pieces(12)
         with spy(stream_of([*told[:4], None, *told[4:8], "", *told[8:]])) as service:
-            got = streaming(service, all_of, new_client(), question)
-        streamed(service, question)
+            got = streaming(service, all_of, kit.new_client(), question)
+        streams.streamed(service, question)
         _expect_pieces(got, told, service)
 
     with spy(stream_of(some_pieces(30))) as service:
-        streaming(service, first_of, new_client(), new_question())
+        streaming(service, first_of, kit.new_client(), kit.new_question())
         sent = service.sent.last
         expect(len(sent.chunks) < len(sent.plan.chunks), say["reads_all"])
     for trouble, kind in (
         (error(503), httpx2.HTTPError),
         (reply(words(9), breaks_after=4), httpx2.RemoteProtocolError),
     ):
-        with spy(trouble) as service:
-            try:
-                service.call(all_of, new_client(), new_question())
-            except Raised as raised:
-                same = isinstance(raised.error, kind)
-                expect(same, say["other_error"], kind=kind_of(raised))
-                continue
-        raise NotYet(say["hidden_error"])
+        asked = kit.new_client(), kit.new_question()
+        raised = kit.error_after(trouble, say["hidden_error"], all_of, *asked)
+        expect(isinstance(raised.error, kind), say["other_error"], kind=raised.kind)
     return say["right"]
 
 
@@ -81,51 +56,47 @@ def _expect_pieces(got, told: list[str], service) -> None:
     expect(hasattr(got, "__iter__"), say["no_pieces"], what=describe(got))
     expect(got, say["none_came"])
     texts = [piece for piece in got if isinstance(piece, str)]
-    for mistaken, key in (
-        (any(type(piece).__name__.startswith("ChatCompletion") for piece in got), "chunks"),
-        (None in got, "none"),
-        ("None" in "".join(texts), "none_as_text"),
-        ("" in got, "empty"),
-        (len(texts) < len(got), "no_texts"),
-    ):
-        expect(not mistaken, say[key])
+    chunks = [piece for piece in got if type(piece).__name__.startswith("ChatCompletion")]
+    expect(not chunks, say["chunks"])
+    expect(None not in got, say["none"])
+    expect("None" not in "".join(texts), say["none_as_text"])
+    expect("" not in got, say["empty"])
+    expect(len(texts) == len(got), say["no_texts"])
     if got == told:
         return
-    for mistaken, key in (
-        (got[-1].strip() == whole.strip(), "all_so_far"),
-        ([piece.strip() for piece in got] == [piece.strip() for piece in told], "white_space"),
-        ("".join(got) == whole, "cut_up"),
-        (got in (told[:4], told[:8]), "ends_early"),
-        (True, "others"),
-    ):
-        expect(not mistaken, say[key], told=len(told), got=len(got))
+    counts = {"told": len(told), "got": len(got)}
+    expect(got[-1].strip() != whole.strip(), say["all_so_far"])
+    expect(
+        [piece.strip() for piece in got] != [piece.strip() for piece in told], say["white_space"]
+    )
+    expect("".join(got) != whole, say["cut_up"], **counts)
+    expect(got not in (told[:4], told[:8]), say["ends_early"])
+    raise NotYet(say["others"].format(**counts))
 
 
 # ---- task 2 ----
-
 OVERLOADED = {"error": "Model is overloaded", "error_type": "overloaded"}
 
 
 def check_read(read) -> str:
     say, used = SAY["read"], random.randint(300, 900)
-    _, complete, tokens, _ = _read(read, stream_of(["\n", *some_pieces(8), None, "."], usage=used))
+    whole = stream_of(["\n", *some_pieces(8), None, "."], usage=used)
+    _, complete, tokens, _ = _read(read, whole)
     expect(complete, say["says_cut"])
     expect(tokens is not None, say["no_tokens"])
     expect(isinstance(tokens, int), say["no_number"], what=describe(tokens))
-    key = {used + READ: "total_tokens", READ: "prompt_tokens"}.get(tokens, "counted")
-    expect(tokens == used, say[key], used=used, tokens=tokens)
+    kinds = {used + streams.READ: "total_tokens", streams.READ: "prompt_tokens"}
+    expect(tokens == used, say[kinds.get(tokens, "counted")], used=used, tokens=tokens)
 
     cut = stream_of([*some_pieces(8), "."], finish="length", usage=used, together=True)
     _, complete, tokens, _ = _read(read, cut, together=True)
     expect(tokens is not None, say["no_tokens_beside"])
     expect(not complete, say["says_whole_length"])
 
+    overloaded = stream_of([*some_pieces(6), "."], trouble=OVERLOADED)
     breaks = reply(" ".join([*words(9).split(), "end."]), breaks_after=6)
     for step, what in (
-        (
-            stream_of([*some_pieces(6), "."], trouble=OVERLOADED),
-            "An error event came after some pieces",
-        ),
+        (overloaded, "An error event came after some pieces"),
         (breaks, "The connection was gone after some pieces came"),
     ):
         text, complete, tokens, service = _read(read, step, what)
@@ -135,32 +106,26 @@ def check_read(read) -> str:
         expect(tokens is None, say["guess"], what=what)
 
     for status in (429, 401):
-        with spy(error(status)) as service:
-            try:
-                service.call(read, new_client(), new_question())
-            except Raised as raised:
-                same = status_of(raised) == status
-                expect(same, say["other_refusal"], name=status, kind=kind_of(raised))
-                continue
-        raise NotYet(say["refusal"].format(name=status))
+        asked, hidden = (kit.new_client(), kit.new_question()), say["refusal"]
+        raised = kit.error_after(error(status), hidden, read, *asked)
+        expect(raised.status == status, say["other_refusal"], name=status, kind=raised.kind)
     return say["right"]
 
 
 def _read(read, step, broke: str = "", together: bool = False) -> tuple:
     """(text, complete, tokens, the spy). `broke` says how the stream broke, if it does."""
-    say, question = SAY["read"], new_question()
+    say, question = SAY["read"], kit.new_question()
     with spy(step) as service:
         try:
-            value = streaming(service, read, new_client(), question)
+            value = streaming(service, read, kit.new_client(), question)
         except Raised as raised:
             if not broke:
                 raise
-            lost = isinstance(raised.error, httpx2.HTTPError)
-            expect(not lost, say["lost"], what=broke, kind=kind_of(raised))
-            no_usage = isinstance(raised.error, AttributeError)
-            expect(not no_usage, say["no_usage_came"], what=broke, raised=raised)
+            for mistaken, key in ((httpx2.HTTPError, "lost"), (AttributeError, "no_usage_came")):
+                wrong = isinstance(raised.error, mistaken)
+                expect(not wrong, say[key], what=broke, raised=raised, kind=raised.kind)
             raise NotYet(f"{broke}. {raised}") from None
-    streamed(service, question)
+    streams.streamed(service, question)
     options, said = service.sent.last.json.get("stream_options") or {}, service.said[-1]
     expect(options.get("include_usage") is True, say["no_usage"])
     three = isinstance(value, (tuple, list)) and len(value) == 3
@@ -183,12 +148,10 @@ def arrived(service) -> str:
 
 
 # ---- task 3 ----
-
-
 @contextmanager
 def watched_client(service):
     """(client, closed): closing it adds the number of requests sent by then to `closed`."""
-    client, closed = new_client(), []
+    client, closed = kit.new_client(), []
     client.exit_stack = ExitStack()
     client.exit_stack.callback(lambda: closed.append(len(service.sent)))
     yield client, closed
@@ -202,38 +165,35 @@ def check_first_sentence(first_sentence) -> str:
 
     none = "The answer had no full stop at all."
     with spy(stream_of(some_pieces(30))) as service, watched_client(service) as (client, closed):
-        try:
-            text = streaming(service, first_sentence, client, new_question())
-        except Raised as raised:
-            raise NotYet(f"{none} {raised}") from None
+        asked = client, kit.new_question()
+        text, raised = kit.attempt(streaming, service, first_sentence, *asked)
+        expect(not raised, f"{none} {raised}")
         expect(text != service.said[-1] + ".", say["adds_one"], none=none)
         expect(text == service.said[-1], say["loses"], none=none)
         expect(closed, say["open_not_found"])
 
     breaks = reply(words(20), breaks_after=5)
     with spy(breaks) as service, watched_client(service) as (client, closed):
-        try:
-            text = service.call(first_sentence, client, new_question())
-        except Raised:
-            expect(closed, say["open_error"])
-            return say["right"]
-    nothing = f"{describe(text)} as if nothing had happened"
-    what = "half a sentence as if it were one" if text else nothing
-    raise NotYet(say["hidden_error"].format(what=what))
+        text, raised = kit.attempt(service.call, first_sentence, client, kit.new_question())
+        nothing = f"{describe(text)} as if nothing had happened"
+        what = "half a sentence as if it were one" if text else nothing
+        expect(raised, say["hidden_error"], what=what)
+        expect(closed, say["open_error"])
+    return say["right"]
 
 
 def _expect_sentence(first_sentence, ending: str) -> None:
     """It reads up to the piece `ending`, which holds the first full stop, and closes."""
-    say, question = SAY["first_sentence"], new_question()
+    say, question = SAY["first_sentence"], kit.new_question()
     before, after = some_pieces(random.randint(5, 12)), some_pieces(30)
     wanted = "".join(before) + "end."
     stream = stream_of([*before, ending, *after, "over."])
     with spy(stream) as service, watched_client(service) as (client, closed):
         text = streaming(service, first_sentence, client, question)
         closed = closed[-1:]
-    expect_chat_request(service, question, models.chat, MAX_TOKENS)
+    kit.expect_chat_request(service, question, models.chat, streams.MAX_TOKENS)
     expect(not service.sent.last.json.get("stop"), say["stop"])
-    streamed(service, question)
+    streams.streamed(service, question)
     expect(text is not None, say["prints" if service.printed else "nothing"])
     expect(isinstance(text, str), say["no_text"], what=describe(text))
     read, sent = len(service.sent.last.chunks), len(service.sent.last.plan.chunks)
@@ -250,4 +210,4 @@ def _expect_sentence(first_sentence, ending: str) -> None:
     expect(closed != [0], say["closed_early"])
 
 
-TASKS = read_tasks(__file__, check_pieces, check_read, check_first_sentence, check_ask_all)
+TASKS = kit.read_tasks(__file__, check_pieces, check_read, check_first_sentence, check_ask_all)

@@ -1,32 +1,15 @@
 """What the checks for exercise 04 share: streams as bad as real ones, and what is asked of them."""
 
-import json
-import random
-from pathlib import Path
-
-from huggingface_hub import InferenceClient
-
-from helpers.exercises.kit import (
-    GIVEN,
-    Raised,
-    expect,
-    expect_chat_request,
-    expect_given_client,
-    read_messages,
-    reply,
-    words,
-)
+from helpers.exercises import chat_format, kit
+from helpers.exercises.kit import Raised, expect, reply, words
+from helpers.exercises.service import EVENTS
 from helpers.models import models
 from helpers.wire import Plan
 
 MAX_TOKENS = 200
 READ = 31  # prompt tokens in the usage of every stream
 
-SAY = read_messages(Path(__file__).with_name("lesson_04.py"))
-
-
-def new_client() -> InferenceClient:
-    return InferenceClient(headers=GIVEN)
+SAY = kit.read_messages(__file__)
 
 
 def some_pieces(count: int) -> list[str]:
@@ -48,37 +31,24 @@ def stream_of(
     together : the last piece, the reason and the usage come in one chunk, as with some providers.
     """
     text = "".join(piece or "" for piece in pieces)
-    written = usage or len(pieces)
-    counted = {"prompt_tokens": READ, "completion_tokens": written, "total_tokens": READ + written}
+    counted = chat_format.counted(READ, usage or len(pieces))
 
     def step(service, entry):
         if not (isinstance(entry.json, dict) and entry.json.get("stream")):
             return reply(text)(service, entry)
         service.said.append(text)
-        head = {
-            "id": f"chatcmpl-{random.getrandbits(64):x}",
-            "object": "chat.completion.chunk",
-            "created": 1,
-            "model": models.chat,
-            "system_fingerprint": "",
-        }
-
-        def event(delta, reason=None):
-            return {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
-
-        events = [{**head, "choices": []}, event({"role": "assistant", "content": None})]
-        events += [event({"content": piece}) for piece in pieces]
-        if trouble:
-            events.append(trouble)
-        elif together:
-            events[-1]["choices"][0]["finish_reason"] = finish
-            events[-1]["usage"] = counted
-        else:
-            events.append(event({"content": None}, finish))
-            events.append({**head, "choices": [], "usage": counted})
-        lines = [*map(json.dumps, events), "[DONE]"]
-        chunks = [(0.0, f"data: {line}\n\n".encode()) for line in lines]
-        return Plan(200, {"content-type": "text/event-stream"}, chunks)
+        said = chat_format.deltas(pieces)
+        events = chat_format.chat_events(said, models.chat, finish, usage=counted)
+        role, *spoken, end, told = events
+        for event in (role, end):
+            event["choices"][0]["delta"]["content"] = None
+        if together:
+            spoken[-1]["choices"][0]["finish_reason"] = finish
+            spoken[-1]["usage"] = counted
+        last = [trouble] if trouble else [] if together else [end, told]
+        empty = {key: value for key, value in told.items() if key != "usage"}
+        sent = chat_format.stream_of([empty, role, *spoken, *last])
+        return Plan(200, {"content-type": EVENTS}, [(0.0, chunk) for chunk in sent])
 
     return step
 
@@ -98,7 +68,7 @@ def streaming(service, function, *arguments):
 
 def streamed(service, question: str) -> None:
     """The request is a chat completion that asks for a stream, sent with the given client."""
-    expect_chat_request(service, question, models.chat, MAX_TOKENS)
+    kit.expect_chat_request(service, question, models.chat, MAX_TOKENS)
     expect(service.sent.last.json.get("stream") is True, SAY[""]["no_stream"])
     expect(len(service.sent) == 1, SAY[""]["many_requests"], sent=len(service.sent))
-    expect_given_client(service)
+    kit.expect_given_client(service)

@@ -1,35 +1,14 @@
 """Checks for exercise 05: embeddings."""
 
 import numpy as np
-from huggingface_hub import InferenceClient
 
-from helpers.exercises.kit import (
-    GIVEN,
-    NotYet,
-    Raised,
-    Spy,
-    answer,
-    call_whole,
-    called,
-    describe,
-    expect,
-    expect_given_client,
-    expect_refusal_through,
-    expect_unchanged,
-    read_messages,
-    read_tasks,
-    spy,
-    texts_about,
-)
+from helpers.exercises import kit
+from helpers.exercises.kit import NotYet, Raised, Spy, answer, describe, expect, spy
 from helpers.exercises.service import vector
 from helpers.models import models
 
-SAY = read_messages(__file__)
+SAY = kit.read_messages(__file__)
 ALL = SAY[""]
-
-
-def new_client() -> InferenceClient:
-    return InferenceClient(provider="hf-inference", headers=GIVEN)
 
 
 def vectors_of(texts: list[str]) -> np.ndarray:
@@ -69,17 +48,17 @@ def embeddings(service: Spy) -> list:
         embeds = entry.path.endswith("/feature-extraction")
         expect(embeds, ALL["no_embedding"], path=entry.path)
         expect(models.embedding in entry.path, ALL["other_model"], path=entry.path)
-    expect_given_client(service)
+    kit.expect_given_client(service)
     return [entry.json.get("inputs") for entry in service.sent]
 
 
 def run(function, service: Spy, *arguments):
     """(what the function returned, the `inputs` of its requests); another model has its message."""
     try:
-        value = call_whole(service, function, new_client(), *arguments)
+        value = kit.call_whole(service, function, kit.new_client("hf-inference"), *arguments)
     except Raised as raised:
         said, asked = str(raised.error), [entry.path for entry in service.lookups]
-        expect(not called(raised, "sentence_similarity"), ALL["similarity"])
+        expect(not kit.called(raised, "sentence_similarity"), ALL["similarity"])
         expect("/api/tasks" not in asked, ALL["no_model"])
         right = all(models.embedding in path for path in asked)
         expect(right, ALL["other_lookup"], asked=asked[-1:])
@@ -106,11 +85,9 @@ def same(rows: np.ndarray, texts: list[str]) -> bool:
 
 
 # ---- task 1 ----
-
-
 def check_embed_texts(embed_texts) -> str:
     say = SAY["embed_texts"]
-    texts = texts_about(5)
+    texts = kit.texts_about(5)
     given = list(texts)
     with spy(*[vectors(stretched)] * 5) as service:
         value, inputs = run(embed_texts, service, given)
@@ -124,8 +101,8 @@ def check_embed_texts(embed_texts) -> str:
     expect(value.dtype != np.float16, say["float16"])
     expect(same(value, texts), say["other_rows"])
     expect(value.dtype == np.float32, say["dtype"], value=value)
-    expect_unchanged(texts=(texts, given))
-    expect_refusal_through(embed_texts, new_client(), given)
+    kit.expect_unchanged(texts=(texts, given))
+    kit.expect_refusal_through(embed_texts, kit.new_client("hf-inference"), given)
     return say["right"]
 
 
@@ -147,16 +124,14 @@ def _expect_length_1(value: np.ndarray, raw: np.ndarray) -> None:
 
 
 # ---- task 2 ----
-
-
 def check_search(search) -> str:
     say = SAY["search"]
     for k, shape, other in ((3, "(8,)", "(1, 8)"), (5, "(1, 8)", "(8,)")):
-        texts = texts_about(9)
+        texts = kit.texts_about(9)
         rows = vectors_of(texts)
         wish = rows[4] * 1.0 + rows[1] * 0.5 + np.array(vector("noise")) * 0.05
         best_first = [texts[i] for i in np.argsort(-(rows @ wish))]
-        question, given, kept = texts_about(1)[0], list(texts), rows.copy()
+        question, given, kept = kit.texts_about(1)[0], list(texts), rows.copy()
         as_asked = vectors(lambda texts, wish=wish: wish[np.newaxis])
         with spy(as_asked if shape == "(8,)" else answer([wish.tolist()])) as service:
             try:
@@ -165,19 +140,15 @@ def check_search(search) -> str:
                 alone = any(isinstance(each, str) for each in embeddings(service))
                 expect(not alone, say["shape"], raised=raised, shape=shape, other=other)
                 raise
-        _expect_question_only(inputs, question, texts)
+        sent = flat(inputs)
+        expect(inputs, say["nothing_sent"])
+        expect(not set(sent) & set(texts), say["texts_again"])
+        expect(len(sent) == 1, say["not_one"], requests=len(inputs), sent=len(sent))
+        expect(sent == [question], say["other_question"])
         _expect_best(value, best_first, k, shape)
-        expect_unchanged(texts=(texts, given), vectors=(rows, kept))
-    expect_refusal_through(search, new_client(), question, given, kept, k)
+        kit.expect_unchanged(texts=(texts, given), vectors=(rows, kept))
+    kit.expect_refusal_through(search, kit.new_client("hf-inference"), question, given, kept, k)
     return "only the question was sent, the best came first, and both shapes of an answer worked."
-
-
-def _expect_question_only(inputs: list, question: str, texts: list[str]) -> None:
-    say, sent = SAY["search"], flat(inputs)
-    expect(inputs, say["nothing_sent"])
-    expect(not set(sent) & set(texts), say["texts_again"])
-    expect(len(sent) == 1, say["not_one"], requests=len(inputs), sent=len(sent))
-    expect(sent == [question], say["other_question"])
 
 
 def _expect_best(value: object, best_first: list[str], k: int, shape: str) -> None:
@@ -202,11 +173,9 @@ def _expect_best(value: object, best_first: list[str], k: int, shape: str) -> No
 
 
 # ---- task 3 ----
-
-
 def check_batches(embed_in_batches) -> str:
     for count, size in [(7, 3), (4, 2), (2, 5)]:
-        texts = texts_about(count)
+        texts = kit.texts_about(count)
         given = list(texts)
         with spy(*[vectors()] * 40) as service:
             value, inputs = run(embed_in_batches, service, given, size)
@@ -214,8 +183,8 @@ def check_batches(embed_in_batches) -> str:
         _expect_batches(inputs, texts, size, here)
         _expect_one_array(value, count, size, here)
         expect(same(value, texts), SAY["embed_in_batches"]["other_rows"], here=here)
-        expect_unchanged(texts=(texts, given))
-    expect_refusal_through(embed_in_batches, new_client(), given, 2)
+        kit.expect_unchanged(texts=(texts, given))
+    kit.expect_refusal_through(embed_in_batches, kit.new_client("hf-inference"), given, 2)
     return SAY["embed_in_batches"]["right"]
 
 
@@ -249,17 +218,21 @@ def _expect_one_array(value: object, count: int, size: int, here: str) -> None:
 
 
 # ---- task 4 ----
-
-
 def check_embed_new(embed_new) -> str:
     say = SAY["embed_new"]
-    old, new = texts_about(3), texts_about(9)
+    old, new = kit.texts_about(3), kit.texts_about(9)
     texts = [new[0], old[0], *new[1:], old[2], new[0]]
     before, known = (dict(zip(old, vectors_of(old))) for _ in range(2))
     given = list(texts)
     with spy(*[vectors()] * 20) as service:
         value, inputs = run(embed_new, service, given, known)
-    _expect_missing_only(inputs, old, new)
+    sent = flat(inputs)
+    expect(sent, say["nothing_sent"], new=len(new))
+    expect(not set(sent) & set(old), say["known_again"])
+    expect(set(sent) <= set(new), say["other_texts"])
+    expect(set(sent) == set(new), "Not all missing texts were sent.")
+    expect(len(sent) == len(new), say["repeated"])
+    expect(len(inputs) == 1, say["many_requests"], sent=len(inputs))
 
     expect(value is not None, ALL["nothing"])
     expect(not isinstance(value, dict), say["dictionary"])
@@ -272,8 +245,8 @@ def check_embed_new(embed_new) -> str:
     expect(all(same(np.array([known[text]]), [text]) for text in new), say["wrong_pairs"])
     untouched = all(np.array_equal(known.get(text), row) for text, row in before.items())
     expect(untouched, say["old_ones_gone"])
-    expect_unchanged(texts=(texts, given))
-    expect_refusal_through(embed_new, new_client(), given, {})
+    kit.expect_unchanged(texts=(texts, given))
+    kit.expect_refusal_through(embed_new, kit.new_client("hf-inference"), given, {})
 
     with spy(*[vectors()] * 20) as service:
         value, inputs = run(embed_new, service, list(old), before)
@@ -283,14 +256,4 @@ def check_embed_new(embed_new) -> str:
     return "only what was missing was sent, once each, and the next call will find it."
 
 
-def _expect_missing_only(inputs: list, old: list[str], new: list[str]) -> None:
-    say, sent = SAY["embed_new"], flat(inputs)
-    expect(sent, say["nothing_sent"], new=len(new))
-    expect(not set(sent) & set(old), say["known_again"])
-    expect(set(sent) <= set(new), say["other_texts"])
-    expect(set(sent) == set(new), "Not all missing texts were sent.")
-    expect(len(sent) == len(new), say["repeated"])
-    expect(len(inputs) == 1, say["many_requests"], sent=len(inputs))
-
-
-TASKS = read_tasks(__file__, check_embed_texts, check_search, check_batches, check_embed_new)
+TASKS = kit.read_tasks(__file__, check_embed_texts, check_search, check_batches, check_embed_new)

@@ -1,38 +1,19 @@
 """Checks for exercise 06: classification and entities."""
 
+import json
 import random
 from fractions import Fraction
 
 import numpy as np
 
-from helpers.exercises.kit import (
-    NotYet,
-    answer,
-    describe,
-    expect,
-    expect_refusal_through,
-    expect_unchanged,
-    read_tasks,
-    spy,
-    texts_about,
-    words,
-)
-from helpers.exercises.lessons.lesson_06_calls import ALL, SAY, expect_one_request, new_client, run
-from helpers.exercises.lessons.lesson_06_choose import check_choose
+from helpers.exercises import kit
+from helpers.exercises.kit import NotYet, Raised, answer, describe, expect, reply, spy, words
+from helpers.exercises.lessons import lesson_06_calls as calls
+from helpers.exercises.lessons.lesson_06_calls import ALL, SAY, run, scored
 from helpers.models import models
 
 
-def scored(*pairs: tuple[str, float]) -> list[dict]:
-    return [{"label": label, "score": score} for label, score in pairs]
-
-
-def new_text() -> str:
-    return texts_about(1)[0]
-
-
 # ---- task 1 ----
-
-
 def check_mood(mood) -> str:
     cases = [
         ("NEGATIVE", 0.97, "negative"),
@@ -44,12 +25,12 @@ def check_mood(mood) -> str:
     ]
     for label, score, wanted in cases:
         other = {"NEGATIVE": "POSITIVE", "POSITIVE": "NEGATIVE"}[label]
-        text, here = new_text(), f"The model said {label} with {score}"
+        text, here = kit.new_text(), f"The model said {label} with {score}"
         with spy(answer([scored((label, score), (other, round(1 - score, 2)))])) as service:
             value, bodies = run(mood, service, "text_classification", models.sentiment, text)
-        expect_one_request(bodies, text)
+        calls.expect_one_request(bodies, text)
         _expect_word(value, wanted, other.lower(), score, here)
-    expect_refusal_through(mood, new_client("text_classification"), text)
+    kit.expect_refusal_through(mood, kit.new_client("hf-inference"), text)
     return SAY["mood"]["right"]
 
 
@@ -66,59 +47,49 @@ def _expect_word(value: object, wanted: str, other: str, score: float, here: str
 
 
 # ---- task 2 ----
-
-
 def check_route(route) -> str:
     say, method = SAY["route"], "zero_shot_classification"
     topics = [("payments", "billing"), ("passwords", "account"), ("faults", "support")]
     desks = {f"{what} and {words(1)}": f"{desk} {words(1)}" for what, desk in topics}
     for best in random.sample(list(desks), 2):
         second, last = (label for label in desks if label != best)
-        text, given = new_text(), dict(desks)
+        text, given = kit.new_text(), dict(desks)
         with spy(answer(scored((best, 0.7), (second, 0.2), (last, 0.1)))) as service:
             value, bodies = run(route, service, method, models.zero_shot, text, given)
         expect(len(bodies) == 1, say["many_requests"], sent=len(bodies))
-        _expect_labels(expect_one_request(bodies, text), desks)
+        parameters = calls.expect_one_request(bodies, text)
+        sent = parameters.get("candidate_labels")
+        expect(sent is not None, say["no_labels"])
+        expect(not isinstance(sent, str), say["one_string"])
+        expect(isinstance(sent, list), say["no_list"], what=describe(sent))
+        expect(set(sent) != set(desks.values()), say["names"])
+        expect(sorted(sent) == sorted(desks), say["other_labels"], sent=sent)
         expect(value is not None, ALL["nothing"])
         expect(value not in list(desks), say["description"])
-        template = bodies[0]["parameters"].get("hypothesis_template") or "{}"
+        template = parameters.get("hypothesis_template") or "{}"
         expect("{}" in template, say["no_place"], template=template)
         expect(value != desks[last], say["lowest"])
         expect(isinstance(value, str), say["no_name"], what=describe(value))
         right = value == desks[best]
         expect(right, say["other_desk"], best=best, desk=desks[best], value=value)
-        expect_unchanged(desks=(desks, given))
-    expect_refusal_through(route, new_client(method), text, given)
+        kit.expect_unchanged(desks=(desks, given))
+    kit.expect_refusal_through(route, kit.new_client("hf-inference"), text, given)
     return "the model read the descriptions, and the caller got the desk."
 
 
-def _expect_labels(parameters: dict, desks: dict[str, str]) -> None:
-    """The labels to choose from are the keys of `desks`."""
-    say, sent = SAY["route"], parameters.get("candidate_labels")
-    expect(sent is not None, say["no_labels"])
-    expect(not isinstance(sent, str), say["one_string"])
-    expect(isinstance(sent, list), say["no_list"], what=describe(sent))
-    expect(set(sent) != set(desks.values()), say["names"])
-    expect(sorted(sent) == sorted(desks), say["other_labels"], sent=sent)
-
-
 # ---- task 3 ----
-
-
 def check_entities(entities) -> str:
     def found(text: str, least: float, *rows: dict):
         with spy(answer(list(rows))) as service:
             value, bodies = run(entities, service, method, models.ner, text, least)
-        parameters = expect_one_request(bodies, text)
+        parameters = calls.expect_one_request(bodies, text)
         expect(parameters.get("aggregation_strategy") is not None, say["no_strategy"])
         expect(parameters["aggregation_strategy"] != "none", say["tokens"])
         return value
 
     say, method = SAY["entities"], "token_classification"
-    city, firm = (
-        random.choice(["Łódź", "Kraków", "Malmö"]),
-        random.choice(["IBM", "Siemens", "Toyota"]),
-    )
+    city = random.choice(["Łódź", "Kraków", "Malmö"])
+    firm = random.choice(["IBM", "Siemens", "Toyota"])
     text = f"From {city} we wrote to {firm} in May about case {random.randrange(1000, 9999)}."
     word = "##" + city[1:].lower()
     rows = [_row(text, city, "LOC", 0.98, word), _row(text, firm, "ORG", 0.9)]
@@ -138,9 +109,9 @@ def check_entities(entities) -> str:
     expect(value != [("Berlin", "LOC"), ("Oslo", "LOC")], say["order"])
     _expect_pairs(value, [("Oslo", "LOC"), ("Berlin", "LOC")], text, 0.5)
 
-    value = found(new_text(), 0.5)
+    value = found(kit.new_text(), 0.5)
     expect(value == [] or value == (), say["not_empty"], what=describe(value))
-    expect_refusal_through(entities, new_client(method), text, 0.5)
+    kit.expect_refusal_through(entities, kit.new_client("hf-inference"), text, 0.5)
     return say["right"]
 
 
@@ -167,21 +138,16 @@ def _expect_pairs(value: list, right: list, text: str, least: float) -> None:
 
 
 # ---- task 4 ----
-
-
 def check_evaluate(evaluate) -> str:
-    say, method, labels = (
-        SAY["evaluate"],
-        "zero_shot_classification",
-        ["billing", "account", "general"],
-    )
+    say, method = SAY["evaluate"], "zero_shot_classification"
+    labels = ["billing", "account", "general"]
     pairs = [(0, 0), (0, 1), (1, 1), (1, 1), (1, 2), (2, 0), (0, 1)]  # true, predicted label
     right, steps = np.zeros((3, 3), dtype=int), []
     for true, said in pairs:
         right[true, said] += 1
         others = [(label, 0.1) for label in labels if label != labels[said]]
         steps.append(answer(scored((labels[said], 0.8), *others)))
-    texts = texts_about(len(pairs))
+    texts = kit.texts_about(len(pairs))
     messages = [{"text": text, "label": labels[true]} for text, (true, _) in zip(texts, pairs)]
     given, names = [dict(message) for message in messages], list(labels)
     with spy(*steps) as service:
@@ -198,8 +164,8 @@ def check_evaluate(evaluate) -> str:
     share, matrix = value[0], _table(value[1])
     _expect_share(share)
     _expect_matrix(matrix, right)
-    expect_unchanged(messages=(messages, given), labels=(labels, names))
-    expect_refusal_through(evaluate, new_client(method), given, names)
+    kit.expect_unchanged(messages=(messages, given), labels=(labels, names))
+    kit.expect_refusal_through(evaluate, kit.new_client("hf-inference"), given, names)
     return say["right"]
 
 
@@ -234,4 +200,54 @@ def _expect_matrix(matrix: np.ndarray, right: np.ndarray) -> None:
     expect(np.array_equal(matrix, right), say["other_cells"], **shown)
 
 
-TASKS = read_tasks(__file__, check_mood, check_route, check_entities, check_evaluate, check_choose)
+# ---- task 5 ----
+def check_choose(choose) -> str:
+    say, support = SAY["choose"], f"{words(1)} support"
+    labels = ["billing", "account", support]
+    spread = {"text": f'{{\n  "label": "{support}"\n}}', "wanted": support}
+    for case in [*kit.read_data(__file__)["choices"], spread]:
+        text, wanted, why = case["text"], case.get("wanted"), case.get("why", "")
+        (message,), given = kit.texts_about(1), list(labels)
+        with spy(reply(text)) as service:
+            try:
+                value, bodies = run(choose, service, "chat_completion", models.chat, message, given)
+            except Raised as raised:
+                expect(not why, say["raised"], why=why, raised=raised)
+                raise
+        again = say["again"] if why else "You sent {sent} requests for one message."
+        expect(len(service.sent) == 1, again, sent=len(service.sent), why=why)
+        _expect_request(bodies[0], message, labels)
+        shown = value if isinstance(value, str) else describe(value)
+        expect(wanted or value is None, say["not_none"], why=why, shown=shown)
+        expect(not isinstance(value, dict), say["object"])
+        expect(value != text or wanted is None, say["text_itself"])
+        expect(value == wanted, say["other"], text=text, wanted=wanted, value=value)
+        kit.expect_unchanged(labels=(labels, given))
+    kit.expect_refusal_through(choose, kit.new_client(), message, given)
+    return say["right"]
+
+
+def _expect_request(body: dict, message: str, labels: list[str]) -> None:
+    """Few tokens, and a JSON schema whose `label` allows exactly `labels`."""
+    say, limit = SAY["choose"], body.get("max_tokens")
+    schema = calls.asked_schema(body, message)
+    expect(limit, say["no_limit"])
+    expect(limit <= 30, say["limit"], limit=limit)
+    expect(limit >= 12, say["too_short"], limit=limit)
+    properties = schema.get("properties") or {}
+    field = properties.get("label")
+    expect(isinstance(field, dict), say["no_property"], schema=json.dumps(schema)[:120])
+    expect(schema.get("type") == "object", say["no_object"])
+    others = [name for name in properties if name != "label"]
+    expect(not others, say["more_properties"], more=others and others[0])
+    expect("enum" in field, say["any_string"])
+    enum = field["enum"]
+    expect(isinstance(enum, list), say["enum_no_list"], what=describe(enum))
+    right = sorted(map(str, enum)) == sorted(labels)
+    expect(right, say["other_enum"], enum=enum, labels=labels)
+    expect("label" in (schema.get("required") or []), say["not_required"])
+
+
+TASKS = kit.read_tasks(
+    __file__, check_mood, check_route, check_entities, check_evaluate, check_choose
+)

@@ -3,25 +3,14 @@
 import io
 from pathlib import Path
 
-from huggingface_hub import InferenceClient
 from PIL import Image
 
-from helpers.exercises.kit import (
-    GIVEN,
-    Raised,
-    Spy,
-    answer,
-    call_whole,
-    describe,
-    error,
-    expect,
-    expect_given_client,
-    words,
-)
-from helpers.exercises.service import picture
+from helpers.exercises import kit
+from helpers.exercises.kit import Raised, Spy, describe, error, expect
 from helpers.models import models
 
-RETURN_IT = "Your function returns nothing (None). Did you forget `return`?"
+SAY = kit.read_messages(__file__)
+ALL = SAY[""]
 SIDE = 256
 
 
@@ -37,161 +26,88 @@ class Studio:
 
     def __call__(self, entry):
         if entry.method == "GET":
-            return (
-                answer(self.pictures[int(entry.path.split("/")[-1].split(".")[0])])
-                if entry.host.endswith("fal.media")
-                else None
-            )
-        size = (entry.json or {}).get("image_size") or {"width": 64, "height": 64}
-        if not all(
-            type(size.get(side)) is int and 8 <= size[side] <= 512 for side in ("width", "height")
-        ):
+            fetched = entry.host.endswith("fal.media")
+            return kit.answer(self.pictures[int(Path(entry.path).stem)]) if fetched else None
+        body = entry.json or {}
+        size = body.get("image_size") or {"width": 64, "height": 64}
+        sides = [size.get(side) for side in ("width", "height")]
+        if not all(type(side) is int and 8 <= side <= 512 for side in sides):
             return error(422)
-        self.pictures[entry.number] = picture(size["width"], size["height"])
-        return answer(
-            {
-                "images": [{"url": f"https://v3.fal.media/files/{entry.number}.png"}],
-                "seed": (entry.json or {}).get("seed"),
-            }
-        )
-
-
-def new_client() -> InferenceClient:
-    """The client that a function is given."""
-    return InferenceClient(provider=models["image"].provider, headers=GIVEN)
+        self.pictures[entry.number] = kit.picture(*sides)
+        url = f"https://v3.fal.media/files/{entry.number}.png"
+        return kit.answer({"images": [{"url": url}], "seed": body.get("seed")})
 
 
 def run(function, service: Spy, *arguments):
     """What the learner's function returns; old and invented ways of asking get own messages."""
+    client = kit.new_client(models["image"].provider)
     try:
-        return call_whole(service, function, new_client(), *arguments)
+        return kit.call_whole(service, function, client, *arguments)
     except Raised as raised:
-        asked = [
-            entry.path.split("?")[0].removeprefix("/api/models/")
-            for entry in service.lookups
-            if "/api/models/" in entry.path
-        ]
-        wrong = next((name for name in asked if name != models.image), None)
-        expect(
-            wrong is None,
-            f"You asked for the model `{wrong}`. Take the id from the registry: `models.image`.",
-        )
+        asked = [entry.path.split("?")[0] for entry in service.lookups]
+        named = [path.removeprefix("/api/models/") for path in asked if "/api/models/" in path]
+        wrong = [name for name in named if name != models.image]
+        expect(not wrong, ALL["other_model"], wrong=wrong and wrong[0])
         text = str(raised.error)
-        expect(
-            "provide an HF model ID" not in text, "No model was named. Pass `model=models.image`."
-        )
-        expect(
-            not ("unexpected keyword argument" in text and "text_to_image" in text),
-            f"{text}. The names are `width`, `height`, `num_inference_steps`, `guidance_scale`,"
-            " `negative_prompt` and `seed`.",
-        )
-        expect(
-            "has no attribute 'post'" not in text,
-            "`client.post` is from old examples and is gone. Call `client.text_to_image(…)`.",
-        )
+        expect("provide an HF model ID" not in text, ALL["no_model"])
+        unknown = "unexpected keyword argument" in text and "text_to_image" in text
+        expect(not unknown, ALL["unknown_name"], text=text)
+        expect("has no attribute 'post'" not in text, ALL["post"])
         raise
 
 
 def new_prompt() -> str:
-    return f"A drawing of {words(2)}"
+    return f"A drawing of {kit.words(2)}"
 
 
 def expect_request(service: Spy, row: int, prompt: str, **wanted) -> None:
     """The request in that row asks for a picture of `prompt`, with the `wanted` settings."""
     sent = service.sent[row]
-    expect(
-        sent.path.startswith("/fal-ai/"),
-        f"The request went to `{sent.path}`, which makes no pictures. Call"
-        " `client.text_to_image(…)`.",
-    )
-    expect(
-        not service.leaked,
-        "Your token is in the body of the request, where others may log it. The client sends it in"
-        " a header by itself.",
-    )
-    expect_given_client(service)
+    expect(sent.path.startswith("/fal-ai/"), ALL["other_path"], path=sent.path)
+    expect(not service.leaked, ALL["leaked"])
+    kit.expect_given_client(service)
     body = sent.json if isinstance(sent.json, dict) else {}
-    expect(
-        body.get("prompt") == prompt,
-        f"The prompt in the request is {str(body.get('prompt'))[:60]!r}; it should be {prompt!r},"
-        " as your function got it.",
-    )
-    expect(
-        body.get("seed") is not None,
-        "The request has no `seed`, so the service picks one and nobody can make this picture"
-        " again.",
-    )
-    expect(
-        body["seed"] == wanted["seed"],
-        f"The seed in the request is {body['seed']!r}; it should be the number {wanted['seed']}.",
-    )
-    size, alone = body.get("image_size"), [side for side in ("width", "height") if side in body]
-    expect(
-        not alone,
-        f"You gave `{alone and alone[0]}` alone. This provider gets its size only when both `width`"
-        " and `height` are given.",
-    )
-    expect(
-        size,
-        "The request says nothing about the size, so the provider takes its own. Pass `width` and"
-        " `height`.",
-    )
-    expect(
-        size == {"width": wanted["width"], "height": wanted["height"]},
-        f"You asked for {size.get('width')} x {size.get('height')} pixels; it should be"
-        f" {wanted['width']} x {wanted['height']}.",
-    )
-    if "num_inference_steps" in wanted:
-        got = body.get("num_inference_steps")
-        expect(
-            got == wanted["num_inference_steps"],
-            f"`num_inference_steps` in the request is {got}; it should be"
-            f" {wanted['num_inference_steps']}.",
-        )
-    expect(
-        body.get("output_format", "png") == "png",
-        f"The request asks for {body.get('output_format')}, which loses pixels; the picture should"
-        " come back as the model made it.",
-    )
-    extra = set(body) - {"prompt", "seed", "image_size", "output_format", *wanted}
-    expect(
-        not extra,
-        f"The request also has `{', '.join(sorted(extra))}`, which nobody asked for. One more"
-        " setting, and the pictures are not comparable.",
-    )
+    asked, seed = body.get("prompt"), body.get("seed")
+    expect(asked == prompt, ALL["other_prompt"], asked=str(asked)[:60], prompt=prompt)
+    expect(seed is not None, ALL["no_seed"])
+    expect(seed == wanted["seed"], ALL["other_seed"], seed=seed, right=wanted["seed"])
+    alone = [side for side in ("width", "height") if side in body]
+    expect(not alone, ALL["one_side"], alone=alone and alone[0])
+    expect(size := body.get("image_size"), ALL["no_size"])
+    right = {side: wanted[side] for side in ("width", "height")}
+    expect(size == right, ALL["other_size"], asked=pixels(size), right=pixels(right))
+    steps, right = body.get("num_inference_steps"), wanted.get("num_inference_steps")
+    expect(not right or steps == right, ALL["other_steps"], steps=steps, right=right)
+    form = body.get("output_format", "png")
+    expect(form == "png", ALL["other_format"], form=form)
+    extra = sorted(set(body) - {"prompt", "seed", "image_size", "output_format", *wanted})
+    expect(not extra, ALL["extra"], extra=", ".join(extra))
+
+
+def pixels(size: dict) -> str:
+    return f"{size.get('width')} x {size.get('height')}"
 
 
 def expect_picture(value, made: bytes, what: str = "You returned") -> None:
     """`value` is the Pillow image of that file."""
-    expect(value is not None, RETURN_IT)
-    expect(
-        not isinstance(value, (bytes, bytearray)),
-        f"{what} bytes. `text_to_image` gives a Pillow image; leave it as it is.",
-    )
-    expect(
-        not isinstance(value, (str, Path)),
-        f"{what} a text or a path. The task asks for the picture itself, the Pillow image.",
-    )
-    expect(
-        isinstance(value, Image.Image),
-        f"{what} {describe(value)}; the task asks for a Pillow image.",
-    )
+    expect(value is not None, ALL["nothing"])
+    expect(not isinstance(value, (bytes, bytearray)), ALL["bytes"], what=what)
+    expect(not isinstance(value, (str, Path)), ALL["path"], what=what)
+    expect(isinstance(value, Image.Image), ALL["no_image"], what=what, kind=describe(value))
     true = Image.open(io.BytesIO(made)).convert("RGB")
-    expect(
-        value.size == true.size,
-        f"{what} a picture of {value.size[0]} x {value.size[1]} pixels; the service sent"
-        f" {true.size[0]} x {true.size[1]}. Leave it as it came.",
-    )
-    expect(
-        value.convert("RGB").tobytes() == true.tobytes(),
-        f"{what} a picture, but not the one that belongs to this request.",
-    )
+    (width, height), (w, h) = value.size, true.size
+    shown = {"size": f"{width} x {height}", "right": f"{w} x {h}"}
+    expect(value.size == true.size, ALL["resized"], what=what, **shown)
+    expect(value.convert("RGB").tobytes() == true.tobytes(), ALL["other_picture"], what=what)
 
 
 def expect_untouched(given: list, before: list, name: str) -> None:
     """The caller's list is as it was."""
-    expect(
-        given == before,
-        f"After the call the caller's list `{name}` was {given}; it had been {before}. Leave what"
-        " you are given as it is: `sorted(…)` and a loop make no changes.",
-    )
+    expect(given == before, ALL["touched"], name=name, given=given, before=before)
+
+
+def expect_dictionary(value, keys: list, say: dict[str, str]) -> None:
+    """`value` is a dictionary with these keys."""
+    expect(value is not None, ALL["nothing"])
+    expect(isinstance(value, dict), say["no_dictionary"], what=describe(value))
+    expect(set(value) == set(keys), say["other_keys"], found=list(value), keys=keys)

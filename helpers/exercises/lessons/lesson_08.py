@@ -1,49 +1,17 @@
 """Checks for exercise 08: serverless, or an endpoint of your own."""
 
-import math
-import numbers
 import random
-from decimal import Decimal
-
-from huggingface_hub import InferenceClient
 
 from helpers.endpoints import documented_price
-from helpers.exercises.kit import (
-    NotYet,
-    Raised,
-    Spy,
-    describe,
-    expect,
-    read_messages,
-    read_tasks,
-    reply,
-    spy,
-)
-from helpers.exercises.lessons.lesson_01 import new_question, other_prices
-from helpers.exercises.lessons.lesson_08_ask import check_ask_my_own, check_ask_patiently
+from helpers.exercises import kit
+from helpers.exercises.kit import describe, expect, spy
+from helpers.exercises.lessons import lesson_01 as bill
+from helpers.exercises.lessons.lesson_01 import close, dollars
+from helpers.exercises.lessons.lesson_08_ask import SAY, check_ask_my_own, check_ask_patiently
 from helpers.exercises.lessons.lesson_08_plane import Plane
 from helpers.models import models
 
-SAY = read_messages(__file__)
-ALL = SAY[""]
-
-
-def number(value, what: str, service: Spy) -> float:
-    """`value` as a float. Expects a number, and says what came instead."""
-    expect(value is not None, ALL["printed" if service.printed else "nothing"], what=what)
-    begin = what[0].upper() + what[1:]
-    expect(not isinstance(value, str), ALL["text"], begin=begin)
-    real = isinstance(value, (numbers.Real, Decimal)) and not isinstance(value, bool)
-    expect(real, ALL["no_number"], begin=begin, got=describe(value))
-    return float(value)
-
-
-def close(one: float, other: float, tolerance: float = 1e-9) -> bool:
-    return math.isclose(one, other, rel_tol=tolerance, abs_tol=1e-12)
-
-
 # ---- task 1 ----
-
 USED = ("aws", "us-east-1", "intel-spr", "x2")
 SAME_RATE = [("aws", "us-east-1", "intel-icl", "x2"), ("gcp", "us-east4", "intel-spr", "x1")]
 
@@ -79,8 +47,8 @@ def check_audit(audit) -> str:
         expect(value is not None, say["none"])
         three = isinstance(value, (tuple, list)) and len(value) == 3
         expect(three, say["not_three"], what=describe(value))
-        cost = number(value[0], "the right cost", service)
-        rate = number(value[1], "the rate", service)
+        cost = bill.expect_number(value[0], "the right cost", service)
+        rate = bill.expect_number(value[1], "the rate", service)
         _expect_cost(cost, rate, example, rows)
         _expect_rate(rate, example, used=rows[USED][0], right=rows[SAME_RATE[0]][0])
         _expect_ids(value[2], ["-".join(parts) for parts in SAME_RATE])
@@ -95,15 +63,15 @@ def _expect_cost(cost: float, rate: float, example: dict, rows: dict) -> None:
     expect(not close(rate, right), say["other_order"])
     if close(cost, right):
         return
+    documented = documented_price("aws", "intel-spr", "x2") or 0
     mistakes = {
-        "printed": example["printed"],
-        "no_replicas": used * hours,
-        "price": used,
-        "one_hour": used * replicas,
-        "documented": (documented_price("aws", "intel-spr", "x2") or 0) * hours * replicas,
+        example["printed"]: "printed",
+        used * hours: "no_replicas",
+        used: "price",
+        used * replicas: "one_hour",
+        documented * hours * replicas: "documented",
     }
-    for key, value in mistakes.items():
-        expect(not close(cost, value), say[key], replicas=replicas)
+    bill.expect_none_of(mistakes, cost, say, replicas=replicas)
     for month in (730, 720):
         expect(not close(cost, used * month * replicas), say["month"], month=month, hours=hours)
     for parts, (price, _) in rows.items():
@@ -136,7 +104,6 @@ def _expect_ids(found, ids: list[str]) -> None:
 
 
 # ---- task 2 ----
-
 DAY = 24 * 3600  # seconds
 
 
@@ -149,35 +116,19 @@ def check_break_even(break_even) -> str:
     return SAY["break_even"]["right"]
 
 
-def _returned(break_even, read: int, written: int, seconds, hour, at_once) -> tuple:
-    """(what the function returns about a request of so many tokens, the spy)."""
-    with spy(reply(usage={"prompt_tokens": read, "completion_tokens": written})) as service:
-        messages = [{"role": "user", "content": new_question()}]
-        response = InferenceClient().chat_completion(messages, model=models.chat)
-        value = service.call(break_even, response, seconds, hour, at_once)
-    expect(len(service.sent) == 1, SAY["break_even"]["own_request"])
-    return value, service
-
-
 def _check_meeting(break_even) -> None:
-    say, known = SAY["break_even"], tuple(models["chat"].price[key] for key in ("input", "output"))
+    say, known = SAY["break_even"], models["chat"].price
     read, written = random.randint(900, 2900), random.randint(1000, 9000)
-    hour, seconds, at_once = (
-        random.randint(20, 90) / 100,
-        random.randint(2, 6),
-        random.randint(8, 23),
-    )
-    with other_prices() as price:
-        value, service = _returned(break_even, read, written, seconds, hour, at_once)
+    day, seconds = 24 * random.randint(20, 90) / 100, random.randint(2, 6)
+    at_once = random.randint(8, 23)
+    with bill.other_prices() as price:
+        value, service = bill.told(break_even, read, written, seconds, day / 24, at_once)
         paid_in, paid_out = price["input"], price["output"]
-
-    def meet(paid_in: float, paid_out: float) -> float:
-        return 24 * hour / ((read * paid_in + written * paid_out) / 1e6)
-
-    right, full = meet(paid_in, paid_out), at_once / seconds * DAY
+    one = dollars(read, written, paid_in, paid_out)
+    right, full = day / one, at_once / seconds * DAY
     expect(value is not None or not service.printed, say["printed"])
     expect(value is not None, say["none"], right=right, full=full)
-    value = number(value, "the break-even", service)
+    value = bill.expect_number(value, "the break-even", service)
     if close(value, right, 1e-6):
         return
     mistakes = {
@@ -186,31 +137,27 @@ def _check_meeting(break_even) -> None:
         right * 730 / 24: "a_month",
         right / 1e6: "per_token",
         1 / right: "upside_down",
-        (24 * hour) ** 2 / right: "multiplied",
+        day * one: "multiplied",
         full: "limit",
-        meet(paid_in, paid_in): "all_at_input",
-        meet(paid_out, paid_out): "all_at_output",
-        meet(paid_in, 0): "prompt_only",
-        meet(0, paid_out): "answer_only",
-        meet(paid_out, paid_in): "swapped",
-        meet(*known): "written_down",
+        day / dollars(read, written, paid_in, paid_in): "all_at_input",
+        day / dollars(read, written, paid_out, paid_out): "all_at_output",
+        day / dollars(read, 0, paid_in, paid_out): "prompt_only",
+        day / dollars(0, written, paid_in, paid_out): "answer_only",
+        day / dollars(read, written, paid_out, paid_in): "swapped",
+        day / dollars(read, written, known["input"], known["output"]): "written_down",
     }
-    for wrong, key in mistakes.items():
-        expect(not close(value, wrong, 1e-6), say[key])
-    day = 24 * hour
-    shown = {"day": day, "one": day / right, "right": right, "value": value}
-    expect(abs(value - right) <= 1.0, say["other"], **shown)
+    bill.expect_none_of(mistakes, value, say, 1e-6)
+    expect(abs(value - right) <= 1.0, say["other"], day=day, one=one, right=right, value=value)
 
 
 def _check_full_before(break_even) -> None:
     """The costs would meet where one replica is full already."""
     say = SAY["break_even"]
-    with other_prices() as price:
-        try:
-            value, _ = _returned(break_even, 20, 5, seconds=9.0, hour=2.5, at_once=2)
-        except Raised as raised:
-            raise NotYet(say["raised"].format(raised=raised)) from None
-        meet = 24 * 2.5 / ((20 * price["input"] + 5 * price["output"]) / 1e6)
+    with bill.other_prices() as price:
+        meet = 24 * 2.5 / dollars(20, 5, price["input"], price["output"])
+        said, raised = kit.attempt(bill.told, break_even, 20, 5, 9.0, 2.5, 2)
+    expect(not raised, say["raised"], raised=raised)
+    value, _ = said
     shown = value if isinstance(value, (int, float, str)) else describe(value)
     expect(value is None, say["no_none"], full=2 / 9 * DAY, meet=meet, value=shown)
 
@@ -218,11 +165,13 @@ def _check_full_before(break_even) -> None:
 def _check_limit(break_even, slack: float) -> None:
     """The costs meet at `slack` times what a replica can hold."""
     say, full = SAY["break_even"], 4 / 3 * DAY
-    with other_prices() as price:
-        hour = slack * full * (1000 * price["input"] + 1000 * price["output"]) / 1e6 / 24
-        value, _ = _returned(break_even, 1000, 1000, seconds=3, hour=hour, at_once=4)
+    with bill.other_prices() as price:
+        hour = slack * full * dollars(1000, 1000, price["input"], price["output"]) / 24
+        value, _ = bill.told(break_even, 1000, 1000, 3, hour, 4)
     expect(slack > 1 or value is not None, say["below_limit"], full=full, meet=slack * full)
     expect(slack < 1 or value is None, say["above_limit"], full=full, meet=slack * full)
 
 
-TASKS = read_tasks(__file__, check_audit, check_break_even, check_ask_patiently, check_ask_my_own)
+TASKS = kit.read_tasks(
+    __file__, check_audit, check_break_even, check_ask_patiently, check_ask_my_own
+)

@@ -2,22 +2,12 @@
 
 import traceback
 from dataclasses import dataclass
-from pathlib import Path
 
-from helpers.exercises.kit import (
-    NotYet,
-    Raised,
-    Spy,
-    error,
-    expect,
-    expect_text,
-    read_messages,
-    spy,
-)
-from helpers.exercises.lessons.lesson_01 import kind_of, new_question, status_of
+from helpers.exercises import kit
+from helpers.exercises.kit import NotYet, Raised, Spy, error, expect, spy
 from helpers.exercises.lessons.lesson_08_plane import CONTROL, Plane
 
-SAY = read_messages(Path(__file__).with_name("lesson_08.py"))
+SAY = kit.read_messages(__file__)
 ALL = SAY[""]
 MAX_TOKENS = 100
 
@@ -51,7 +41,7 @@ class Asked:
 def ask(function, plane: Plane, place: str) -> Asked:
     """Call function(place, question)."""
     with spy(routes=plane, limit=30, seconds=20) as service:
-        asked = Asked(plane, service, new_question())
+        asked = Asked(plane, service, kit.new_question())
         try:
             asked.value = service.call(function, place, asked.question)
         except NotYet as failed:
@@ -61,24 +51,14 @@ def ask(function, plane: Plane, place: str) -> Asked:
     return asked
 
 
-def expect_question(service: Spy, entry, question: str) -> None:
-    """The request is a chat completion with this question; the model's name is the endpoint's
-    business."""
-    path = entry.path or "/"
-    expect(path.endswith("/chat/completions"), ALL["no_chat"], path=path)
-    body = entry.json if isinstance(entry.json, dict) else {}
-    messages = body.get("messages")
-    expect(not isinstance(messages, str), ALL["plain_text"])
-    rows = messages if isinstance(messages, list) else []
-    users = [row for row in rows if isinstance(row, dict) and row.get("role") == "user"]
-    expect(any(question in str(row.get("content")) for row in users), ALL["other_question"])
-    expect(not service.leaked, ALL["leaked"])
-    limit = body.get("max_tokens")
+def expect_question(asked: Asked, entry) -> None:
+    """The request holds the question; the model's name is the endpoint's business."""
+    kit.expect_chat_request(asked.service, asked.question, None, row=entry.number - 1)
+    limit = (entry.json or {}).get("max_tokens")
     expect(limit == MAX_TOKENS, ALL["other_limit"], limit=limit, right=MAX_TOKENS)
 
 
 # ---- task 3 ----
-
 PATIENCE = "600"
 
 
@@ -93,12 +73,12 @@ def check_ask_patiently(ask_patiently) -> str:
             raise asked.failed
         expect(len(service.sent) == 1, say["many_requests"], sent=len(service.sent))
         expect(not service.slept, say["own_waiting"], waited=sum(service.slept))
-        expect_text(asked.value, service.said[-1], service)
+        kit.expect_text(asked.value, service.said[-1], service)
     plane = Plane("scaledToZero", comes=None)
     asked = ask(ask_patiently, plane, plane.url)
     _expect_patient_request(asked)
     expect(asked.raised, say["hidden_error"])
-    expect(status_of(asked.raised) == 503, say["other_error"], kind=kind_of(asked.raised))
+    expect(asked.raised.status == 503, say["other_error"], kind=asked.raised.kind)
     more = len(asked.service.sent) - 1
     expect(not more, say["asked_again"], more=more, let_through=asked.let_through)
     return say["right"]
@@ -106,7 +86,7 @@ def check_ask_patiently(ask_patiently) -> str:
 
 def _expect_patient_request(asked: Asked) -> None:
     say, service, raised = SAY["ask_patiently"], asked.service, asked.raised
-    expect(not raised or kind_of(raised) != "StreamClosed", say["stream"])
+    expect(not raised or raised.kind != "StreamClosed", say["stream"])
     if asked.failed and not service.sent.entries:
         by_client = raised and _raised_in(raised.error, "httpx2")
         expect(not by_client, say["header_value"], raised=raised)
@@ -118,7 +98,7 @@ def _expect_patient_request(asked: Asked) -> None:
     generates = first.path in ("", "/") and "inputs" in str(first.json)
     expect(not generates, say["text_generation"])
     _expect_patience(service.headers[0], str(first.json))
-    expect_question(service, first, asked.question)
+    expect_question(asked, first)
     if asked.failed and not raised:
         raise asked.failed
     limit = service.timeouts[0]
@@ -145,7 +125,6 @@ def _raised_in(error: BaseException, package: str) -> bool:
 
 
 # ---- task 4 ----
-
 LONGEST = 3600
 
 
@@ -205,8 +184,8 @@ def _expect_answer(asked: Asked) -> None:
     expect("create" not in plane.done, say["created"])
     expect(CONTROL in asked.sent_to, say["not_looked_up"])
     if asked.raised:
-        resumed, late = "resume" in plane.done, "Timeout" in kind_of(asked.raised)
-        early = resumed and kind_of(asked.raised) == "InferenceEndpointError"
+        resumed, late = "resume" in plane.done, "Timeout" in asked.raised.kind
+        early = resumed and asked.raised.kind == "InferenceEndpointError"
         expect(not early, say["client_too_early"])
         expect(resumed or not late, say["no_resume"])
         lost = any(entry.path == "/api/tasks" for entry in service.lookups)
@@ -217,9 +196,9 @@ def _expect_answer(asked: Asked) -> None:
     reached = [entry for entry in service.sent if entry.host == plane.host]
     router = "router.huggingface.co" in asked.sent_to
     expect(reached, say["router" if router else "not_reached"])
-    expect_question(service, reached[-1], asked.question)
+    expect_question(asked, reached[-1])
     expect(len(reached) == 1, say["many_requests"], sent=len(reached))
-    expect_text(asked.value, service.said[-1], service)
+    kit.expect_text(asked.value, service.said[-1], service)
 
 
 def _expect_paused(plane: Plane, when: str) -> None:

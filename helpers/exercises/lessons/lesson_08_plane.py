@@ -1,12 +1,14 @@
 """The service's control plane with one endpoint that exists only for a check of exercise 08."""
 
-from helpers.exercises.kit import answer, error, reply, words
+import copy
+
+from helpers.exercises.kit import answer, error, read_data, reply, words
 from helpers.exercises.running import Stop
 from helpers.models import models
 
 CONTROL = "api.endpoints.huggingface.cloud"
 LOOKS = 3000  # how often a function may look at the endpoint
-DAY = "2026-01-01T00:00:00.000Z"
+DATA = read_data(__file__)
 
 
 class Plane:
@@ -113,43 +115,23 @@ class Plane:
     def _raw(self) -> dict:
         """The endpoint as the control plane describes it."""
         state = self.now()
-        replicas = {"readyReplica": int(state == "running"), "targetReplica": 1}
-        status = {"createdAt": DAY, "updatedAt": DAY, "state": state, "message": ""} | replicas
+        raw = copy.deepcopy(DATA["endpoint"]) | {"name": self.name}
+        raw["model"]["repository"] = models.chat
+        raw["status"] |= {"state": state, "readyReplica": int(state == "running")}
         if state in ("running", "scaledToZero"):
-            status["url"] = self.url
-        compute = {"accelerator": "gpu", "instanceType": "nvidia-l4", "instanceSize": "x1"}
-        model = {"repository": models.chat, "revision": "main", "task": "text-generation"}
-        return {
-            "name": self.name,
-            "type": "private",
-            "provider": {"vendor": "aws", "region": "us-east-1"},
-            "healthRoute": "/health",
-            "compute": compute | {"scaling": {"minReplica": 0, "maxReplica": 1}},
-            "model": model | {"framework": "pytorch", "image": {"vLLM": {}}},
-            "status": status,
-        }
+            raw["status"]["url"] = self.url
+        return raw
 
 
 def _hardware(rows: dict) -> dict:
-    regions: dict = {}
+    vendors: dict = {}
     for (vendor, region, kind, size), (price, status) in rows.items():
-        compute = {
-            "id": f"{vendor}-{region}-{kind}-{size}",
-            "accelerator": "cpu",
-            "instanceType": kind,
-            "instanceSize": size,
-            "architecture": kind,
-            "numAccelerators": 1,
-            "numCpus": 1,
-            "memoryGb": 2,
-            "gpuMemoryGb": None,
-            "pricePerHour": price,
-            "status": status,
-            "quota": {"maxAccelerators": 8, "usedAccelerators": 0},
-        }
-        regions.setdefault(vendor, {}).setdefault(region, []).append(compute)
+        names = {"id": f"{vendor}-{region}-{kind}-{size}", "instanceType": kind}
+        names |= {"instanceSize": size, "architecture": kind, "gpuMemoryGb": None}
+        compute = DATA["compute"] | names | {"pricePerHour": price, "status": status}
+        vendors.setdefault(vendor, {}).setdefault(region, []).append(compute)
     named = {
         vendor: [{"name": region, "computes": computes} for region, computes in inside.items()]
-        for vendor, inside in regions.items()
+        for vendor, inside in vendors.items()
     }
     return {"vendors": [{"name": vendor, "regions": inside} for vendor, inside in named.items()]}

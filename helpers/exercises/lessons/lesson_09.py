@@ -1,49 +1,23 @@
 """Checks for exercise 09: a support desk."""
 
-import json
 import random
 from collections import Counter
 
 import numpy as np
-from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
 
-from helpers.exercises.kit import (
-    GIVEN,
-    Raised,
-    Spy,
-    answer,
-    call_whole,
-    describe,
-    error,
-    expect,
-    expect_given_client,
-    expect_refusal_through,
-    expect_unchanged,
-    read_messages,
-    read_tasks,
-    reply,
-    spy,
-    texts_about,
-    words,
-)
+from helpers.exercises import kit
+from helpers.exercises.kit import Raised, Spy, answer, describe, error, expect, reply, spy, words
+from helpers.exercises.lessons.lesson_06_calls import asked_schema, run, scored
 from helpers.models import models
 from helpers.retry import RetryPolicy
 
-SAY = read_messages(__file__)
+SAY = kit.read_messages(__file__)
 ALL = SAY[""]
 
 
-def reader() -> InferenceClient:
-    return InferenceClient(provider="hf-inference", headers=GIVEN)
-
-
-def new_text() -> str:
-    return texts_about(1)[0]
-
-
-def scored(*pairs: tuple[str, float]) -> list[dict]:
-    return [{"label": label, "score": score} for label, score in pairs]
+def reader():
+    return kit.new_client("hf-inference")
 
 
 def by_model(answers: dict):
@@ -62,21 +36,19 @@ def asked(service: Spy, model: str) -> list[dict]:
 
 
 # ---- task 1 ----
-
-
 def check_triage(triage) -> str:
     for mood in random.sample(["Positive", "neutral", "NEGATIVE"], 3):
         desks = {f"matters of {words(1)}": f"desk {i}" for i in random.sample(range(10, 99), 3)}
-        text, given, ranked = new_text(), dict(desks), random.sample(list(desks), 3)
+        text, given, ranked = kit.new_text(), dict(desks), random.sample(list(desks), 3)
         moods = answer([scored((mood, 0.9), ("other", 0.1))])
         labels = answer(scored(*zip(ranked, (0.7, 0.2, 0.1), strict=True)))
         answers = {models.sentiment_three: moods, models.zero_shot: labels}
         with spy(routes=by_model(answers)) as service:
-            value = call_whole(service, triage, reader(), text, given)
+            value = kit.call_whole(service, triage, reader(), text, given)
         _expect_two_stages(service, text, desks)
         _expect_desk_and_sentiment(value, desks, ranked[0], mood)
-        expect_unchanged(desks=(desks, given))
-    expect_refusal_through(triage, reader(), new_text(), dict(desks))
+        kit.expect_unchanged(desks=(desks, given))
+    kit.expect_refusal_through(triage, reader(), kit.new_text(), dict(desks))
     return SAY["triage"]["right"]
 
 
@@ -87,7 +59,7 @@ def _expect_two_stages(service: Spy, text: str, desks: dict[str, str]) -> None:
     expect(routing, say["no_routing"])
     expect(len(service.sent) == 2, say["many_requests"], sent=len(service.sent))
     expect(all(entry.json.get("inputs") == text for entry in service.sent), say["other_text"])
-    expect_given_client(service)
+    kit.expect_given_client(service)
     labels = (routing[0].get("parameters") or {}).get("candidate_labels")
     expect(not isinstance(labels, str), say["one_string"])
     expect(sorted(labels or []) == sorted(desks), say["other_labels"])
@@ -108,8 +80,6 @@ def _expect_desk_and_sentiment(value, desks: dict[str, str], best: str, mood: st
 
 
 # ---- task 2 ----
-
-
 def unit(*numbers: float) -> np.ndarray:
     return np.array(numbers, dtype=np.float32) / np.linalg.norm(numbers)
 
@@ -131,10 +101,10 @@ def check_nearest(nearest) -> str:
     say, index = SAY["nearest"], np.eye(3, dtype=np.float32)
     ids = [f"entry-{random.randrange(10**6)}" for _ in index]
     for vector, least, row in NEAR:
-        text, given = new_text(), index.copy()
+        text, given = kit.new_text(), index.copy()
         with spy(routes=by_model({models.embedding: answer([vector.tolist()])})) as service:
             try:
-                value = call_whole(service, nearest, reader(), text, list(ids), given, least)
+                value = kit.call_whole(service, nearest, reader(), text, list(ids), given, least)
             except Raised as raised:
                 expect(row is not None or not service.sent.entries, say["raised"], raised=raised)
                 raise
@@ -142,11 +112,11 @@ def check_nearest(nearest) -> str:
         expect(bodies, say["nothing_sent"])
         expect(len(service.sent) == 1, say["many_requests"], sent=len(service.sent))
         expect(bodies[0].get("inputs") in (text, [text]), say["other_text"])
-        expect_given_client(service)
+        kit.expect_given_client(service)
         best = float((index @ (vector / np.linalg.norm(vector))).max())
         _expect_nearest(value, None if row is None else ids[row], best, least)
-        expect_unchanged(index=(index, given))
-    expect_refusal_through(nearest, reader(), new_text(), list(ids), index.copy(), 0.8)
+        kit.expect_unchanged(index=(index, given))
+    kit.expect_refusal_through(nearest, reader(), kit.new_text(), list(ids), index.copy(), 0.8)
     return "one request, the nearest entry, and None where the nearest is not near."
 
 
@@ -163,72 +133,46 @@ def _expect_nearest(value, wanted: str | None, best: float, least: float) -> Non
 
 
 # ---- task 3 ----
-
-GOOD = {"urgency": "high", "summary": "cannot sign in"}
-LOW = GOOD | {"urgency": "low"}
-SAID = [  # what the model answers, the fields of the note or None, why there is none
-    (json.dumps(GOOD), GOOD, ""),
-    (json.dumps(LOW, indent=1), LOW, ""),
-    ('{"urgency": "high", "summ', None, "cut"),
-    ('{"urgency": "at once", "summary": "x"}', None, "no_urgency"),
-    ('{"urgency": "low"}', None, "no_summary"),
-    ("This is urgent.", None, "no_json"),
-    ("", None, "empty"),
-]
-
-
 def check_note(note) -> str:
     say = SAY["note"]
-    for said, wanted, why in SAID:
-        text = new_text()
+    for answered in kit.read_data(__file__)["notes"]:
+        said, wanted, why = answered["text"], answered.get("fields"), answered.get("why")
+        text = kit.new_text()
         with spy(reply(said)) as service:
             try:
-                value = call_whole(service, note, InferenceClient(headers=GIVEN), text)
+                value, bodies = run(note, service, "chat_completion", models.chat, text)
             except Raised as raised:
-                expect(not why, say["raised"], why=say.get(why), raised=raised)
+                expect(not why, say["raised"], why=why, raised=raised)
                 raise
-        _expect_note_request(service, text)
+        _expect_note_request(bodies, text)
         if wanted is None:
-            expect(value is None, say["no_none"], why=say[why], what=describe(value))
+            expect(value is None, say["no_none"], why=why, what=describe(value))
             continue
         expect(value is not None, f"{ALL['nothing']} A good answer must not become None.")
         fields = value.model_dump() if hasattr(value, "model_dump") else None
         expect(fields is not None, say["no_note"], what=describe(value))
         expect(fields == wanted, say["other_note"], said=said, fields=fields)
-    expect_refusal_through(note, InferenceClient(headers=GIVEN), new_text())
+    kit.expect_refusal_through(note, kit.new_client(), kit.new_text())
     return say["right"]
 
 
-def _expect_note_request(service: Spy, text: str) -> None:
+def _expect_note_request(bodies: list[dict], text: str) -> None:
     say = SAY["note"]
-    expect(service.sent.entries, say["nothing_sent"])
-    expect(len(service.sent) == 1, say["many_requests"], sent=len(service.sent))
-    body, path = service.sent.last.json, service.sent.last.path
-    expect(path.endswith("/chat/completions"), say["no_chat"])
-    expect_given_client(service)
-    right = str(body.get("model")).split(":")[0] == models.chat
-    expect(right, say["other_model"], model=body.get("model"))
-    users = [one for one in body.get("messages", []) if one.get("role") == "user"]
-    expect(any(text in str(one.get("content")) for one in users), say["other_text"])
-    expect((body.get("max_tokens") or 61) <= 60, say["no_limit"])
-    form = body.get("response_format")
-    expect(form, say["no_format"])
-    schema = (form.get("json_schema") or {}).get("schema") if isinstance(form, dict) else None
-    expect(isinstance(schema, dict), say["other_format"])
+    expect(len(bodies) == 1, say["many_requests"], sent=len(bodies))
+    schema = asked_schema(bodies[0], text)
+    expect((bodies[0].get("max_tokens") or 61) <= 60, say["no_limit"])
     expect({"urgency", "summary"} <= set(schema.get("required") or []), say["not_required"])
     urgency = (schema.get("properties") or {}).get("urgency", {})
     expect(sorted(urgency.get("enum") or []) == ["high", "low", "normal"], say["any_urgency"])
 
 
 # ---- task 4 ----
-
-
 class Messages:
     """Six messages, as routes for a spy: one is refused for good, one gets an answer that its stage
     cannot read, one fails twice with 503. Never the last: something comes after each failure."""
 
     def __init__(self):
-        self.names = {text: f"desk {random.randrange(10**6)}" for text in texts_about(6)}
+        self.names = {text: f"desk {random.randrange(10**6)}" for text in kit.texts_about(6)}
         self.texts = list(self.names)
         self.refused, self.empty, self.unlucky = random.sample(self.texts[:-1], 3)
         self.seen = Counter()
@@ -258,28 +202,24 @@ def check_finish(finish) -> str:
 
     with spy(routes=messages) as service:
         try:
-            value = call_whole(service, finish, stage, given, policy)
+            value = kit.call_whole(service, finish, stage, given, policy)
         except Raised as raised:
             expect(not isinstance(raised.error, HfHubHTTPError), say["raised"], raised=raised)
             expect(not messages.seen[messages.empty], say["raised_own"], raised=raised)
             raise
     expect(service.sent.entries, say["nothing_sent"])
-    _expect_tries(messages, sum(waited))
-    _expect_outcome(value, messages)
-    expect(given == messages.texts, say["changed"])
-    return say["right"]
-
-
-def _expect_tries(messages: Messages, waited: float) -> None:
-    say, seen = SAY["finish"], messages.seen
+    seen = messages.seen
     late = len(messages.texts) - len(seen)
     expect(not late, say["never_sent"], late=late)
     unlucky, refused = seen.pop(messages.unlucky), seen.pop(messages.refused)
     expect(unlucky != 1, say["no_policy"])
     expect(refused == 1, say["refused_again"], sent=refused)
     expect(unlucky == 3, say["two_loops"], sent=unlucky)
-    expect(waited > 0, say["other_policy"])
+    expect(sum(waited) > 0, say["other_policy"])
     expect(max(seen.values()) == 1, say["sent_again"])
+    _expect_outcome(value, messages)
+    expect(given == messages.texts, say["changed"])
+    return say["right"]
 
 
 def _expect_outcome(value, messages: Messages) -> None:
@@ -296,4 +236,4 @@ def _expect_outcome(value, messages: Messages) -> None:
     expect(isinstance(failed[messages.empty], IndexError), say["no_exception"])
 
 
-TASKS = read_tasks(__file__, check_triage, check_nearest, check_note, check_finish)
+TASKS = kit.read_tasks(__file__, check_triage, check_nearest, check_note, check_finish)
