@@ -12,7 +12,7 @@ Chunks = Iterable[tuple[float, bytes]]  # (seconds since the request was sent, w
 
 _EOL = rb"(?>\r\n|\n|\r)"  # in one piece: a CRLF is never two ends of lines
 _LINE, _BLANK_LINE = re.compile(_EOL), re.compile(_EOL + _EOL)
-_BOM = b"\xef\xbb\xbf"
+_BOM = b"\xef\xbb\xbf"  # a byte order mark: dropped before the first event, and nowhere else
 
 
 def split(stream: bytes) -> list[bytes]:
@@ -35,7 +35,7 @@ def pieces(chunks: Chunks) -> list[tuple[float, bytes]]:
 
 def data(event: bytes) -> str | None:
     """An event's data, its lines joined; None for one that has none, such as a comment."""
-    lines = [line.decode("utf-8", "replace") for line in _LINE.split(event.removeprefix(_BOM))]
+    lines = [line.decode("utf-8", "replace") for line in _LINE.split(event)]
     fields = [line.partition(":") for line in lines if line]
     found = [value.removeprefix(" ") for name, _, value in fields if name == "data"]
     return "\n".join(found) if found else None
@@ -45,7 +45,9 @@ def events(chunks: Chunks) -> list[tuple[float, dict]]:
     """[(seconds when the event was complete, its JSON), …]; `[DONE]` and what is no JSON is left
     out, and so is an event that the stream's end cut off."""
     found = []
-    for seconds, event in pieces(chunks):
+    for number, (seconds, event) in enumerate(pieces(chunks)):
+        if number == 0:
+            event = event.removeprefix(_BOM)
         if _BLANK_LINE.search(event):
             try:
                 found.append((seconds, json.loads(data(event) or "")))

@@ -13,7 +13,7 @@ settings.register_profile("crowded", deadline=None, suppress_health_check=[Healt
 settings.load_profile("crowded")
 
 # Its assertions say what they compared, as those of test files do.
-pytest.register_assert_rewrite("check_cases")
+pytest.register_assert_rewrite("check_cases", "standin")
 
 
 @pytest.fixture(scope="session")
@@ -57,3 +57,58 @@ def certificates_are_read_once():
     )
     yield
     httpcore2.default_ssl_context = read_anew
+
+
+@pytest.fixture
+def handled():
+    """`handled(handler)` lets it answer on the wire until the test is over."""
+    from helpers import wire
+
+    installed = []
+    yield lambda handler: (wire.install(handler), installed.append(handler))
+    for handler in installed:
+        wire.remove(handler)
+
+
+@pytest.fixture(scope="module")
+def stand_in():
+    """The stand-in for the service, on a `.port` of this machine, at `.url`."""
+    import standin
+
+    app = standin.create_app()
+    with standin.serve(app) as app.port:
+        app.url = f"http://127.0.0.1:{app.port}"
+        yield app
+
+
+@pytest.fixture
+def practice(stand_in, empty_home, monkeypatch):
+    """The stand-in as practice server: what it has seen, (method, host, path, headers) each."""
+    monkeypatch.setenv("COURSE_PRACTICE_URL", stand_in.url)
+    stand_in.state.seen.clear()
+    return stand_in.state.seen
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What is put on the screen in a notebook: [(widget, its text), …]."""
+    found = []
+    monkeypatch.setattr("helpers.widgets.show_widget", lambda *shown: found.append(shown))
+    return found
+
+
+@pytest.fixture
+def empty_home(tmp_path, monkeypatch):
+    """No token, no recordings, no mode asked for; the file of a login would be `token` in here."""
+    from huggingface_hub import constants
+
+    from helpers import session
+
+    monkeypatch.setattr(session, "FOLDER", tmp_path / "recordings")
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("COURSE_MODE", "COURSE_RECORD", "COURSE_PRACTICE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COURSE_PACE", "0")
+    return tmp_path

@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,6 +21,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from helpers.exercises.chat_format import chat_body, chat_events, counted, stream_of
+from helpers.replay.recorder import Recorder
+from helpers.wire import Plan
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 WORDS = ["Un", " café", " 🌍", "."]
@@ -35,6 +38,28 @@ def events(words=WORDS, model: str = "stand-in/model") -> list[bytes]:
     """A chat completion's stream, one event a word, then the usage, then [DONE]."""
     said = [{"role": "assistant", "content": word} for word in words]
     return stream_of(chat_events(said, model, finish=None, usage=counted(10, len(words))))
+
+
+def whole(content, status=200, seconds=0.5, kind="application/json", **headers) -> Plan:
+    """An answer in one piece, as the wire plays it: `content` as it is, or as JSON."""
+    content = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return Plan(status, {"content-type": kind} | headers, [(seconds, content)], seconds / 2)
+
+
+def stream(pieces: list[bytes] | None = None, kind="text/event-stream", **more) -> Plan:
+    """An answer in pieces, by default the events of a chat completion."""
+    chunks = [(0.2 + n / 20, piece) for n, piece in enumerate(pieces or events())]
+    return Plan(200, {"content-type": kind}, chunks, 0.1, **more)
+
+
+def record(path: Path, *calls, by: str = "small model") -> Path:
+    """Record calls, (method, url, content, Plan) each, as `make record` does, and put the recording
+    in place."""
+    recorder = Recorder(path)
+    for number, call in enumerate(calls, 1):
+        recorder.add(number, *call, {"model": by})
+    recorder.new.replace(path)
+    return path
 
 
 def create_app() -> Starlette:

@@ -20,9 +20,8 @@ def test_the_faq():
 
 def test_the_messages():
     messages = load("messages")
-    assert [entry["id"] for entry in messages] == list(range(1, 41)) and len(
-        {entry["text"] for entry in messages}
-    ) == 40
+    assert [entry["id"] for entry in messages] == list(range(1, 41))
+    assert len({entry["text"] for entry in messages}) == 40
     assert Counter(entry["label"] for entry in messages) == dict.fromkeys(
         ["billing", "account", "technical support", "general"], 10
     )

@@ -2,16 +2,17 @@
 mends it."""
 
 import http.server
-import json
 import os
 import re
 import socket
-import subprocess
 import sys
 import threading
+from unittest import mock
 
+import child
 import httpx2
 import pytest
+import standin
 from test_tokens import BREAKING
 
 import doctor
@@ -30,196 +31,141 @@ def wrong(check, *words, cure):
     return True
 
 
-@pytest.mark.parametrize("version", [(3, 11), (3, 14)])
-def test_python_that_is_right(version):
-    assert doctor.python_version(version) == Check("Python", True, ".".join(map(str, version)))
+def access(role="fineGrained", everywhere=(), on_repositories=None):
+    """What the Hub says of a token."""
+    token = {"role": role}
+    if role == "fineGrained":
+        scoped = [{"permissions": on_repositories}] if on_repositories else []
+        token["fineGrained"] = {"global": list(everywhere), "scoped": scoped}
+    return {"auth": {"accessToken": token}}
 
 
-@pytest.mark.parametrize("version", [(3, 8), (3, 10), (3, 15)])
-def test_python_that_is_not(version):
-    assert wrong(doctor.python_version(version), f"3.{version[1]}", "3.11 to 3.14", cure="make lab")
+CALLS = "inference.serverless.write"
+FINE, SCOPED = access(everywhere=[CALLS]), access(on_repositories=["repo.read", CALLS])
+LACKS = access(everywhere=["discussion.write"], on_repositories=["repo.read"])
+INSTALLED = dict(doctor._pins(LOCK))
+NEEDS = [
+    "numpy>=2,<3",
+    "huggingface_hub>=2.4,<2.5",
+    "nowhere; sys_platform == 'nowhere'",
+    "jupyterlab; extra == 'lab'",
+]
+OURS = os.path.normcase("/a/.venv/bin/python")
+if os.name == "nt":
+    OURS = os.path.abspath(OURS)
+VARIABLE, LOGIN = "the environment variable HF_TOKEN", "the file that `hf auth login` wrote"
+SERVER, ANOTHER = "the practice server", "another program"
+TORN = {"a.json": ["a.json, line 3: broken"], "b.json": []}
+
+RIGHT = [
+    (doctor.python_version, [(3, 11)], "3.11"),
+    (doctor.python_version, [(3, 14)], "3.14"),
+    (doctor.packages_as_locked, [LOCK, INSTALLED, PY], ""),
+    (
+        doctor.packages_in_range,
+        [NEEDS, {"numpy": "2.5.5", "huggingface-hub": "2.4.0"}, PY],
+        "all 2 that pyproject.toml asks for",
+    ),
+    (doctor.kernel, [["python", "-m", "x"], OURS, PY], ""),
+    (doctor.kernel, [["python3"], OURS, PY], ""),
+    (doctor.kernel, [["python3.13"], OURS, PY], ""),
+    (doctor.kernel, [["python.exe"], OURS, PY], ""),
+    (doctor.kernel, [["/a/.venv/bin/python"], OURS, PY], ""),
+    (doctor.kernel, [["/a/.venv/bin/../bin/python"], OURS, PY], ""),
+    (doctor.widgets, ["8.1.9", "5.0.16", "4.6.6", PY], ""),
+    (doctor.widgets, ["7.7.1", "3.1.11", "4.0", PY], ""),
+    (doctor.widgets, ["7.7.1", None, None, PY], ""),
+    (doctor.token, [None, ""], "none"),
+    (doctor.token, [TOKEN, VARIABLE], "untested"),
+    (doctor.token, [TOKEN, VARIABLE], "HF_TOKEN"),
+    (doctor.live_permission, [200, FINE], ""),
+    (doctor.live_permission, [200, SCOPED], ""),
+    (doctor.live_permission, [200, access("read")], ""),
+    (doctor.port, [8750, SERVER, None, "x"], "free"),
+    (doctor.port, [8750, SERVER, SERVER, "x"], "running"),
+    (doctor.port, [8888, "JupyterLab", ANOTHER], "next free"),
+    (doctor.recordings, [{"a.json": [], "b.json": []}], ""),
+    (doctor.environment, [{}, ""], ""),
+]
+INSTALL, NEW_TOKEN = f"{PY} -m pip install", "settings/tokens/new"
+BROKEN = {name: there for name, there in INSTALLED.items() if name != "openai"} | {"numpy": "1.0"}
+SOCKS = {"ALL_PROXY": "names a proxy of the kind socks5://"}
+WRONG = [
+    (doctor.python_version, [(3, 8)], ["3.8", "3.11 to 3.14"], "make lab"),
+    (doctor.python_version, [(3, 10)], ["3.10", "3.11 to 3.14"], "make lab"),
+    (doctor.python_version, [(3, 15)], ["3.15", "3.11 to 3.14"], "make lab"),
+    (
+        doctor.packages_as_locked,
+        [LOCK, BROKEN, PY],
+        ["2 of", "numpy 1.0 (locked: ", "openai missing"],
+        f"{INSTALL} -r locks/lab.txt",
+    ),
+    (doctor.packages_as_locked, [LOCK, {}, PY], ["and "], INSTALL),
+    (
+        doctor.packages_in_range,
+        [NEEDS, {"numpy": "1.26.0"}, PY],
+        ["numpy 1.26.0 (needed: <3,>=2)", "huggingface_hub missing"],
+        "'numpy<3,>=2'",
+    ),
+    (doctor.kernel, [None, OURS, PY], ["no kernel"], f"{PY} -m ipykernel install --sys-prefix"),
+    (
+        doctor.kernel,
+        [["/usr/bin/python3", "-m", "x"], OURS, PY],
+        ["/usr/bin/python3"],
+        f"{PY} -m ipykernel install --sys-prefix",
+    ),
+    (doctor.widgets, [None, "5.0.16", "4.6.6", PY], ["missing"], "'ipywidgets>=7.7,<9'"),
+    (doctor.widgets, ["8.1.9", None, "4.6.6", PY], ["missing"], "jupyterlab_widgets==3.*"),
+    (doctor.widgets, ["8.1.9", "3.1.11", "4.6.6", PY], ["3.1.11"], "jupyterlab_widgets==3.*"),
+    (doctor.widgets, ["7.7.1", "5.0.16", "4.6.6", PY], ["5.0.16"], "jupyterlab_widgets==1.*"),
+    (doctor.token, ["your token here", VARIABLE], ["does not look like"], VARIABLE),
+    (doctor.token, ["Bearer " + TOKEN, VARIABLE], ["does not look like"], VARIABLE),
+    (doctor.token, ["hf_short", VARIABLE], ["does not look like"], VARIABLE),
+    (doctor.token, ["x", LOGIN], [], "hf auth login"),
+    (doctor.live_permission, [200, LACKS], ["Make calls to Inference Providers"], NEW_TOKEN),
+    (doctor.live_permission, [401, {}], ["401"], "hf auth login"),
+    (doctor.live_permission, [503, {}], ["503"], "--live"),
+    (doctor.live_permission, [None, {"error": "ConnectTimeout: x"}], ["ConnectTimeout"], "--live"),
+    (doctor.port, [8750, SERVER, ANOTHER, "stop it"], [ANOTHER], "stop it"),
+    (doctor.recordings, [TORN], ["line 3"], "git restore helpers/recordings/a.json"),
+    (doctor.recordings, [{}], ["holds none"], "git restore helpers/recordings"),
+    (
+        doctor.environment,
+        [SOCKS, ""],
+        ["ALL_PROXY names a proxy", "Replay and Practice set it aside"],
+        "unset ALL_PROXY",
+    ),
+    (
+        doctor.environment,
+        [{}, "https://mirror.example"],
+        ["HF_ENDPOINT leads to https://mirror.example", "your token"],
+        "unset HF_ENDPOINT",
+    ),
+]
 
 
-def test_packages_as_locked():
-    installed = dict(doctor._pins(LOCK))
-    assert len(installed) > 50 and doctor.packages_as_locked(LOCK, installed, PY).ok
-    broken = {**installed, "numpy": "1.0"}
-    del broken["openai"]
-    assert wrong(
-        doctor.packages_as_locked(LOCK, broken, PY),
-        "2 of",
-        "numpy 1.0 (locked: ",
-        "openai missing",
-        cure=f"{PY} -m pip install -r locks/lab.txt",
-    )
-    assert "and " in doctor.packages_as_locked(LOCK, {}, PY).detail
+@pytest.mark.parametrize("check, arguments, word", RIGHT)
+def test_what_is_right(check, arguments, word):
+    found = check(*arguments)
+    assert found.ok and word in found.detail, found
+
+
+@pytest.mark.parametrize("check, arguments, words, cure", WRONG)
+def test_what_is_wrong_and_what_mends_it(check, arguments, words, cure):
+    assert wrong(check(*arguments), *words, cure=cure)
 
 
 def test_only_the_lines_of_this_platform_count():
-    lock = (
-        "a-b==1.0 ; sys_platform == 'nowhere' \\\n    --hash=sha256:0\nc.d==2.0 \\\n   "
-        " --hash=sha256:0\ne==3 ; python_version >= '3' \\\n    --hash=sha256:0\n    # via x==9\n"
-    )
+    lock = """a-b==1.0 ; sys_platform == 'nowhere' \\
+    --hash=sha256:0
+c.d==2.0 \\
+    --hash=sha256:0
+e==3 ; python_version >= '3' \\
+    --hash=sha256:0
+    # via x==9
+"""
     assert dict(doctor._pins(lock)) == {"c-d": "2.0", "e": "3"}
-
-
-def test_packages_in_range():
-    needs = [
-        "numpy>=2,<3",
-        "huggingface_hub>=2.4,<2.5",
-        "nowhere; sys_platform == 'nowhere'",
-        "jupyterlab; extra == 'lab'",
-    ]
-    good = {"numpy": "2.5.5", "huggingface-hub": "2.4.0"}
-    assert doctor.packages_in_range(needs, good, PY) == Check(
-        "packages", True, "all 2 that pyproject.toml asks for"
-    )
-    found = doctor.packages_in_range(needs, {"numpy": "1.26.0"}, PY)
-    assert wrong(
-        found, "numpy 1.26.0 (needed: <3,>=2)", "huggingface_hub missing", cure="'numpy<3,>=2'"
-    )
-
-
-@pytest.mark.parametrize(
-    "argv",
-    [
-        ["python", "-m", "x"],
-        ["python3"],
-        ["python3.13"],
-        ["python.exe"],
-        ["/a/.venv/bin/python"],
-        ["/a/.venv/bin/../bin/python"],
-    ],
-)
-def test_kernel_that_is_this_python(argv):
-    assert doctor.kernel(
-        argv,
-        (
-            os.path.normcase("/a/.venv/bin/python")
-            if os.name != "nt"
-            else os.path.abspath("/a/.venv/bin/python")
-        ),
-        PY,
-    ).ok
-
-
-@pytest.mark.parametrize(
-    ("argv", "word"), [(None, "no kernel"), (["/usr/bin/python3", "-m", "x"], "/usr/bin/python3")]
-)
-def test_kernel_that_is_not(argv, word):
-    assert wrong(
-        doctor.kernel(argv, "/a/.venv/bin/python", PY),
-        word,
-        cure=f"{PY} -m ipykernel install --sys-prefix",
-    )
-
-
-@pytest.mark.parametrize(
-    ("ipywidgets", "front_end", "lab"),
-    [("8.1.9", "5.0.16", "4.6.6"), ("7.7.1", "3.1.11", "4.0"), ("7.7.1", None, None)],
-)
-def test_widgets_that_fit(ipywidgets, front_end, lab):
-    assert doctor.widgets(ipywidgets, front_end, lab, PY).ok
-
-
-@pytest.mark.parametrize(
-    ("ipywidgets", "front_end", "word", "cure"),
-    [
-        (None, "5.0.16", "missing", "'ipywidgets>=7.7,<9'"),
-        ("8.1.9", None, "missing", "jupyterlab_widgets==3.*"),
-        ("8.1.9", "3.1.11", "3.1.11", "jupyterlab_widgets==3.*"),
-        ("7.7.1", "5.0.16", "5.0.16", "jupyterlab_widgets==1.*"),
-    ],
-)
-def test_widgets_that_do_not(ipywidgets, front_end, word, cure):
-    assert wrong(doctor.widgets(ipywidgets, front_end, "4.6.6", PY), word, cure=cure)
-
-
-def test_token():
-    assert doctor.token(None, "").ok and "none" in doctor.token(None, "").detail
-    there = doctor.token(TOKEN, "the environment variable HF_TOKEN")
-    assert there.ok and "untested" in there.detail and "HF_TOKEN" in there.detail
-    for odd in ("your token here", "Bearer " + TOKEN, "hf_short"):
-        assert wrong(
-            doctor.token(odd, "the environment variable HF_TOKEN"),
-            "does not look like",
-            cure="the environment variable HF_TOKEN",
-        )
-    assert wrong(doctor.token("x", "the file that `hf auth login` wrote"), cure="hf auth login")
-
-
-NO_JSON = "JSONDecodeError: Expecting value: line 1 column 1 (char 0)"
-FINE = {
-    "auth": {
-        "accessToken": {
-            "role": "fineGrained",
-            "fineGrained": {"global": ["inference.serverless.write"], "scoped": []},
-        }
-    }
-}
-SCOPED = {
-    "auth": {
-        "accessToken": {
-            "role": "fineGrained",
-            "fineGrained": {
-                "global": [],
-                "scoped": [{"permissions": ["repo.read", "inference.serverless.write"]}],
-            },
-        }
-    }
-}
-LACKS = {
-    "auth": {
-        "accessToken": {
-            "role": "fineGrained",
-            "fineGrained": {
-                "global": ["discussion.write"],
-                "scoped": [{"permissions": ["repo.read"]}],
-            },
-        }
-    }
-}
-
-
-def test_live_permission():
-    assert doctor.live_permission(200, FINE).ok and doctor.live_permission(200, SCOPED).ok
-    assert doctor.live_permission(200, {"auth": {"accessToken": {"role": "read"}}}).ok
-    assert wrong(
-        doctor.live_permission(200, LACKS),
-        "Make calls to Inference Providers",
-        cure="settings/tokens/new",
-    )
-    assert wrong(doctor.live_permission(401, {}), "401", cure="hf auth login")
-    assert wrong(doctor.live_permission(503, {}), "503", cure="--live")
-    assert wrong(
-        doctor.live_permission(None, {"error": "ConnectTimeout: slow"}),
-        "ConnectTimeout",
-        cure="--live",
-    )
-
-
-def test_port():
-    assert "free" in doctor.port(8750, "the practice server", None, "x").detail
-    assert "running" in doctor.port(8750, "the practice server", "the practice server", "x").detail
-    assert wrong(
-        doctor.port(8750, "the practice server", "another program", "stop it"),
-        "another program",
-        cure="stop it",
-    )
-    assert (
-        doctor.port(8888, "JupyterLab", "another program").ok
-        and "next free" in doctor.port(8888, "JupyterLab", "another program").detail
-    )
-
-
-def test_recordings():
-    assert doctor.recordings({"a.json": [], "b.json": []}).ok
-    assert wrong(
-        doctor.recordings({"a.json": ["a.json, line 3: broken"], "b.json": []}),
-        "line 3",
-        cure="git restore helpers/recordings/a.json",
-    )
-    assert wrong(doctor.recordings({}), "holds none", cure="git restore helpers/recordings")
+    assert len(INSTALLED) > 50
 
 
 # ---- looking at the machine --------------------------------------------------------------------
@@ -242,9 +188,7 @@ def server():
 
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as made:
         made.answer = 404, b"nobody you know"
-        thread = threading.Thread(
-            target=made.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
+        thread = threading.Thread(target=made.serve_forever, args=[0.02], daemon=True)
         thread.start()
         yield made
         made.shutdown()
@@ -252,61 +196,51 @@ def server():
 
 
 def test_listener_tells_our_server_from_another(server):
-    assert (
-        doctor._listener(server.server_port, "/api", "version", "JupyterLab") == "another program"
-    )
+    listener = lambda: doctor._listener(server.server_port, "/api", "version", "JupyterLab")
+    assert listener() == "another program"
     server.answer = 200, b'{"version": "2.17"}'
-    assert doctor._listener(server.server_port, "/api", "version", "JupyterLab") == "JupyterLab"
+    assert listener() == "JupyterLab"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         assert doctor._listener(free.getsockname()[1], "/", "", "JupyterLab") is None
 
 
-def test_find_token_says_where_it_lies_and_ignores_the_placeholder(monkeypatch, tmp_path):
-    from huggingface_hub import constants
-
+def test_find_token_says_where_it_lies_and_ignores_the_placeholder(monkeypatch, empty_home):
     from helpers.tokens import PLACEHOLDER
 
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
-    monkeypatch.delenv("HF_TOKEN", raising=False)
     assert doctor._find_token() == (None, "")
-    (tmp_path / "token").write_text(TOKEN)
-    assert doctor._find_token() == (TOKEN, "the file that `hf auth login` wrote")
+    (empty_home / "token").write_text(TOKEN)
+    assert doctor._find_token() == (TOKEN, LOGIN)
     monkeypatch.setenv("HF_TOKEN", TOKEN + "\n")
-    assert doctor._find_token() == (TOKEN, "the environment variable HF_TOKEN")
+    assert doctor._find_token() == (TOKEN, VARIABLE)
     monkeypatch.setenv("HF_TOKEN", PLACEHOLDER)  # which hides nothing
-    assert doctor._find_token() == (TOKEN, "the file that `hf auth login` wrote")
-    (tmp_path / "token").unlink()
+    assert doctor._find_token() == (TOKEN, LOGIN)
+    (empty_home / "token").unlink()
     assert doctor._find_token() == (None, "")
+
+
+NO_JSON = "JSONDecodeError: Expecting value: line 1 column 1 (char 0)"
+SLOW = wire.Plan(0, {}, [], breaks=httpx2.ConnectTimeout("slow"))
 
 
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (wire.Plan(200, {}, [(0.0, json.dumps(FINE).encode())]), (200, FINE)),
-        (wire.Plan(401, {}, [(0.0, b"{}")]), (401, {})),
-        (
-            wire.Plan(200, {}, [(0.0, b"<html>")]),
-            (None, {"error": "JSONDecodeError: Expecting value: line 1 column 1 (char 0)"}),
-        ),
-        (
-            wire.Plan(0, {}, [], breaks=httpx2.ConnectTimeout("slow")),
-            (None, {"error": "ConnectTimeout: slow"}),
-        ),
+        (standin.whole(FINE), (200, FINE)),
+        (standin.whole({}, 401), (401, {})),
+        (standin.whole(b"<html>"), (None, {"error": NO_JSON})),
+        (SLOW, (None, {"error": "ConnectTimeout: slow"})),
     ],
 )
-def test_whoami_is_one_request(answer, expected):
+def test_whoami_is_one_request(answer, expected, handled):
     asked = []
 
     def handler(request):
         asked.append((request.method, str(request.url), request.headers["authorization"]))
         return answer
 
-    wire.install(handler)
-    try:
-        assert doctor._whoami(TOKEN) == expected
-    finally:
-        wire.remove(handler)
+    handled(handler)
+    assert doctor._whoami(TOKEN) == expected
     assert asked == [("GET", doctor.WHOAMI, f"Bearer {TOKEN}")]
 
 
@@ -316,45 +250,28 @@ def test_recordings_are_checked_one_by_one(monkeypatch, tmp_path):
     (folder / "good.json").write_text("[]")
     (folder / "torn.json").write_text('[\n{\n "request": {"met')
     monkeypatch.setattr(doctor, "COURSE", tmp_path)
-    assert wrong(
-        doctor._recordings(), "torn.json", "line", cure="git restore helpers/recordings/torn.json"
-    )
+    cure = "git restore helpers/recordings/torn.json"
+    assert wrong(doctor._recordings(), "torn.json", "line", cure=cure)
 
 
 def test_packages_are_held_to_the_lock_or_to_pyproject(monkeypatch, tmp_path):
-    installed = dict(doctor._pins(LOCK))
-    assert "locks/lab.txt" in doctor._packages(installed, PY).detail
+    assert "locks/lab.txt" in doctor._packages(INSTALLED, PY).detail
     (tmp_path / "conda-meta").mkdir()
     monkeypatch.setattr(sys, "prefix", str(tmp_path))  # a conda environment has its own versions
-    assert "pyproject.toml" in doctor._packages(installed, PY).detail
-    monkeypatch.setattr(
-        doctor, "COURSE", tmp_path
-    )  # no course folder, as on Colab: what the wheel says
-    monkeypatch.setattr(doctor, "DISTRIBUTION", "openai")  # a distribution that is surely installed
-    assert doctor._packages(installed, PY).ok and not doctor._packages({}, PY).ok
+    assert "pyproject.toml" in doctor._packages(INSTALLED, PY).detail
+    # No course folder, as on Colab: what the wheel says, here that of a distribution at hand.
+    monkeypatch.setattr(doctor, "COURSE", tmp_path)
+    monkeypatch.setattr(doctor, "DISTRIBUTION", "openai")
+    assert doctor._packages(INSTALLED, PY).ok and not doctor._packages({}, PY).ok
     monkeypatch.setattr(doctor, "DISTRIBUTION", "no-such-course")
-    assert wrong(doctor._packages(installed, PY), "not installed", cure="first cell")
+    assert wrong(doctor._packages(INSTALLED, PY), "not installed", cure="first cell")
 
 
-def test_examine_looks_at_everything_and_sends_nothing():
+def test_examine_looks_at_everything_and_sends_nothing(handled):
     asked = []
-    listen = asked.append
-    wire.install(listen)
-    try:
-        names = [check.name for check in doctor.examine()]
-    finally:
-        wire.remove(listen)
-    assert names == [
-        "Python",
-        "packages",
-        "kernel",
-        "widgets",
-        "environment",
-        "token",
-        "port 8888",
-        "port 8750",
-        "recordings",
-    ]
+    handled(asked.append)
+    looked_at = "Python, packages, kernel, widgets, environment, token, port 8888, port 8750"
+    assert ", ".join(check.name for check in doctor.examine()) == f"{looked_at}, recordings"
     assert asked == []
 
 
@@ -379,50 +296,28 @@ def test_report_is_plain_and_its_exit_code_counts(monkeypatch, capsys):
 
 
 def test_the_token_is_never_shown():
-    environment = os.environ | {"HF_TOKEN": TOKEN, "NO_COLOR": "1"}
-    done = subprocess.run(
-        [sys.executable, "doctor.py"],
-        cwd=doctor.COURSE,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert (
-        "from the environment variable HF_TOKEN" in done.stdout
-        and TOKEN not in done.stdout + done.stderr
-    )
-    assert done.returncode == (0 if "WRONG" not in done.stdout else 1) and not re.search(
-        "\x1b", done.stdout
-    )
+    done = child.python("doctor.py", HF_TOKEN=TOKEN, NO_COLOR="1")
+    assert "from the environment variable HF_TOKEN" in done.stdout
+    assert TOKEN not in done.stdout + done.stderr
+    assert done.returncode == (0 if "WRONG" not in done.stdout else 1)
+    assert not re.search("\x1b", done.stdout)
 
 
-def test_it_speaks_when_packages_are_missing(tmp_path):
+def test_it_speaks_when_packages_are_missing():
     """The moment it is needed most: nothing is installed yet."""
+    code = "import doctor; sys.exit(doctor.main([]))"
     # Python itself, without what is installed in this environment.
-    command = [
-        sys.executable,
-        "-I",
-        "-S",
-        "-c",
-        (
-            f"import sys; sys.path.insert(0, {str(doctor.COURSE)!r}); import doctor;"
-            " sys.exit(doctor.main([]))"
-        ),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    alone = "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(doctor.COURSE)!r}); {code}"
+    done = child.python(*alone)
     assert done.returncode == 1 and "WRONG  packages" in done.stdout, done.stderr
     assert "make lab" in done.stdout and "Traceback" not in done.stderr
 
 
 def test_the_systems_python_is_sent_to_the_courses_own(monkeypatch):
     monkeypatch.setattr(sys, "prefix", sys.base_prefix)
-    assert doctor._packages(
-        dict(doctor._pins(LOCK)), PY
-    ).ok  # all is there anyway, as in a container
-    assert wrong(
-        doctor._packages({"packaging": "26"}, PY), "lacks what the course needs", cure="make lab"
-    )
+    assert doctor._packages(INSTALLED, PY).ok  # all is there anyway, as in a container
+    lacking = doctor._packages({"packaging": "26"}, PY)
+    assert wrong(lacking, "lacks what the course needs", cure="make lab")
     monkeypatch.setattr(doctor.importlib.metadata, "distributions", list)
     checks = doctor.examine()
     assert [check.name for check in checks] == ["Python", "packages"]
@@ -432,36 +327,14 @@ def test_the_systems_python_is_sent_to_the_courses_own(monkeypatch):
 # ---- environment variables ---------------------------------------------------------------------
 
 
-def test_a_variable_in_the_way_is_named_with_its_cure():
-    assert doctor.environment({}, "").ok
-    assert wrong(
-        doctor.environment({"ALL_PROXY": "names a proxy of the kind socks5://"}, ""),
-        "ALL_PROXY names a proxy",
-        "Replay and Practice set it aside",
-        cure="unset ALL_PROXY",
-    )
-    assert wrong(
-        doctor.environment({}, "https://mirror.example"),
-        "HF_ENDPOINT leads to https://mirror.example",
-        "your token",
-        cure="unset HF_ENDPOINT",
-    )
-
-
 @pytest.mark.parametrize(
     ("name", "value", "encoding"),
     [(*one, "ascii") for one in (*BREAKING, ("HF_HUB_ETAG_TIMEOUT", "soon"))]
     + [("HF_TOKEN", " ", "cp1252")],
 )
 def test_nothing_in_the_environment_ends_in_a_traceback(name, value, encoding, tmp_path):
-    environ = os.environ | {"HF_HOME": str(tmp_path), "PYTHONIOENCODING": encoding}
-    done = subprocess.run(
-        [sys.executable, "doctor.py"],
-        cwd=doctor.COURSE,
-        env=environ | {name: value},
-        capture_output=True,
-        timeout=240,
-    )
+    environ = {"HF_HOME": str(tmp_path), "PYTHONIOENCODING": encoding, name: value}
+    done = child.python("doctor.py", text=False, **environ)
     assert b"Traceback" not in done.stderr, done.stderr[-2000:]
     named = re.search(rf"WRONG  environment +{name} ".encode(), done.stdout)
     harmless = ("_INFERENCE_ENDPOINT", "_STAGING", "_OIDC_RESOURCE", "_IMPLICIT_TOKEN")
@@ -470,13 +343,8 @@ def test_nothing_in_the_environment_ends_in_a_traceback(name, value, encoding, t
 
 
 def test_a_certificate_is_told_from_a_dead_cable(monkeypatch):
-    import httpx2
-
     def fails(error):
-        def get(*_, **__):
-            raise error
-
-        monkeypatch.setattr(httpx2, "get", get)
+        monkeypatch.setattr(httpx2, "get", mock.Mock(side_effect=error))
         return doctor.live_permission(*doctor._whoami(TOKEN))
 
     unknown = httpx2.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate")

@@ -12,15 +12,18 @@ from helpers import endpoints, models
 from helpers.endpoints import Day, NotAgreed, Table, Workload, confirm, documented_price, facts
 from helpers.models import Model
 
-MODEL = Model(
-    "x",
-    "org/x",
-    "chat-completion",
-    "auto",
-    None,
-    "",
-    {"input": 1.0, "output": 2.0, "unit": "USD per million tokens", "date": "2026-01-01"},
-)
+PRICE = {"input": 1.0, "output": 2.0, "unit": "USD per million tokens", "date": "2026-01-01"}
+MODEL = Model("x", "org/x", "chat-completion", "auto", None, "", PRICE)
+TASK = "feature-extraction"
+BY_SECOND = Model("y", "org/y", TASK, "hf-inference", None, "", {"second": 0.001})
+
+
+def chats(requests, seconds=2, **more):
+    return Workload(requests, prompt=500, written=250, seconds=seconds, **more)
+
+
+def slow(requests):
+    return Workload(requests, prompt=5, written=5, seconds=20)
 
 
 def test_a_day_of_requests_costs_tokens_times_price():
@@ -28,10 +31,7 @@ def test_a_day_of_requests_costs_tokens_times_price():
     assert work.request_cost(MODEL) == pytest.approx(0.001) and work.serverless(
         MODEL
     ) == pytest.approx(1.0)
-    by_second = Model(
-        "y", "org/y", "feature-extraction", "hf-inference", None, "", {"second": 0.001}
-    )
-    assert Workload(1000, seconds=2).serverless(by_second) == pytest.approx(2.0)
+    assert Workload(1000, seconds=2).serverless(BY_SECOND) == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize(
@@ -50,73 +50,49 @@ def test_how_many_replicas_hold_it(work, busy, replicas):
 
 
 def test_break_even_is_where_both_cost_the_same():
-    work = Workload(10_000, prompt=500, written=250, seconds=2)
-    at = work.break_even(MODEL, 0.8)
+    at = chats(10_000).break_even(MODEL, 0.8)
     assert at == pytest.approx(19_200)
-    there = Workload(at, prompt=500, written=250, seconds=2)
-    assert there.serverless(MODEL) == pytest.approx(there.endpoint(0.8))
-    assert Workload(1, prompt=500, written=250, seconds=2, idle_hours=12).break_even(
-        MODEL, 0.8
-    ) == pytest.approx(at / 2)
+    assert chats(at).serverless(MODEL) == pytest.approx(chats(at).endpoint(0.8))
+    assert chats(1, idle_hours=12).break_even(MODEL, 0.8) == pytest.approx(at / 2)
 
 
 def test_there_is_no_break_even_where_the_replica_is_full_before():
-    slow = Workload(10**6, prompt=5, written=5, seconds=20)
-    assert slow.break_even(MODEL, 0.8) is None and slow.capacity < 24 * 0.8 / slow.request_cost(
-        MODEL
-    )
-    assert all(
-        Workload(n, prompt=5, written=5, seconds=20).endpoint(0.8)
-        > Workload(n, prompt=5, written=5, seconds=20).serverless(MODEL)
-        for n in (1, 10**3, 10**5, 10**7)
-    ), "and more replicas do not change it"
+    work = slow(10**6)
+    assert work.break_even(MODEL, 0.8) is None
+    assert work.capacity < 24 * 0.8 / work.request_cost(MODEL)
+    for n in (1, 10**3, 10**5, 10**7):
+        more = slow(n)
+        assert more.endpoint(0.8) > more.serverless(MODEL), "more replicas do not change it"
     assert Workload(5).break_even(MODEL, 0.8) is None, "what costs nothing is never beaten"
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"requests": -1},
-        {"seconds": 0},
-        {"idle_hours": 24},
-        {"idle_hours": -1},
-        {"at_once": 0},
-        {"requests": math.nan},
-    ],
-)
+NONSENSE = [("requests", -1), ("requests", math.nan), ("seconds", 0), ("at_once", 0)]
+
+
+@pytest.mark.parametrize("wrong", [*NONSENSE, ("idle_hours", 24), ("idle_hours", -1)])
 def test_workloads_that_make_no_sense(wrong):
     with pytest.raises(ValueError, match="requests must be"):
-        Workload(**{"requests": 1} | wrong)
+        Workload(**{"requests": 1} | dict([wrong]))
 
 
-@pytest.mark.parametrize(
-    ("work", "more", "choice", "said"),
-    [
-        (
-            Workload(1000, 500, 250, seconds=2),
-            {},
-            "serverless",
-            "Break-even is at 19,200 requests a day for each replica; you have 1,000",
-        ),
-        (Workload(30_000, 500, 250, seconds=2), {}, "endpoint", "take two"),
-        (
-            Workload(30_000, 500, 250, seconds=2, idle_hours=12),
-            {},
-            "endpoint",
-            "whoever calls first",
-        ),
-        (Workload(15_000, 500, 250, seconds=2), {}, "serverless", "It is close"),
-        (Workload(1000, 5, 5, seconds=20), {}, "serverless", "no break-even"),
-        (Workload(10, 500, 250), {"served": False}, "endpoint", "No provider serves"),
-        (Workload(10, 500, 250), {"own_hardware": True}, "endpoint", "must be yours alone"),
-    ],
-)
+AT = "Break-even is at 19,200 requests a day for each replica; you have 1,000"
+ADVICE = [
+    (chats(1000), {}, "serverless", AT),
+    (chats(30_000), {}, "endpoint", "take two"),
+    (chats(30_000, idle_hours=12), {}, "endpoint", "whoever calls first"),
+    (chats(15_000), {}, "serverless", "It is close"),
+    (slow(1000), {}, "serverless", "no break-even"),
+    (Workload(10, 500, 250), {"served": False}, "endpoint", "No provider serves"),
+    (Workload(10, 500, 250), {"own_hardware": True}, "endpoint", "must be yours alone"),
+]
+
+
+@pytest.mark.parametrize(("work", "more", "choice", "said"), ADVICE)
 def test_advice_has_its_reasons(work, more, choice, said):
     advice = work.advise(MODEL, 0.8, **more)
     assert advice.choice == choice and said in str(advice)
-    assert str(advice).startswith(
-        {"serverless": "Stay serverless.", "endpoint": "Rent an endpoint."}[choice]
-    )
+    first = {"serverless": "Stay serverless.", "endpoint": "Rent an endpoint."}[choice]
+    assert str(advice).startswith(first)
     cheaper = "endpoint" if work.endpoint(0.8) < work.serverless(MODEL) else "serverless"
     assert more or choice == cheaper
 
@@ -126,38 +102,33 @@ def test_advice_has_its_reasons(work, more, choice, said):
 
 def test_a_day_with_scale_to_zero():
     day = Day([600, 610, 613, 900], timeout=15, start=4)
-    assert day.spans == [
-        (600, 604, "starting"),
-        (604, 628, "awake"),
-        (900, 904, "starting"),
-        (904, 919, "awake"),
-    ]
+    first = [(600, 604, "starting"), (604, 628, "awake")]
+    assert day.spans == [*first, (900, 904, "starting"), (904, 919, "awake")]
     assert day.waited == 2 and day.paid_minutes == 47 and day.cost(0.6) == pytest.approx(0.47)
 
 
-def test_requests_that_come_while_it_starts_wait_too():
-    assert Day([600, 602, 603.9, 604], timeout=15, start=4).waited == 3
-    assert Day([603, 600], timeout=15, start=4).spans[0] == (
-        600,
-        604,
-        "starting",
-    ), "in whatever order they are given"
+@pytest.mark.parametrize(
+    ("moments", "waited"),
+    [
+        ([600, 602, 603.9, 604], 3),  # those that come while it starts wait, too
+        ([600, 619], 2),  # at the very end of the timeout there is nobody left
+        ([600, 618.9], 1),
+    ],
+)
+def test_who_waits(moments, waited):
+    assert Day(moments, timeout=15, start=4).waited == waited
 
 
-def test_a_request_at_the_very_end_of_the_timeout_meets_nobody():
-    assert (
-        Day([600, 619], timeout=15, start=4).waited == 2
-        and Day([600, 618.9], timeout=15, start=4).waited == 1
-    )
+def test_requests_may_be_given_in_any_order():
+    assert Day([603, 600], timeout=15, start=4).spans[0] == (600, 604, "starting")
 
 
 def test_days_without_sleep_and_without_requests():
     assert Day([600], None).paid_minutes == 1440 and Day([600], None).waited == 0
     assert Day([], 15).paid_minutes == 0
-    for late in (1430, 1435, 1438):
-        assert (
-            Day([late], 15).spans[-1][1] == 1440 and Day([late], 15).paid_minutes == 1440 - late
-        ), "the bill of the day ends with the day"
+    for late in (1430, 1435, 1438):  # the bill of the day ends with the day
+        assert Day([late], 15).spans[-1][1] == 1440
+        assert Day([late], 15).paid_minutes == 1440 - late
 
 
 # ---- before money is spent ---------------------------------------------------------------------
@@ -166,17 +137,14 @@ def test_days_without_sleep_and_without_requests():
 @pytest.mark.parametrize("mode", ["replay", "practice"])
 def test_nothing_is_asked_where_nothing_is_paid(mode, capsys):
     confirm(SimpleNamespace(mode=mode), "a GPU", 0.8)
-    assert (
-        capsys.readouterr().out
-        == f"{mode.capitalize()}: nothing is rented. Live, a GPU would cost $0.80 an hour.\n"
-    )
+    rest = "nothing is rented. Live, a GPU would cost $0.80 an hour."
+    assert capsys.readouterr().out == f"{mode.capitalize()}: {rest}\n"
 
 
 @pytest.mark.parametrize("agreed", [None, 0, 0.5, 80, True, "0.8"])
 def test_live_refuses_without_agreement(agreed):
-    with pytest.raises(
-        NotAgreed, match=r"a GPU costs \$0.80 an hour.*Nothing was created.*AGREED = 0.8"
-    ):
+    words = r"a GPU costs \$0.80 an hour.*Nothing was created.*AGREED = 0.8"
+    with pytest.raises(NotAgreed, match=words):
         confirm(SimpleNamespace(mode="live"), "a GPU", 0.8, agreed)
 
 
@@ -203,24 +171,19 @@ def test_the_documentation_s_example_is_as_wrong_as_it_was():
     )
 
 
-def test_dollars():
-    assert [endpoints.dollars(amount) for amount in (0.8, 5, 0.067, 0.536, 10.0, 1234.5)] == [
-        "$0.80",
-        "$5.00",
-        "$0.067",
-        "$0.536",
-        "$10.00",
-        "$1234.50",
-    ]
+DOLLARS = {0.8: "$0.80", 5: "$5.00", 0.067: "$0.067", 0.536: "$0.536", 10.0: "$10.00"}
+
+
+@pytest.mark.parametrize(("amount", "written"), (DOLLARS | {1234.5: "$1234.50"}).items())
+def test_dollars(amount, written):
+    assert endpoints.dollars(amount) == written
 
 
 def test_the_practice_server_asks_the_documented_prices():
-    rows = tomllib.loads(
-        (ROOT / "authoring/practice_server/hardware.toml").read_text(encoding="utf-8")
-    )["instances"]
+    text = (ROOT / "authoring/practice_server/hardware.toml").read_text(encoding="utf-8")
     offered = {
         (row["vendor"], row["type"], size): price
-        for row in rows
+        for row in tomllib.loads(text)["instances"]
         if row.get("status") != "deprecated"
         for size, price in row["sizes"].items()
     }
@@ -235,17 +198,13 @@ def test_every_fact_has_its_day_and_source():
 def test_tables_read_as_text_and_as_html():
     narrow = Table(["a", "b"], [[1, "two & three"], ["four", 5]])
     assert str(narrow) == "a     b\n1     two & three\nfour  5"
-    assert (
-        "<td" in narrow._repr_html_()
-        and "two &amp; three" in narrow._repr_html_()
-        and "scope='col'" in narrow._repr_html_()
-    )
+    for part in ("<td", "two &amp; three", "scope='col'"):
+        assert part in narrow._repr_html_()
     hardware = SimpleNamespace(price_per_hour=0.8, instance_type="nvidia-l4", instance_size="x1")
     for table in (endpoints.compared(models["chat"], hardware), endpoints.corrected()):
         assert (
             all(heading + ": " in str(table) for heading in table.headings) and len(table.rows) > 5
         )
     table = endpoints.compared(models["chat"], hardware)
-    assert "0.8 USD an hour for nvidia-l4 x1" in str(table) and "$" not in table._repr_html_(), (
-        "two dollar signs would be set as mathematics"
-    )
+    assert "0.8 USD an hour for nvidia-l4 x1" in str(table)
+    assert "$" not in table._repr_html_(), "two dollar signs would be set as mathematics"

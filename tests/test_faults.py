@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
-from functools import cache
+from functools import partial
 
 import httpx2
 import openai
@@ -24,9 +24,9 @@ from huggingface_hub.errors import (
     OverloadedError,
 )
 from huggingface_hub.utils import parse_ratelimit_headers
+from ways import CHAT, WAYS, messages
 
 from helpers import session, wire
-from helpers.exercises.chat_format import chat_body, chat_events, counted, stream_of
 from helpers.faults import (
     FAULTS,
     ColdStart,
@@ -41,25 +41,22 @@ from helpers.faults.clock import EPOCH
 from helpers.log import Log
 from helpers.replay import recording as replay
 
-ROUTER = "https://router.huggingface.co/v1"
-MESSAGES = [{"role": "user", "content": "Say hello."}]
+MESSAGES = messages("Say hello.")
 MODEL = "some/model"
 WORDS = [f"w{number} " for number in range(6)]
-FIXED = {"id": "x", "created": 1}
+LOOK_UP = "https://huggingface.co/api/models/x"
 REAL_SLEEP = time.sleep
 HTTP = httpx2.Client()  # one for all: each loads the certificates anew
 
 
 def chat(text: str) -> dict:
-    return chat_body(text, MODEL, usage=counted(3, 2), **FIXED)
+    return standin.chat(text, MODEL)
 
 
 def stream() -> list[list]:
-    said = [{"role": "assistant", "content": word} for word in WORDS]
-    events = stream_of(chat_events(said, MODEL, finish=None, **FIXED))
-    texts = [event.decode() for event in events]
+    *texts, _, done = [event.decode() for event in standin.events(WORDS, MODEL)]
     # Two events in one piece, one event in two: the pieces of the network are not the events.
-    pieces = [texts[0] + texts[1], texts[2][:20], texts[2][20:], *texts[3:]]
+    pieces = [texts[0] + texts[1], texts[2][:20], texts[2][20:], *texts[3:], done]
     return [[0.5 + 0.1 * number, piece] for number, piece in enumerate(pieces)]
 
 
@@ -67,36 +64,17 @@ def stream() -> list[list]:
 def recorded(tmp_path, monkeypatch):
     """A session in replay with the same two requests as each client words them, two answers
     each."""
+    by = {"status": 200, "answered_by": {"model": "tiny/model", "date": "2026-11-23"}}
+    kind, moments = {"content-type": "text/event-stream"}, {"seconds": 1.2, "headers_at": 0.4}
+    streamed = [by | moments | {"headers": kind, "stream": stream()}]
+    kind = {"content-type": "application/json"}
+    whole = [
+        by | {"seconds": 1.5, "headers": kind, "json": chat(text)} for text in ("first", "second")
+    ]
     records = []
-    for extra in ({"stream": False}, {}, {"stream": True}):
-        request = {
-            "method": "POST",
-            "url": f"{ROUTER}/chat/completions",
-            "json": {"model": MODEL, "messages": MESSAGES} | extra,
-        }
-        by = {"answered_by": {"model": "tiny/model", "date": "2026-11-23"}}
-        if extra.get("stream"):
-            answers = [
-                {
-                    "status": 200,
-                    "seconds": 1.2,
-                    "headers_at": 0.4,
-                    "headers": {"content-type": "text/event-stream"},
-                    **by,
-                    "stream": stream(),
-                }
-            ]
-        else:
-            answers = [
-                {
-                    "status": 200,
-                    "seconds": 1.5,
-                    "headers": {"content-type": "application/json"},
-                    **by,
-                    "json": chat(text),
-                }
-                for text in ("first", "second")
-            ]
+    for extra, answers in (({"stream": False}, whole), ({}, whole), ({"stream": True}, streamed)):
+        asked = {"model": MODEL, "messages": MESSAGES} | extra
+        request = {"method": "POST", "url": CHAT, "json": asked}
         records.append({"request": request, "answers": answers})
     (tmp_path / "lab.json").write_text(json.dumps(records))
     monkeypatch.setattr(session, "FOLDER", tmp_path)
@@ -106,94 +84,16 @@ def recorded(tmp_path, monkeypatch):
     running.stop()
 
 
-def text_of(chunks) -> str:
-    return "".join(chunk.choices[0].delta.content for chunk in chunks if chunk.choices)
+def asked(way, **settings) -> str:
+    own = {} if way.of == "hub" else {"max_retries": 0}
+    return way(MESSAGES[0]["content"], MODEL, **own | settings)
 
 
-async def async_text_of(chunks) -> str:
-    return "".join([chunk.choices[0].delta.content async for chunk in chunks if chunk.choices])
-
-
-def hf(**settings):
-    return (
-        InferenceClient(**settings)
-        .chat_completion(MESSAGES, model=MODEL)
-        .choices[0]
-        .message.content
-    )
-
-
-def hf_stream(**settings):
-    asking = InferenceClient(**settings)  # by name: a client that goes away closes its streams
-    return text_of(asking.chat_completion(MESSAGES, model=MODEL, stream=True))
-
-
-def hf_async(**settings):
-    async def call():
-        return (
-            (await AsyncInferenceClient(**settings).chat_completion(MESSAGES, model=MODEL))
-            .choices[0]
-            .message.content
-        )
-
-    return asyncio.run(call())
-
-
-def hf_async_stream(**settings):
-    async def call():
-        asking = AsyncInferenceClient(**settings)
-        return await async_text_of(await asking.chat_completion(MESSAGES, model=MODEL, stream=True))
-
-    return asyncio.run(call())
-
-
-@cache  # making one takes longer than all that is done with it
-def client(kind, **settings):
-    return kind(base_url=ROUTER, api_key="key", **{"max_retries": 0} | settings)
-
-
-def oa(**settings):
-    return (
-        client(openai.OpenAI, **settings)
-        .chat.completions.create(model=MODEL, messages=MESSAGES)
-        .choices[0]
-        .message.content
-    )
-
-
-def oa_stream(**settings):
-    return text_of(
-        client(openai.OpenAI, **settings).chat.completions.create(
-            model=MODEL, messages=MESSAGES, stream=True
-        )
-    )
-
-
-def oa_async(**settings):
-    async def call():
-        answer = await client(openai.AsyncOpenAI, **settings).chat.completions.create(
-            model=MODEL, messages=MESSAGES
-        )
-        return answer.choices[0].message.content
-
-    return asyncio.run(call())
-
-
-def oa_async_stream(**settings):
-    async def call():
-        return await async_text_of(
-            await client(openai.AsyncOpenAI, **settings).chat.completions.create(
-                model=MODEL, messages=MESSAGES, stream=True
-            )
-        )
-
-    return asyncio.run(call())
-
-
-HF, OA = [hf, hf_stream, hf_async, hf_async_stream], [oa, oa_stream, oa_async, oa_async_stream]
-STREAMS = [hf_stream, hf_async_stream, oa_stream, oa_async_stream]
-every_way = pytest.mark.parametrize("call", HF + OA, ids=lambda call: call.__name__)
-every_stream = pytest.mark.parametrize("call", STREAMS, ids=lambda call: call.__name__)
+CALLS = [partial(asked, way) for way in WAYS]
+HF, OA, STREAMS = CALLS[:4], CALLS[4:], CALLS[1::2]
+hf, hf_stream, oa = CALLS[0], CALLS[1], CALLS[4]
+every_way = pytest.mark.parametrize("call", CALLS, ids=map(str, WAYS))
+every_stream = pytest.mark.parametrize("call", STREAMS, ids=map(str, WAYS[1::2]))
 
 
 # ---- nothing goes wrong ----
@@ -204,11 +104,8 @@ def test_without_faults_the_answer_is_the_recorded_one_in_the_recorded_time(reco
     with outage() as lab:
         assert call() == ("".join(WORDS) if call in STREAMS else "first")
         assert lab.clock.time() == pytest.approx(1.1 if call in STREAMS else 1.5, abs=1e-5)
-    assert (
-        lab.log[0].status == 200
-        and lab.log[0].note == ""
-        and lab.log[0].answered_by == "tiny/model"
-    )
+    first = lab.log[0]
+    assert (first.status, first.note, first.answered_by) == (200, "", "tiny/model")
 
 
 def test_attempts_use_up_no_recorded_answers(recorded):
@@ -227,12 +124,13 @@ def test_attempts_use_up_no_recorded_answers(recorded):
 
 def test_what_nobody_recorded_says_so_as_outside(recorded):
     with outage(), pytest.raises(HfHubHTTPError, match="nobody recorded this request"):
-        InferenceClient().chat_completion([{"role": "user", "content": "other"}], model=MODEL)
+        InferenceClient().chat_completion(messages("other"), model=MODEL)
     assert recorded.log.last.note == "not recorded"
 
 
 # ---- every fault, every way ----
 
+TIMEOUTS = (InferenceTimeoutError, openai.APITimeoutError)
 HF_CLASSES = {0: (httpx2.ReadError, httpx2.ConnectError), 400: BadRequestError}
 OA_CLASSES = {
     0: openai.APIConnectionError,
@@ -259,11 +157,8 @@ def test_every_fault_reaches_every_client_as_its_own_error(recorded, call, name)
     else:
         expected = OA_CLASSES.get(min(fault.status, 500), openai.APIStatusError)
     assert isinstance(error, expected)
-    assert (
-        refused.status == fault.status
-        and refused.note.startswith("fault: ")
-        and refused.answered_by == "the fault lab"
-    )
+    assert (refused.status, refused.answered_by) == (fault.status, "the fault lab")
+    assert refused.note.startswith("fault: ")
     if fault.status:
         assert error.response.status_code == fault.status
         if fault.body:
@@ -274,21 +169,15 @@ def test_every_fault_reaches_every_client_as_its_own_error(recorded, call, name)
 
 def test_a_text_generation_refusal_has_no_response_of_its_own(recorded):
     with outage(errors="overloaded"), pytest.raises(OverloadedError) as caught:
-        InferenceClient().text_generation(
-            "Once", model="https://x1.us-east-1.aws.endpoints.huggingface.cloud"
-        )
-    assert (
-        not hasattr(caught.value, "response")
-        and caught.value.__context__.response.status_code == 429
-    )
+        own = "https://x1.us-east-1.aws.endpoints.huggingface.cloud"
+        InferenceClient().text_generation("Once", model=own)
+    assert not hasattr(caught.value, "response")
+    assert caught.value.__context__.response.status_code == 429
 
 
 @every_way
 def test_a_call_that_is_never_answered_ends_at_the_clients_own_limit(recorded, call):
-    with (
-        outage(errors=["timeout"]) as lab,
-        pytest.raises((InferenceTimeoutError, openai.APITimeoutError)),
-    ):
+    with outage(errors=["timeout"]) as lab, pytest.raises(TIMEOUTS):
         call(timeout=7)
     assert lab.clock.time() == 7 and "the client gave up after 7 s" in lab.log.last.note
 
@@ -305,7 +194,7 @@ def test_a_slow_answer_is_slow_or_too_slow(recorded, call):
     with outage(latency=30) as lab:
         assert call(timeout=60)
         assert lab.clock.time() >= 30
-        with pytest.raises((InferenceTimeoutError, openai.APITimeoutError)):
+        with pytest.raises(TIMEOUTS):
             call(timeout=10)
     assert lab.log[1].status == 0 and lab.log[1].seconds == 10
 
@@ -335,16 +224,13 @@ def test_a_number_breaks_every_stream_and_leaves_other_answers_alone(recorded):
 
 @every_stream
 def test_an_error_comes_as_an_event(recorded, call):
-    with (
-        outage(error_in_stream_after=[3]) as lab,
-        pytest.raises((OverloadedError, openai.APIError)) as caught,
-    ):
-        call()
+    with outage(error_in_stream_after=[3]) as lab:
+        with pytest.raises((OverloadedError, openai.APIError)) as caught:
+            call()
     assert not isinstance(caught.value, (openai.APIStatusError, openai.APIConnectionError))
-    assert (
-        lab.log[0].events[-1][1] == {"error": "Model is overloaded", "error_type": "overloaded"}
-        and len(lab.log[0].events) == 4
-    )
+    _, last = lab.log[0].events[-1]
+    assert last == {"error": "Model is overloaded", "error_type": "overloaded"}
+    assert len(lab.log[0].events) == 4
 
 
 # ---- limits and their headers ----
@@ -353,11 +239,13 @@ def test_an_error_comes_as_an_event(recorded, call):
 def ask(times: int = 1, gap: float = 0.0) -> list[httpx2.Response]:
     answers = []
     for _ in range(times):
-        answers.append(
-            HTTP.post(f"{ROUTER}/chat/completions", json={"model": MODEL, "messages": MESSAGES})
-        )
+        answers.append(HTTP.post(CHAT, json={"model": MODEL, "messages": MESSAGES}))
         time.sleep(gap)
     return answers
+
+
+def statuses(answers) -> list[int]:
+    return [answer.status_code for answer in answers]
 
 
 def test_the_nth_request_of_a_window_says_how_many_are_left(recorded):
@@ -370,24 +258,18 @@ def test_the_nth_request_of_a_window_says_how_many_are_left(recorded):
     seconds = [limit.reset_in_seconds for limit in stated]
     assert seconds[:5] == [52, 50, 48, 46, 44] and seconds[5] > seconds[6] and seconds[7] == 60
     assert {(limit.limit, limit.window_seconds) for limit in stated} == {(5, 60)}
-    assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2 + [200]
+    assert statuses(answers) == [200] * 5 + [429] * 2 + [200]
     assert [answer.headers.get("retry-after") for answer in answers[4:7]] == [None, "42", "40"]
-    assert (
-        answers[0].headers["ratelimit"] == '"api";r=4;t=52'
-        and answers[0].headers["ratelimit-policy"] == '"fixed window";"api";q=5;w=60'
-    )
+    assert answers[0].headers["ratelimit"] == '"api";r=4;t=52'
+    assert answers[0].headers["ratelimit-policy"] == '"fixed window";"api";q=5;w=60'
     assert lab.log[5].note == "fault: 429, window empty, 42 s to reset"
 
 
 def test_waiting_as_told_is_always_enough_and_never_a_second_too_long(recorded):
     draw = random.Random(3)
     for _ in range(40):
-        limit = FixedWindow(
-            draw.randint(1, 5),
-            draw.uniform(1, 400),
-            elapsed=draw.random(),
-            from_first=draw.random() < 0.3,
-        )
+        quota, seconds, elapsed = draw.randint(1, 5), draw.uniform(1, 400), draw.random()
+        limit = FixedWindow(quota, seconds, elapsed=elapsed, from_first=draw.random() < 0.3)
         if draw.random() < 0.3:
             limit = TokenBucket(draw.randint(1, 5), draw.uniform(0.02, 5))
         with outage(rate_limit=limit, latency=(0, 0.02), seed=draw.randint(0, 99)):
@@ -408,11 +290,8 @@ def test_the_limit_is_the_one_of_the_benchmark_exactly():
     lines."""
     draw = random.Random(5)
     for _ in range(50):
-        quota, seconds, elapsed = (
-            draw.randint(1, 20),
-            draw.choice([1.0, 2.0, 15.0, 300.0]),
-            draw.random(),
-        )
+        quota, seconds = draw.randint(1, 20), draw.choice([1.0, 2.0, 15.0, 300.0])
+        elapsed = draw.random()
         limit, used, now = FixedWindow(quota, seconds, elapsed=elapsed), Counter(), 0.0
         for _ in range(200):
             now = round(now + draw.expovariate(quota / seconds * 1.5), 6)
@@ -428,21 +307,17 @@ def test_the_limit_is_the_one_of_the_benchmark_exactly():
 def test_others_may_have_used_up_the_first_window(recorded):
     with outage(rate_limit=FixedWindow(3, 60, elapsed=18, used=3), latency=0):
         refused = ask(1)[0]
-        assert (
-            refused.headers["ratelimit"] == '"api";r=0;t=42'
-            and refused.headers["retry-after"] == "42"
-        )
+        assert refused.headers["ratelimit"] == '"api";r=0;t=42'
+        assert refused.headers["retry-after"] == "42"
         time.sleep(42)
-        assert [answer.status_code for answer in ask(4)] == [200, 200, 200, 429]
+        assert statuses(ask(4)) == [200, 200, 200, 429]
 
 
 def test_a_window_may_begin_with_its_first_request(recorded):
     with outage(rate_limit=FixedWindow(2, 10, from_first=True), latency=0) as lab:
         time.sleep(25)
         answers = ask(3)
-        assert [answer.status_code for answer in answers] == [200, 200, 429] and answers[2].headers[
-            "retry-after"
-        ] == "10"
+        assert statuses(answers) == [200, 200, 429] and answers[2].headers["retry-after"] == "10"
         time.sleep(10)
         assert ask(1)[0].status_code == 200 and lab.clock.time() > 35
 
@@ -450,15 +325,11 @@ def test_a_window_may_begin_with_its_first_request(recorded):
 def test_a_bucket_refills(recorded):
     with outage(rate_limit=TokenBucket(20, 10), latency=0) as lab:
         answers = ask(25)
-        assert [answer.status_code for answer in answers] == [200] * 20 + [429] * 5
-        assert (
-            answers[20].headers["ratelimit"] == '"api";r=0;t=1'
-            and answers[20].headers["ratelimit-policy"] == '"token bucket";"api";q=20;w=2'
-        )
+        assert statuses(answers) == [200] * 20 + [429] * 5
+        assert answers[20].headers["ratelimit"] == '"api";r=0;t=1'
+        assert answers[20].headers["ratelimit-policy"] == '"token bucket";"api";q=20;w=2'
         time.sleep(0.5)
-        assert (
-            Counter(answer.status_code for answer in ask(8))[200] == 6
-        )  # 0.1 s for the refusals, and 0.5 s
+        assert statuses(ask(8)).count(200) == 6  # 0.1 s for the refusals, and 0.5 s
         assert lab.clock.time() < 1
 
 
@@ -475,20 +346,16 @@ def test_a_bucket_refills(recorded):
 def test_a_server_hints_at_what_it_is_told_to(recorded, hints, says):
     with outage(rate_limit=FixedWindow(1, 2.5, hints=hints), latency=0.0):
         refused = ask(2)[1]
-    assert (
-        refused.status_code == 429
-        and {name for name in refused.headers if name.startswith(("retry", "ratelimit"))} == says
-    )
+    assert refused.status_code == 429
+    assert {name for name in refused.headers if name.startswith(("retry", "ratelimit"))} == says
 
 
 def test_a_date_to_retry_after_lies_in_the_future_of_the_servers_own_date(recorded):
     with outage(rate_limit=FixedWindow(1, 61.5, hints=("Retry-After-Date",)), latency=0) as lab:
         time.sleep(0.7)
         refused = ask(2)[1]
-        until, now = (
-            parsedate_to_datetime(refused.headers[name]).timestamp()
-            for name in ("retry-after", "date")
-        )
+        dates = [parsedate_to_datetime(refused.headers[name]) for name in ("retry-after", "date")]
+        until, now = (date.timestamp() for date in dates)
         assert now == EPOCH and until == EPOCH + 62
         time.sleep(until - time.time())
         assert ask(1)[0].status_code == 200 and lab.clock.time() == pytest.approx(62)
@@ -504,25 +371,22 @@ def test_a_server_that_rounds_down_sends_clients_too_early(recorded):
 
 
 def test_of_several_limits_all_are_said_and_the_longest_is_waited_for(recorded):
-    with outage(
-        rate_limit=[FixedWindow(5, 1, name="burst"), FixedWindow(6, 900, name="daily")], latency=0
-    ):
+    both = [FixedWindow(5, 1, name="burst"), FixedWindow(6, 900, name="daily")]
+    with outage(rate_limit=both, latency=0):
         first = ask(5)
         assert first[4].headers["ratelimit"] == '"burst";r=0;t=1, "daily";r=1;t=900'
         assert ask(1)[0].headers["retry-after"] == "1"
         time.sleep(1)
-        assert [answer.status_code for answer in ask(2)] == [200, 429]
-        refused = ask(1)[0]
-    assert refused.headers["retry-after"] == "899" and refused.headers["ratelimit"].startswith(
-        '"burst";r=4'
-    )
+        assert statuses(ask(2)) == [200, 429]
+        refused = ask(1)[0].headers
+    assert refused["retry-after"] == "899" and refused["ratelimit"].startswith('"burst";r=4')
 
 
 def test_a_limit_can_be_used_for_two_outages(recorded):
     limit = FixedWindow(2, 60)
     for _ in range(2):
         with outage(rate_limit=limit):
-            assert [answer.status_code for answer in ask(3)] == [200, 200, 429]
+            assert statuses(ask(3)) == [200, 200, 429]
 
 
 # ---- models that are not there yet ----
@@ -534,9 +398,8 @@ def test_a_cold_start_with_and_without_an_estimate(recorded, estimate):
         time.sleep(100)  # it begins when the model is first asked for
         first = ask(1)[0]
         assert first.status_code == 503
-        assert first.json() == {"error": f"Model {MODEL} is currently loading"} | (
-            {"estimated_time": 20.0} if estimate else {}
-        )
+        said = {"estimated_time": 20.0} if estimate else {}
+        assert first.json() == {"error": f"Model {MODEL} is currently loading"} | said
         time.sleep(24.9)
         assert ask(1)[0].status_code == 503
         time.sleep(0.1)
@@ -555,12 +418,8 @@ def test_seconds_are_short_for_a_cold_start(recorded):
 def test_an_endpoint_wakes_and_holds_a_request_that_asks_for_it(recorded, patience, status, took):
     with outage(cold_start=ScaledToZero(40)) as lab:
         headers = {} if patience is None else {"X-Scale-Up-Timeout": patience}
-        answer = HTTP.post(
-            f"{ROUTER}/chat/completions",
-            json={"model": MODEL, "messages": MESSAGES},
-            headers=headers,
-            timeout=900,
-        )
+        asked = {"model": MODEL, "messages": MESSAGES}
+        answer = HTTP.post(CHAT, json=asked, headers=headers, timeout=900)
         assert answer.status_code == status and lab.clock.time() == pytest.approx(took)
         if status == 503:
             assert "endpoint is starting" in answer.json()["error"]
@@ -602,9 +461,8 @@ def test_the_seed_decides(recorded):
 def test_shares_are_kept(recorded):
     trouble = Trouble(errors={"reset": 0.1, 503: 0.25}, seed=4)
     rulings = Counter(trouble.rule(0.0, EPOCH).status for _ in range(4000))
-    assert rulings[0] == pytest.approx(400, rel=0.15) and rulings[503] == pytest.approx(
-        1000, rel=0.15
-    )
+    assert rulings[0] == pytest.approx(400, rel=0.15)
+    assert rulings[503] == pytest.approx(1000, rel=0.15)
 
 
 def test_openais_own_retries_pass_in_virtual_time(recorded):
@@ -675,19 +533,9 @@ def test_gather_under_a_window(recorded):
 # ---- with a real server behind it ----
 
 
-@pytest.fixture
-def practising(monkeypatch, tmp_path):
-    with standin.serve(app := standin.create_app()) as port:
-        monkeypatch.setattr(session, "FOLDER", tmp_path)
-        monkeypatch.setenv("COURSE_PRACTICE_URL", f"http://127.0.0.1:{port}")
-        running = session.start("lab", mode="practice")
-        yield running, app
-        running.stop()
-
-
 @every_way
-def test_what_was_never_asked_goes_on_to_the_server_in_real_time_and_once(practising, call):
-    running, app = practising
+def test_what_was_never_asked_goes_on_to_the_server_in_real_time_and_once(practice, call):
+    running = session.start("lab", mode="practice")
     with outage(errors=[503, None, None, 429], rate_limit=FixedWindow(50, 300)) as lab:
         for _ in range(2):
             with pytest.raises((HfHubHTTPError, openai.APIStatusError)):
@@ -696,10 +544,9 @@ def test_what_was_never_asked_goes_on_to_the_server_in_real_time_and_once(practi
             assert call() == said
             time.sleep(30)
             assert lab.clock.time() >= 30
-    assert len([path for _, _, path, _ in app.state.seen if path.endswith("completions")]) == 1
-    assert [entry.status for entry in lab.log] == [503, 200, 200, 429, 200, 200] and len(
-        running.log
-    ) == 6
+    assert len([path for _, _, path, _ in practice if path.endswith("completions")]) == 1
+    assert [entry.status for entry in lab.log] == [503, 200, 200, 429, 200, 200]
+    assert len(running.log) == 6
     assert call() == said and time.sleep is REAL_SLEEP  # outside it is asked for real again
 
 
@@ -714,36 +561,23 @@ def test_the_sessions_log_shows_what_was_done(recorded):
         for _ in range(2):
             with pytest.raises(HfHubHTTPError):
                 hf()
-    assert (
-        len(recorded.log) == 4
-        and isinstance(lab.log, Log)
-        and list(lab.log) == recorded.log.entries[1:]
-    )
+    assert isinstance(lab.log, Log) and list(lab.log) == recorded.log.entries[1:]
     assert [entry.number for entry in recorded.log] == [1, 2, 3, 4]
-    assert [entry.note for entry in lab.log] == [
-        "",
-        "fault: 401, bad_token",
-        "fault: 429, window empty, 41.7 s to reset",
-    ]
+    refused = ["fault: 401, bad_token", "fault: 429, window empty, 41.7 s to reset"]
+    assert [entry.note for entry in lab.log] == ["", *refused]
     assert lab.log[2].at.timestamp() == pytest.approx(EPOCH + 8.27) and lab.log[2].seconds == 0.02
-    assert "fault: 401, bad_token" in repr(recorded.log) and lab.log[1].response == {
-        "error": "Invalid username or password."
-    }
-    assert [(moment.at, moment.status, moment.worker) for moment in lab.timeline()] == [
-        (0, 200, 0),
-        (8.25, 401, 0),
-        (8.27, 429, 0),
-    ]
+    assert refused[0] in repr(recorded.log)
+    assert lab.log[1].response == {"error": "Invalid username or password."}
+    seen = [(moment.at, moment.status, moment.worker) for moment in lab.timeline()]
+    assert seen == [(0, 200, 0), (8.25, 401, 0), (8.27, 429, 0)]
 
 
 def test_look_ups_at_the_hub_are_left_alone_unless_asked_for(recorded):
     with outage(errors="bad_token") as lab:
-        assert (
-            HTTP.get("https://huggingface.co/api/models/x").status_code == 404
-        )  # the replay's own answer
+        assert HTTP.get(LOOK_UP).status_code == 404  # the replay's own answer
         assert len(lab.log) == 0
     with outage(errors="bad_token", hub=True):
-        assert HTTP.get("https://huggingface.co/api/models/x").status_code == 401
+        assert HTTP.get(LOOK_UP).status_code == 401
 
 
 def test_other_hosts_are_not_touched(recorded):
@@ -756,9 +590,8 @@ def test_other_hosts_are_not_touched(recorded):
 
 def test_afterwards_all_is_as_it_was(recorded):
     before = wire.current()
-    with pytest.raises(KeyError):
-        with outage(errors=503):
-            raise KeyError
+    with pytest.raises(KeyError), outage(errors=503):
+        raise KeyError
     assert wire.current() is before and time.sleep is REAL_SLEEP
     assert hf() == "first"
 
@@ -828,28 +661,12 @@ def test_a_wait_of_the_retry_is_one_step_and_outside_it_is_seen_as_ever(recorded
     assert countdown.in_real_time()
 
 
-def test_it_stands_in_front_of_any_handler():
+def test_it_stands_in_front_of_any_handler(handled):
     asked = []
-
-    def handler(request):
-        asked.append(request)
-        return wire.Plan(
-            200,
-            {"content-type": "application/json"},
-            [(0.5, json.dumps(chat(str(len(asked)))).encode())],
-        )
-
-    wire.install(handler)
-    try:
-        with outage(errors=[503]) as lab:
-            answers = ask(3)
-    finally:
-        wire.remove(handler)
-    assert (
-        [answer.status_code for answer in answers] == [503, 200, 200]
-        and len(asked) == 2
-        and len(lab.log) == 3
-    )
+    handled(lambda request: asked.append(request) or standin.whole(chat(str(len(asked)))))
+    with outage(errors=[503]) as lab:
+        answers = ask(3)
+    assert statuses(answers) == [503, 200, 200] and len(asked) == 2
     assert [entry.number for entry in lab.log] == [1, 2, 3]
 
 
@@ -884,7 +701,7 @@ def test_a_limit_names_its_bad_hint():
 def test_scaled_time_takes_its_share_of_real_time(recorded):
     real = time.perf_counter()
     with outage(rate_limit=FixedWindow(1, 100), latency=0, speed=1000) as lab:
-        assert [answer.status_code for answer in ask(2)] == [200, 429]
+        assert statuses(ask(2)) == [200, 429]
         time.sleep(100)
         assert ask(1)[0].status_code == 200
         assert lab.clock.time() >= 100
@@ -920,10 +737,8 @@ def test_a_recording_is_not_changed_by_an_outage(recorded):
     before = recorded.recording.path.read_text()
     with outage(errors=0.5, seed=2):
         ask(10)
-    assert (
-        recorded.recording.path.read_text() == before
-        and replay.Recording(recorded.recording.path).problems == []
-    )
+    assert recorded.recording.path.read_text() == before
+    assert replay.Recording(recorded.recording.path).problems == []
 
 
 # ---- for whom it holds -------------------------------------------------------------------------

@@ -109,11 +109,9 @@ def test_huggingface_hub_asks_for_numpy_where_it_said_not_installed(monkeypatch)
     monkeypatch.setattr(fetched, "fetch", lambda module, package=None: asked.append(module) or True)
     fetched.teach_hub()
     fetched.teach_hub()
-    assert (
-        _runtime.is_numpy_available()
-        and _runtime.is_pillow_available()
-        and asked == ["numpy", "PIL"]
-    )
+    assert _runtime.is_numpy_available()
+    assert _runtime.is_pillow_available()
+    assert asked == ["numpy", "PIL"]
     assert _runtime.is_numpy_available() and asked == [
         "numpy",
         "PIL",
@@ -125,6 +123,5 @@ def test_huggingface_hub_asks_for_numpy_where_it_said_not_installed(monkeypatch)
 
 
 def test_elsewhere_it_is_not_installed():
-    assert importlib.util.find_spec("helpers.browser.packages") and not any(
-        isinstance(finder, fetched._Last) for finder in sys.meta_path
-    )
+    assert importlib.util.find_spec("helpers.browser.packages")
+    assert not any(isinstance(finder, fetched._Last) for finder in sys.meta_path)

@@ -3,6 +3,8 @@ happens to a bad file."""
 
 import datetime
 import tomllib
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 
@@ -39,21 +41,16 @@ def registry(tmp_path):
 
 
 def test_the_courses_registry_says_where_it_has_everything_from():
-    assert {"chat", "embedding", "sentiment", "zero_shot", "ner", "image"} <= {
-        row.name for row in models
-    }
-    today = datetime.date.today()
+    names = {row.name for row in models}
+    assert {"chat", "embedding", "sentiment", "zero_shot", "ner", "image"} <= names
+    today, units = datetime.date.today(), {"input", "output", "second", "megapixel"}
     for row in models:
         assert row.id.count("/") == 1 and row.task and row.provider and len(row.against) > 10
         assert datetime.date(2025, 1, 1) <= row.verified <= today
         if row.price:
             assert {"unit", "date", "source"} < set(row.price) and row.price["date"] <= today
-            assert all(
-                value >= 0
-                for name, value in row.price.items()
-                if name in ("input", "output", "second", "megapixel")
-            )
-            assert {"input", "output", "second", "megapixel"} & set(row.price)
+            assert units & set(row.price)
+            assert all(row.price[unit] >= 0 for unit in units & set(row.price))
 
 
 def test_a_name_gives_the_id_and_brackets_give_the_row():
@@ -78,27 +75,17 @@ def test_a_row_cannot_be_changed_by_accident():
 
 
 def test_a_row_by_its_id():
-    assert (
-        models.for_id(models.chat).id == models.chat == models.for_id(models.chat + ":cheapest").id
-    )
+    cheapest = models.for_id(models.chat + ":cheapest")
+    assert models.for_id(models.chat).id == models.chat == cheapest.id
     assert models.for_id("no/such") is None and models.for_id("") is None
 
 
 def test_cost(registry):
-    row = registry(ROW + PRICE)["chat"]
-    picture = models["image"]
-    assert (
-        picture.cost(megapixels=0.1)
-        == picture.cost(megapixels=1)
-        == picture.price["megapixel"]
-        == picture.cost(megapixels=1.1) / 2
-    )
-    assert (
-        row.cost(1_000_000, 0) == 2.0
-        and row.cost(0, 500_000) == 4.0
-        and row.cost(seconds=3) == 1.5
-        and row.cost() == 0
-    )
+    row, picture = registry(ROW + PRICE)["chat"], models["image"]
+    assert picture.cost(megapixels=0.1) == picture.cost(megapixels=1) == picture.price["megapixel"]
+    assert picture.cost(megapixels=1.1) == 2 * picture.price["megapixel"]
+    assert row.cost(1_000_000, 0) == 2.0 and row.cost(0, 500_000) == 4.0
+    assert row.cost(seconds=3) == 1.5 and row.cost() == 0
     with pytest.raises(ValueError, match="knows no price for a/b"):
         registry(ROW)["chat"].cost(1, 1)
 
@@ -120,18 +107,12 @@ def test_a_bad_file_is_told_with_its_place(registry, text, says):
 
 
 def test_who_serves_it_is_asked_with_one_look_up(monkeypatch):
-    asked = []
-
-    class Answer:
-        inference_provider_mapping = [
-            type("Entry", (), {"provider": "groq", "status": "live"}),
-            type("Entry", (), {"provider": "novita", "status": "error"}),
-        ]
-
-    monkeypatch.setattr(
-        "huggingface_hub.model_info", lambda *what, **more: asked.append((what, more)) or Answer
-    )
-    assert models.still_served("chat") == {"groq": "live", "novita": "error"}
-    assert asked == [((models.chat,), {"expand": "inferenceProviderMapping"})]
-    Answer.inference_provider_mapping = None
+    entries = [("groq", "live"), ("novita", "error")]
+    mapping = [SimpleNamespace(provider=name, status=status) for name, status in entries]
+    answer = SimpleNamespace(inference_provider_mapping=mapping)
+    look_up = mock.Mock(return_value=answer)
+    monkeypatch.setattr("huggingface_hub.model_info", look_up)
+    assert models.still_served("chat") == dict(entries)
+    look_up.assert_called_once_with(models.chat, expand="inferenceProviderMapping")
+    answer.inference_provider_mapping = None
     assert models.still_served("chat") == {}

@@ -9,25 +9,20 @@ from PIL import Image
 
 from helpers import plotting
 
+TWO, UNIT = ["one", "two"], [[1.0, 0.5], [0.5, 1.0]]
+LINES = {"a": [0, 1, 2], "b": [1, 1, 1]}
+WAITS = {"herd": [(0, 1, "call"), (1, 3, "wait")], "spread": [(0, 1, "call")]}
+POINTS = [0, 1, 2], [2, 1, 0], ["a", "b", "c"], ["g", "g", "h"]
 EXAMPLES = {
-    "bars": lambda: plotting.bars(["one", "two"], [3, 5], xlabel="strategy", ylabel="calls"),
-    "bars lying": lambda: plotting.bars(
-        ["one", "two"], [0.3, 0.5], xlabel="cosine", horizontal=True
-    ),
-    "lines": lambda: plotting.lines(
-        [0, 1, 2], {"a": [0, 1, 2], "b": [1, 1, 1]}, "x", "y", mark={"break-even": 1}
-    ),
-    "heatmap": lambda: plotting.heatmap(
-        [[1.0, 0.5], [0.5, 1.0]], ["first", "second"], low=0, high=1
-    ),
-    "scatter": lambda: plotting.scatter(
-        [0, 1, 2], [2, 1, 0], ["a", "b", "c"], ["g", "g", "h"], "x", "y"
-    ),
+    "bars": lambda: plotting.bars(TWO, [3, 5], xlabel="strategy", ylabel="calls"),
+    "bars lying": lambda: plotting.bars(TWO, [0.3, 0.5], xlabel="cosine", horizontal=True),
+    "lines": lambda: plotting.lines([0, 1, 2], LINES, "x", "y", mark={"break-even": 1}),
+    "heatmap": lambda: plotting.heatmap(UNIT, ["first", "second"], low=0, high=1),
+    "scatter": lambda: plotting.scatter(*POINTS, "x", "y"),
     "timeline": lambda: plotting.timeline({"stream": [0.1, 0.2, 0.4]}),
-    "waits": lambda: plotting.waits(
-        {"herd": [(0, 1, "call"), (1, 3, "wait")], "spread": [(0, 1, "call")]}
-    ),
+    "waits": lambda: plotting.waits(WAITS),
 }
+every_figure = pytest.mark.parametrize("draw", EXAMPLES.values(), ids=EXAMPLES)
 ALT = "Two takes 5 calls, one takes 3."
 
 
@@ -35,10 +30,8 @@ ALT = "Two takes 5 calls, one takes 3."
 def shown(monkeypatch):
     """What show() displays: [(data, metadata), …]."""
     found = []
-    monkeypatch.setattr(
-        "IPython.display.display",
-        lambda data, metadata=None, raw=False: found.append((data, metadata)),
-    )
+    display = lambda data, metadata=None, raw=False: found.append((data, metadata))
+    monkeypatch.setattr("IPython.display.display", display)
     return found
 
 
@@ -49,7 +42,7 @@ def without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
 
 
-@pytest.mark.parametrize("draw", EXAMPLES.values(), ids=EXAMPLES)
+@every_figure
 def test_every_figure_is_drawn_with_something_in_it(draw):
     picture = Image.open(io.BytesIO(base64.b64decode(plotting.as_png(draw())))).convert("L")
     assert picture.width > 300 and len(picture.getcolors(256)) > 20
@@ -78,7 +71,7 @@ def test_alt_text_that_states_nothing_is_refused(alt, shown):
     assert shown == []
 
 
-@pytest.mark.parametrize("draw", EXAMPLES.values(), ids=EXAMPLES)
+@every_figure
 def test_without_matplotlib_the_numbers_and_the_finding_are_shown(draw, shown, without_matplotlib):
     figure = draw()
     assert figure is None
@@ -107,9 +100,8 @@ def test_lines_start_at_zero_unless_values_lie_below_it():
 
 
 def test_logarithmic_lines_fill_their_axes():
-    axes = plotting.lines(
-        [10, 1000, 100_000], {"a": [0.5, 40, 3000], "b": [7, 7, 7]}, log=True
-    ).axes[0]
+    lines = {"a": [0.5, 40, 3000], "b": [7, 7, 7]}
+    axes = plotting.lines([10, 1000, 100_000], lines, log=True).axes[0]
     (low, high), (left, right) = axes.get_ylim(), axes.get_xlim()
     assert axes.get_xscale() == axes.get_yscale() == "log"
     assert 0.1 < low < 0.5 and 3000 < high < 30_000 and (left, right) == (10, 100_000)
@@ -117,11 +109,11 @@ def test_logarithmic_lines_fill_their_axes():
 
 def test_rows_of_a_timeline_share_a_colour_by_group():
     rows = {"a, answered": [0.1], "a, refused": [0.2], "b, answered": [0.3]}
-    colours = [
-        tuple(row.get_color())
-        for row in (
-            plotting.timeline(rows, groups=["answered", "refused", "answered"]).axes[0].collections
-        )
-    ]
-    assert colours[0] == colours[2] != colours[1]
-    assert len({tuple(row.get_color()) for row in plotting.timeline(rows).axes[0].collections}) == 1
+
+    def colours(**groups):
+        drawn = plotting.timeline(rows, **groups).axes[0].collections
+        return [tuple(row.get_color()) for row in drawn]
+
+    first, second, third = colours(groups=["answered", "refused", "answered"])
+    assert first == third != second
+    assert len(set(colours())) == 1

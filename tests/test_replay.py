@@ -3,17 +3,19 @@
 import hashlib
 import json
 import random
-import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
+import child
 import numpy as np
 import pytest
 import standin
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from standin import PICTURE, record, whole
+from ways import CHAT, messages
 
 from helpers.replay.recorder import KEEP, Recorder
 from helpers.replay.recording import Recording, canonical, key, miss
@@ -21,41 +23,33 @@ from helpers.replay.storage import check, pretty, read, write
 from helpers.tokens import SecretFound
 from helpers.wire import Plan
 
-ROUTER = "https://router.huggingface.co/v1/chat/completions"
 HUB = "https://huggingface.co/api/models/a/b"
-BY = {"model": "stand-in/model"}
+BY = {"model": "small model"}
 
 
 def body(said="hello", **more) -> bytes:
-    return json.dumps(
-        {"model": "m", "messages": [{"role": "user", "content": said}]} | more,
-        separators=(",", ":"),
-    ).encode()
+    return json.dumps({"model": "m", "messages": messages(said)} | more).encode()
 
 
-def whole(value, status=200, seconds=0.5, **headers) -> Plan:
-    return Plan(
-        status,
-        {"content-type": "application/json"} | headers,
-        [(seconds, json.dumps(value).encode())],
-        seconds / 2,
-    )
+def post(content: bytes, answer: Plan) -> tuple:
+    """A call to record."""
+    return "POST", CHAT, content, answer
 
 
-def record(path: Path, *calls) -> Path:
-    """Record calls [(method, url, content, Plan), …] into `path`, as `make record` does, and put it
-    in place."""
-    recorder = Recorder(path)
-    for number, call in enumerate(calls, 1):
-        recorder.add(number, *call, BY)
-    recorder.new.replace(path)
-    return path
+def picture(content=PICTURE) -> Plan:
+    return whole(content, kind="image/png")
 
 
-def said(recording: Recording, content: bytes, method="POST", url=ROUTER):
+def said(recording: Recording, content: bytes, method="POST", url=CHAT):
     """The JSON that a recording answers; None for a miss."""
     found = recording.answer(method, url, content)
     return found and json.loads(b"".join(chunk for _, chunk in found[0].chunks))
+
+
+def run_together(*work):
+    threads = [threading.Thread(target=one) for one in work]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
 
 
 @pytest.fixture
@@ -76,7 +70,7 @@ def path(tmp_path) -> Path:
     ],
 )
 def test_equal_in_meaning(one, other):
-    assert key("POST", ROUTER, one) == key("POST", ROUTER, other)
+    assert key("POST", CHAT, one) == key("POST", CHAT, other)
 
 
 @pytest.mark.parametrize(
@@ -95,17 +89,12 @@ def test_equal_in_meaning(one, other):
     ],
 )
 def test_different_in_meaning(one, other):
-    assert key("POST", ROUTER, one) != key("POST", ROUTER, other)
+    assert key("POST", CHAT, one) != key("POST", CHAT, other)
 
 
 def test_method_and_url_count():
-    keys = {
-        key("GET", HUB, b""),
-        key("HEAD", HUB, b""),
-        key("GET", HUB + "?expand=x", b""),
-        key("GET", HUB + "2", b""),
-    }
-    assert len(keys) == 4
+    asked = [("GET", HUB), ("HEAD", HUB), ("GET", HUB + "?expand=x"), ("GET", HUB + "2")]
+    assert len({key(method, url, b"") for method, url in asked}) == 4
 
 
 values = st.recursive(
@@ -122,10 +111,9 @@ values = st.recursive(
 @settings(max_examples=40)
 @given(st.dictionaries(st.text(), values, max_size=4))
 def test_order_and_spacing_never_matter(value):
-    turned = dict(reversed(value.items()))
-    assert key("POST", ROUTER, json.dumps(turned, indent=2).encode()) == key(
-        "POST", ROUTER, json.dumps(value).encode()
-    )
+    turned = json.dumps(dict(reversed(value.items())), indent=2)
+    plain = json.dumps(value)
+    assert key("POST", CHAT, turned.encode()) == key("POST", CHAT, plain.encode())
 
 
 @settings(max_examples=40)
@@ -138,70 +126,41 @@ def test_pretty_json_is_the_same_json(value):
 
 
 def test_json_text_picture_stream_and_nothing(path):
-    stream = Plan(
-        200,
-        {"content-type": "text/event-stream"},
-        [(0.1, b"data: 1\n\n"), (0.25, b"data: \xc3"), (0.3, b"\xa9\n\n")],
-        0.05,
-    )
-    raw = bytes([0xFF, 0xFE, 0])
-    calls = [
-        ("POST", ROUTER, body("json"), whole({"a": [1, 2.5, "é"]})),
-        (
-            "POST",
-            ROUTER,
-            body("text"),
-            Plan(503, {"content-type": "text/html"}, [(0.2, "<b>só</b>".encode())]),
-        ),
-        (
-            "POST",
-            ROUTER,
-            body("picture"),
-            Plan(
-                200,
-                {"content-type": "image/png"},
-                [(0.2, standin.PICTURE[:99]), (0.4, standin.PICTURE[99:])],
-            ),
-        ),
-        (
-            "POST",
-            ROUTER,
-            body("strange"),
-            Plan(200, {"content-type": "../../evil"}, [(0.2, raw)]),
-        ),
-        ("POST", ROUTER, body("stream"), stream),
-        ("POST", ROUTER, b"\x00\x01 sound", whole({"text": "hm"})),
-        ("DELETE", HUB, b"", Plan(204, {}, [], 0.3)),
+    pieces = [(0.1, b"data: 1\n\n"), (0.25, b"data: \xc3"), (0.3, b"\xa9\n\n")]
+    stream = Plan(200, {"content-type": "text/event-stream"}, pieces, 0.05)
+    raw, halves = bytes([0xFF, 0xFE, 0]), [(0.2, PICTURE[:99]), (0.4, PICTURE[99:])]
+    in_json = [post(body("json"), whole({"a": [1, 2.5, "é"]}))]
+    in_json += [
+        post(b"\x00\x01 sound", whole({"text": "hm"})),
+        ("DELETE", HUB, b"", Plan(204, {}, [])),
     ]
-    recording = Recording(record(path, *calls))
+    as_it_was = [
+        post(body("text"), whole("<b>só</b>".encode(), 503, kind="text/html")),
+        post(body("picture"), Plan(200, {"content-type": "image/png"}, halves)),
+        post(body("strange"), whole(raw, kind="../../evil")),
+        post(body("stream"), stream),
+    ]
+    recording = Recording(record(path, *in_json, *as_it_was))
     assert recording.problems == [] == check(path)
-    for method, url, content, was in calls:
+    for method, url, content, was in in_json + as_it_was:
         now, by = recording.answer(method, url, content)
-        assert (now.status, by["model"]) == (was.status, "stand-in/model")
+        assert (now.status, by["model"]) == (was.status, "small model")
         assert now.headers.get("content-type") == was.headers.get("content-type")
-        if (
-            method == "POST" and content != calls[0][2] and content != calls[5][2]
-        ):  # JSON keeps its meaning, not its spaces
-            assert b"".join(c for _, c in now.chunks) == b"".join(c for _, c in was.chunks)
-    now, _ = recording.answer("POST", ROUTER, body("stream"))
-    assert (
-        now.chunks == stream.chunks and now.headers_at == 0.05
-    )  # a character cut in two stays cut
-    files = sorted(file.name for file in path.with_suffix("").iterdir())
-    assert files == sorted(
-        [
-            hashlib.sha256(standin.PICTURE).hexdigest()[:16] + ".png",
-            hashlib.sha256(raw).hexdigest()[:16] + ".bin",
-        ]
-    )
-    assert now.chunks == Recording(path).answer("POST", ROUTER, body("stream"))[0].chunks
-    assert recording.answer("POST", ROUTER, body("picture"))[0].chunks == [(0.4, standin.PICTURE)]
+    recording.rewind()
+    for method, url, content, was in as_it_was:  # JSON keeps its meaning, not its spaces
+        now, _ = recording.answer(method, url, content)
+        assert b"".join(c for _, c in now.chunks) == b"".join(c for _, c in was.chunks)
+    # A character cut in two stays cut.
+    assert now.chunks == stream.chunks and now.headers_at == 0.05
+    files = {file.name for file in path.with_suffix("").iterdir()}
+    digest = lambda content: hashlib.sha256(content).hexdigest()[:16]
+    assert files == {digest(PICTURE) + ".png", digest(raw) + ".bin"}
+    assert now.chunks == Recording(path).answer("POST", CHAT, body("stream"))[0].chunks
+    assert recording.answer("POST", CHAT, body("picture"))[0].chunks == [(0.4, PICTURE)]
 
 
 def test_the_same_request_again_gets_the_next_answer_then_the_last(path):
-    recording = Recording(
-        record(path, *[("POST", ROUTER, body(), whole({"n": n})) for n in range(3)])
-    )
+    recording = Recording(record(path, *[post(body(), whole({"n": n})) for n in range(3)]))
     assert [said(recording, body())["n"] for _ in range(5)] == [0, 1, 2, 2, 2]
     recording.rewind()
     assert said(recording, body()) == {"n": 0}
@@ -220,210 +179,123 @@ def test_the_hubs_look_ups_come_in_any_order_and_number(path):
 
 
 def test_an_endpoints_states_stay_in_order(path):
-    url = "https://api.endpoints.huggingface.cloud/v2/endpoint/me/x"
-    recording = Recording(
-        record(
-            path,
-            *[
-                ("GET", url, b"", whole({"state": s}))
-                for s in ("pending", "initializing", "running")
-            ],
-        )
-    )
-    assert [said(recording, b"", "GET", url)["state"] for _ in range(4)] == [
-        "pending",
-        "initializing",
-        "running",
-        "running",
-    ]
+    url, states = "https://api.endpoints.huggingface.cloud/v2/endpoint/me/x", ["pending", "running"]
+    states.insert(1, "initializing")
+    recording = Recording(record(path, *[("GET", url, b"", whole({"state": s})) for s in states]))
+    heard = [said(recording, b"", "GET", url)["state"] for _ in range(4)]
+    assert heard == [*states, "running"]
 
 
 def test_threads_get_each_answer_once(path):
-    recording = Recording(
-        record(path, *[("POST", ROUTER, body(), whole({"n": n})) for n in range(60)])
-    )
+    recording = Recording(record(path, *[post(body(), whole({"n": n})) for n in range(60)]))
     got, begin = [], threading.Barrier(6)
 
     def work():
         begin.wait()
         got.extend(said(recording, body())["n"] for _ in range(10))
 
-    threads = [threading.Thread(target=work) for _ in range(6)]
-    [thread.start() for thread in threads]
-    [thread.join() for thread in threads]
+    run_together(*[work] * 6)
     assert sorted(got) == list(range(60))
 
 
 def test_answers_that_overtake_each_other_are_recorded_in_the_order_of_asking(path):
     recorder = Recorder(path)
     for number in (3, 1, 2):
-        recorder.add(number, "POST", ROUTER, body(), whole({"n": number}), BY)
+        recorder.add(number, *post(body(), whole({"n": number})), BY)
     assert [answer["json"]["n"] for answer in read(recorder.new)[0][0]["answers"]] == [1, 2, 3]
 
 
 def test_concurrent_recording_loses_nothing(path):
     recorder = Recorder(path)
-    threads = [
-        threading.Thread(
-            target=lambda n=n: recorder.add(n, "POST", ROUTER, body(str(n)), whole({"n": n}), BY)
-        )
-        for n in range(24)
-    ]
-    [thread.start() for thread in threads]
-    [thread.join() for thread in threads]
-    assert sorted(one["answers"][0]["json"]["n"] for one in read(recorder.new)[0]) == list(
-        range(24)
-    )
+    add = lambda n: lambda: recorder.add(n, *post(body(str(n)), whole({"n": n})), BY)
+    run_together(*[add(n) for n in range(24)])
+    found = [one["answers"][0]["json"]["n"] for one in read(recorder.new)[0]]
+    assert sorted(found) == list(range(24))
 
 
-def test_a_look_up_takes_no_longer_among_ten_thousand(tmp_path):
+def many(path, contents) -> Recording:
+    """A recording of as many requests, written without the recorder."""
+    answer = {"status": 200, "seconds": 0.1, "headers": {}, "answered_by": BY, "json": {}}
+    asked = [{"method": "POST", "url": CHAT, "json": json.loads(content)} for content in contents]
+    write(path, [{"request": request, "answers": [answer]} for request in asked])
+    return Recording(path)
+
+
+def test_a_look_up_takes_no_longer_among_ten_thousand(path):
     def per_call(count):
-        records = [
-            {
-                "request": {
-                    "method": "POST",
-                    "url": ROUTER,
-                    "json": json.loads(body(f"{n} " * 50)),
-                },
-                "answers": [
-                    {
-                        "status": 200,
-                        "seconds": 0.1,
-                        "headers": {},
-                        "answered_by": BY,
-                        "json": {"n": n},
-                    }
-                ],
-            }
-            for n in range(count)
-        ]
-        write(tmp_path / f"{count}.json", records)
-        recording = Recording(tmp_path / f"{count}.json")
-        asked = [body(f"{n} " * 50) for n in random.Random(1).choices(range(count), k=200)]
-        times = []
-        for content in asked:
+        contents = [body(f"{n} " * 50) for n in range(count)]
+        recording, times = many(path, contents), []
+        for content in random.Random(1).choices(contents, k=200):
             started = time.perf_counter()
-            assert recording.answer("POST", ROUTER, content)
+            assert recording.answer("POST", CHAT, content)
             times.append(time.perf_counter() - started)
         return sorted(times)[len(times) // 2]
 
-    few, many = per_call(10), per_call(10_000)
-    assert many < 3 * few + 20e-6, f"{few * 1e6:.0f} µs among 10, {many * 1e6:.0f} µs among 10,000"
+    few, lots = per_call(10), per_call(10_000)
+    assert lots < 3 * few + 20e-6, f"{few * 1e6:.0f} µs among 10, {lots * 1e6:.0f} µs among 10,000"
 
 
 # ---- a miss ------------------------------------------------------------------------------------
 
 
-def grid(path):
-    calls = [
-        ("POST", ROUTER, body("Tell me a joke", temperature=t), whole({})) for t in (0.0, 0.5, 1.0)
-    ]
-    calls += [("POST", ROUTER, body("What is a token?"), whole({})), ("GET", HUB, b"", whole({}))]
-    return Recording(record(path, *calls))
+CHATS, JOKE, QUESTION = ("POST", CHAT), "Tell me a joke", "What is a token?"
 
 
 @pytest.mark.parametrize(
     "method, url, content, nearest, differs",
     [
+        (*CHATS, body(JOKE, temperature=0.6), 0.5, "temperature: recorded 0.5, yours 0.6"),
+        (*CHATS, body(JOKE, temperature=9), 1.0, "temperature: recorded 1.0, yours 9"),
+        (*CHATS, body(JOKE), 0.0, "temperature: recorded 0.0, yours nothing"),
         (
-            "POST",
-            ROUTER,
-            body("Tell me a joke", temperature=0.6),
-            {"temperature": 0.5},
-            "temperature: recorded 0.5, yours 0.6",
-        ),
-        (
-            "POST",
-            ROUTER,
-            body("Tell me a joke", temperature=9),
-            {"temperature": 1.0},
-            "temperature: recorded 1.0, yours 9",
-        ),
-        (
-            "POST",
-            ROUTER,
-            body("Tell me a joke"),
-            {"temperature": 0.0},
-            "temperature: recorded 0.0, yours nothing",
-        ),
-        (
-            "POST",
-            ROUTER,
+            *CHATS,
             body("What is a model?"),
-            {},
-            'messages[0].content: recorded "What is a token?", yours "What is a model?"',
+            None,
+            f'messages[0].content: recorded "{QUESTION}", yours "What is a model?"',
         ),
-        (
-            "POST",
-            ROUTER,
-            body("Tell me a joke", temperature=0.5, seed=1),
-            {"temperature": 0.5},
-            "seed: recorded nothing, yours 1",
-        ),
+        (*CHATS, body(JOKE, temperature=0.5, seed=1), 0.5, "seed: recorded nothing, yours 1"),
         ("GET", HUB + "?expand=x", b"", None, f'url: recorded "{HUB}", yours "{HUB}?expand=x"'),
-        ("PUT", ROUTER, body("What is a token?"), {}, 'method: recorded "POST", yours "PUT"'),
+        ("PUT", CHAT, body(QUESTION), None, 'method: recorded "POST", yours "PUT"'),
     ],
 )
 def test_a_miss_names_the_nearest_and_the_field(path, method, url, content, nearest, differs):
-    recording = grid(path)
+    calls = [post(body(JOKE, temperature=t), whole({})) for t in (0.0, 0.5, 1.0)]
+    calls += [post(body(QUESTION), whole({})), ("GET", HUB, b"", whole({}))]
+    recording = Recording(record(path, *calls))
     assert recording.answer(method, url, content) is None
     request, differing = recording.nearest(method, url, content)
     assert differs in differing
-    if nearest is not None:
-        assert {name: request["json"].get(name) for name in nearest} == nearest and len(
-            differing
-        ) == 1
+    if method != "GET":
+        assert request["json"].get("temperature") == nearest and len(differing) == 1
     answer = miss(recording, method, url, content)
     text = json.loads(answer.chunks[0][1])["message"]
     assert answer.status == 404 and differs in text and "Practice" in text and "Live" in text
 
 
 def test_a_miss_where_nothing_is_recorded_and_where_the_file_is_damaged(path):
-    assert (
-        "01_first_call.json has no recorded requests at all"
-        in miss(Recording(path), "GET", HUB, b"").chunks[0][1].decode()
-    )
+    text = lambda: miss(Recording(path), "GET", HUB, b"").chunks[0][1].decode()
+    assert "01_first_call.json has no recorded requests at all" in text()
     path.write_text("")
-    assert (
-        "damaged (01_first_call.json, line 1"
-        in miss(Recording(path), "GET", HUB, b"").chunks[0][1].decode()
-    )
+    assert "damaged (01_first_call.json, line 1" in text()
 
 
 def test_a_miss_is_quick_among_many(path):
-    write(
-        path,
-        [
-            {
-                "request": {"method": "POST", "url": ROUTER, "json": json.loads(body(f"{n}"))},
-                "answers": [
-                    {"status": 200, "seconds": 0.1, "headers": {}, "answered_by": BY, "json": n}
-                ],
-            }
-            for n in range(1000)
-        ],
-    )
-    recording, started = Recording(path), time.perf_counter()
-    miss(recording, "POST", ROUTER, body("unheard of"))
+    recording, started = many(path, [body(f"{n}") for n in range(1000)]), time.perf_counter()
+    miss(recording, "POST", CHAT, body("unheard of"))
     assert time.perf_counter() - started < 3
 
 
 # ---- damage ------------------------------------------------------------------------------------
 
 
+FOUR = [post(body(f"q{n}"), whole({"n": n, "long": ["x" * 90, "y" * 90]})) for n in range(4)]
+
+
 @pytest.fixture
 def four(path):
-    """A recording of four requests; returns its path and the lines on which the records begin."""
-    record(
-        path,
-        *[
-            ("POST", ROUTER, body(f"q{n}"), whole({"n": n, "long": ["x" * 90, "y" * 90]}))
-            for n in range(4)
-        ],
-    )
-    return path, [
-        number for number, line in enumerate(path.read_text().splitlines(), 1) if line == "{"
-    ]
+    """A recording of four requests; the lines on which the records begin, and all its lines."""
+    lines = record(path, *FOUR).read_text().splitlines()
+    return [number for number, line in enumerate(lines, 1) if line == "{"], lines
 
 
 def usable(path):
@@ -431,64 +303,50 @@ def usable(path):
     return [n for n in range(4) if said(recording, body(f"q{n}"))], recording.problems
 
 
-def test_a_whole_file_has_no_problems(four):
-    assert usable(four[0]) == ([0, 1, 2, 3], [])
+def test_a_whole_file_has_no_problems(path, four):
+    assert usable(path) == ([0, 1, 2, 3], [])
 
 
-def test_half_written(four):
-    path, starts = four
-    lines = path.read_text().splitlines()
+def test_half_written(path, four):
+    starts, lines = four
     path.write_text("\n".join(lines[: starts[2] + 6]))  # the third record stops in the middle
-    good, problems = usable(path)
+    good, [problem] = usable(path)
     assert good == [0, 1]
-    assert (
-        len(problems) == 1
-        and f"the record that begins in line {starts[2]} cannot be read" in problems[0]
-    )
+    assert f"the record that begins in line {starts[2]} cannot be read" in problem
 
 
 @pytest.mark.parametrize("where", [0, 1, 2, 3])
-def test_one_damaged_record_does_not_touch_the_others(four, where):
-    path, starts = four
-    lines = path.read_text().splitlines()
+def test_one_damaged_record_does_not_touch_the_others(path, four, where):
+    starts, lines = four
     damaged = next(i for i in range(starts[where], len(lines)) if '"status"' in lines[i])
     lines[damaged] = lines[damaged].replace('"status": ', '"status" ')
     path.write_text("\n".join(lines) + "\n")
-    good, problems = usable(path)
+    good, [problem] = usable(path)
     assert good == [n for n in range(4) if n != where]
-    assert len(problems) == 1 and problems[0].startswith(
-        f"01_first_call.json, line {damaged + 1}: "
-    )
+    assert problem.startswith(f"01_first_call.json, line {damaged + 1}: ")
 
 
-def test_a_lost_opening_line_costs_only_its_own_record(four):
-    path, starts = four
-    lines = path.read_text().splitlines()
+def test_a_lost_opening_line_costs_only_its_own_record(path, four):
+    starts, lines = four
     del lines[starts[1] - 1]
     path.write_text("\n".join(lines))
-    good, problems = usable(path)
-    assert good == [0, 2, 3] and len(problems) == 1 and f"line {starts[1] - 1}" in problems[0]
+    good, [problem] = usable(path)
+    assert good == [0, 2, 3] and f"line {starts[1] - 1}" in problem
 
 
-def test_merge_conflict_markers(four):
-    path, starts = four
-    lines = path.read_text().splitlines()
+def test_merge_conflict_markers(path, four):
+    starts, lines = four
     lines.insert(starts[1] - 1, "<<<<<<< HEAD")
     path.write_text("\n".join(lines))
     good, problems = usable(path)
     assert good == [0, 1, 2, 3] and "<<<<<<< HEAD" in problems[0]
 
 
-def test_bytes_that_are_not_text(four):
-    path, starts = four
-    content = path.read_bytes().replace(b'"q1"', b'"q\xff"')
-    path.write_bytes(content)
+def test_bytes_that_are_not_text(path, four):
+    path.write_bytes(path.read_bytes().replace(b'"q1"', b'"q\xff"'))
     good, problems = usable(path)
-    assert (
-        good == [0, 2, 3]
-        and "is not UTF-8" in problems[0]
-        and f"begins in line {starts[1]}" in problems[0]
-    )
+    assert good == [0, 2, 3]
+    assert "is not UTF-8" in problems[0] and f"begins in line {four[0][1]}" in problems[0]
 
 
 @pytest.mark.parametrize(
@@ -504,35 +362,29 @@ def test_emptied_and_not_a_recording(path, content):
 @pytest.mark.parametrize(
     "change, says",
     [
-        (lambda record: record.pop("request"), "has no request"),
-        (lambda record: record["request"].pop("url"), "without method and url"),
-        (lambda record: record.pop("answers"), "has no answers"),
-        (lambda record: record["answers"].clear(), "has no answers"),
-        (lambda record: record["answers"][0].pop("status"), "status"),
-        (lambda record: record["answers"][0].update(status=7), "wrong status"),
-        (lambda record: record["answers"][0].pop("json"), "cannot be played"),
-        (lambda record: record["answers"][0].pop("seconds"), "cannot be played"),
-        (lambda record: record["answers"][0].update(stream=[1]), "cannot be played"),
-        (lambda record: record["answers"][0].pop("answered_by"), "cannot be played"),
-        (lambda record: record["answers"][0].update(headers="none"), "has an answer"),
+        (lambda record, answer: record.pop("request"), "has no request"),
+        (lambda record, answer: record["request"].pop("url"), "without method and url"),
+        (lambda record, answer: record.pop("answers"), "has no answers"),
+        (lambda record, answer: record["answers"].clear(), "has no answers"),
+        (lambda record, answer: answer.pop("status"), "status"),
+        (lambda record, answer: answer.update(status=7), "wrong status"),
+        (lambda record, answer: answer.pop("json"), "cannot be played"),
+        (lambda record, answer: answer.pop("seconds"), "cannot be played"),
+        (lambda record, answer: answer.update(stream=[1]), "cannot be played"),
+        (lambda record, answer: answer.pop("answered_by"), "cannot be played"),
+        (lambda record, answer: answer.update(headers="none"), "has an answer"),
         (
-            lambda record: (
-                record["answers"][0].pop("json"),
-                record["answers"][0].update(file="gone.png"),
-            ),
+            lambda record, answer: answer.update(file="gone.png") or answer.pop("json"),
             "gone.png, which is missing",
         ),
     ],
 )
-def test_valid_json_but_not_a_record(four, change, says):
-    path, starts = four
+def test_valid_json_but_not_a_record(path, four, change, says):
     records = json.loads(path.read_text())
-    change(records[2])
+    change(records[2], records[2]["answers"][0])
     path.write_text("[\n" + ",\n".join(pretty(one) for one in records) + "\n]\n")
-    good, problems = usable(path)
-    assert (
-        good == [0, 1, 3] and len(problems) == 1 and says in problems[0] and "line" in problems[0]
-    )
+    good, [problem] = usable(path)
+    assert good == [0, 1, 3] and says in problem and "line" in problem
 
 
 def test_a_folder_in_its_place_and_no_file(path):
@@ -542,32 +394,17 @@ def test_a_folder_in_its_place_and_no_file(path):
 
 
 def test_an_altered_picture_is_found(path):
-    record(
-        path,
-        (
-            "POST",
-            ROUTER,
-            body(),
-            Plan(200, {"content-type": "image/png"}, [(0.1, standin.PICTURE)]),
-        ),
-    )
-    [picture] = path.with_suffix("").iterdir()
+    record(path, post(body(), picture()))
+    [stored] = path.with_suffix("").iterdir()
     assert check(path) == []
-    picture.write_bytes(b"something else")
+    stored.write_bytes(b"something else")
     assert "is not the one that was recorded" in check(path)[0]
 
 
 @settings(max_examples=60)
 @given(st.data())
 def test_any_damage_is_survived_and_told(tmp_path_factory, data):
-    path = tmp_path_factory.mktemp("damage") / "x.json"
-    record(
-        path,
-        *[
-            ("POST", ROUTER, body(f"q{n}"), whole({"n": n, "long": ["x" * 90, "y" * 90]}))
-            for n in range(4)
-        ],
-    )
+    path = record(tmp_path_factory.mktemp("damage") / "x.json", *FOUR)
     content = bytearray(path.read_bytes())
     start = data.draw(st.integers(0, len(content) - 1))
     length = data.draw(st.integers(1, 40))
@@ -581,28 +418,24 @@ def test_any_damage_is_survived_and_told(tmp_path_factory, data):
 
 
 def test_recording_again_with_the_same_answers_changes_no_byte(path):
+    events = standin.events()
+
     def run(delay=0.0):
-        stream = standin.events()
-        pieces = [(0.1 + delay + n / 100, piece) for n, piece in enumerate(stream)]
+        pieces = [(0.1 + n / 100, piece) for n, piece in enumerate(events)]
         if delay:  # the network cuts the same stream in other places
-            pieces = [(0.3, b"".join(stream)[:50]), (0.4, b"".join(stream)[50:])]
+            pieces = [(0.3, b"".join(events)[:50]), (0.4, b"".join(events)[50:])]
+        yes = whole(standin.chat("yes"), seconds=0.5 + delay, **{"x-request-id": f"{delay}"})
         record(
             path,
-            (
-                "POST",
-                ROUTER,
-                body("a", x=1),
-                whole(standin.chat("yes"), seconds=0.5 + delay, **{"x-request-id": f"{delay}"}),
-            ),
-            ("POST", ROUTER, body("b"), Plan(200, {"content-type": "text/event-stream"}, pieces)),
+            post(body("a", x=1), yes),
+            post(body("b"), Plan(200, {"content-type": "text/event-stream"}, pieces)),
             ("GET", HUB, b"", whole({"id": "a/b"}, ratelimit=f'"api";r={delay};t=1')),
         )
+        return path.read_bytes()
 
-    run()
-    before = path.read_bytes()
+    before = run()
     time.sleep(0.002)
-    run(delay=0.2)
-    assert path.read_bytes() == before
+    assert run(delay=0.2) == before
 
 
 @pytest.mark.parametrize(
@@ -614,14 +447,11 @@ def test_recording_again_with_the_same_answers_changes_no_byte(path):
     ],
 )
 def test_a_changed_answer_changes_its_own_record_only(path, new):
-    others = [
-        ("POST", ROUTER, body("a"), whole({"a": 1})),
-        ("POST", ROUTER, body("z"), whole({"z": 1})),
-    ]
-    record(path, others[0], ("POST", ROUTER, body("b"), whole(standin.chat("yes"))), others[1])
-    before = read(path)[0]
-    record(path, others[0], ("POST", ROUTER, body("b"), new), others[1])
-    after = read(path)[0]
+    first, last = post(body("a"), whole({"a": 1})), post(body("z"), whole({"z": 1}))
+    before, after = (
+        read(record(path, first, post(body("b"), answer), last))[0]
+        for answer in (whole(standin.chat("yes")), new)
+    )
     assert [one == other for one, other in zip(before, after)] == [True, False, True]
 
 
@@ -633,17 +463,15 @@ def test_a_renamed_model_in_a_catalogue_is_a_change(path):
 
 
 def test_what_is_no_longer_asked_goes_and_the_order_stays(path):
-    record(path, *[("POST", ROUTER, body(name), whole({"n": name})) for name in "abc"])
-    record(path, *[("POST", ROUTER, body(name), whole({"n": name})) for name in "dcb"])
+    for names in ("abc", "dcb"):
+        record(path, *[post(body(name), whole({"n": name})) for name in names])
     assert [one["answers"][0]["json"]["n"] for one in read(path)[0]] == ["b", "c", "d"]
 
 
 def test_headers_by_list_only(path):
-    kept = dict.fromkeys(KEEP, "1") | {"content-type": "application/json"}
-    answer = Plan(
-        200, kept | {"set-cookie": "a=b", "x-amz-cf-id": "1", "authorization": "x"}, [(0.1, b"{}")]
-    )
-    record(path, ("POST", ROUTER, body(), answer))
+    unknown = {"set-cookie": "a=b", "x-amz-cf-id": "1", "authorization": "x"}
+    answer = whole({}, **dict.fromkeys(KEEP, "1") | unknown | {"content-type": "application/json"})
+    record(path, post(body(), answer))
     stored = json.loads(path.read_text())[0]
     assert set(stored["answers"][0]["headers"]) == set(KEEP)
     assert set(stored["request"]) == {"method", "url", "json"}
@@ -652,66 +480,32 @@ def test_headers_by_list_only(path):
 TOKEN = "hf_" + "PlantedTokenOfNobody" + "0123456789abcd"
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        ("POST", ROUTER, body(f"my token is {TOKEN}"), whole({})),
-        ("POST", f"{ROUTER}?token={TOKEN}", body(), whole({})),
-        ("POST", ROUTER, b"raw " + TOKEN.encode(), whole({})),
-        ("POST", ROUTER, body(f"line\n{TOKEN}"), whole({})),
-        ("POST", ROUTER, body(), whole({"echo": f"line\n{TOKEN}"})),
-        ("POST", ROUTER, body(), whole({"arguments": json.dumps({"x": f"\n{TOKEN}"})})),
-        ("POST", ROUTER, body(), whole({}, **{"x-request-id": TOKEN})),
-        (
-            "POST",
-            ROUTER,
-            body(),
-            Plan(200, {}, [(0.1, TOKEN[:9].encode()), (0.2, TOKEN[9:].encode())]),
-        ),
-        (
-            "POST",
-            ROUTER,
-            body(),
-            Plan(
-                200,
-                {"content-type": "text/event-stream"},
-                [(0.1, e) for e in standin.events([TOKEN[:9], TOKEN[9:]])],
-            ),
-        ),
-        (
-            "POST",
-            ROUTER,
-            body(),
-            Plan(200, {"content-type": "image/png"}, [(0.1, standin.PICTURE + TOKEN.encode())]),
-        ),
-        ("POST", ROUTER, body(), whole({"key": "sk-" + "proj-abcdefghijklmnop1234"})),
-        ("POST", ROUTER, body(), whole({"key": "\ngsk_" + "abcdefghijklmnop1234"})),
-        ("POST", ROUTER, body(), whole({TOKEN: 1})),
-    ],
-    ids=[
-        "request",
-        "url",
-        "raw request",
-        "after a line break",
-        "answer",
-        "JSON in JSON",
-        "header",
-        "two pieces",
-        "two stream events",
-        "picture",
-        "another service's key",
-        "another after a break",
-        "field name",
-    ],
-)
+HALVES = TOKEN[:9], TOKEN[9:]
+PLANTED = {
+    "request": post(body(f"my token is {TOKEN}"), whole({})),
+    "url": ("POST", f"{CHAT}?token={TOKEN}", body(), whole({})),
+    "raw request": post(b"raw " + TOKEN.encode(), whole({})),
+    "after a line break": post(body(f"line\n{TOKEN}"), whole({})),
+    "answer": post(body(), whole({"echo": f"line\n{TOKEN}"})),
+    "JSON in JSON": post(body(), whole({"arguments": json.dumps({"x": f"\n{TOKEN}"})})),
+    "header": post(body(), whole({}, **{"x-request-id": TOKEN})),
+    "two pieces": post(body(), Plan(200, {}, [(0.1, half.encode()) for half in HALVES])),
+    "two stream events": post(body(), standin.stream(standin.events(HALVES))),
+    "picture": post(body(), picture(PICTURE + TOKEN.encode())),
+    "another service's key": post(body(), whole({"key": "sk-" + "proj-abcdefghijklmnop1234"})),
+    "another after a break": post(body(), whole({"key": "\ngsk_" + "abcdefghijklmnop1234"})),
+    "field name": post(body(), whole({TOKEN: 1})),
+}
+
+
+@pytest.mark.parametrize("call", PLANTED.values(), ids=PLANTED)
 def test_a_planted_token_is_never_written(path, call):
-    record(path, ("POST", ROUTER, body("before"), whole({})))
-    before = path.read_bytes()
+    before = record(path, post(body("before"), whole({}))).read_bytes()
     recorder = Recorder(path)
-    recorder.add(1, "POST", ROUTER, body("fine"), whole({"fine": 1}), BY)
+    recorder.add(1, *post(body("fine"), whole({"fine": 1})), BY)
     with pytest.raises(SecretFound) as error:
         recorder.add(2, *call, BY)
-    recorder.add(3, "POST", ROUTER, body("fine too"), whole({"fine": 2}), BY)
+    recorder.add(3, *post(body("fine too"), whole({"fine": 2})), BY)
     written = b"".join(file.read_bytes() for file in path.parent.rglob("*") if file.is_file())
     secret = TOKEN if "sk" not in str(call) or TOKEN in str(call) else "abcdefghijklmnop1234"
     assert secret.encode() not in written and TOKEN[9:].encode() not in written
@@ -722,9 +516,7 @@ def test_a_planted_token_is_never_written(path, call):
 def test_this_process_own_token_is_found_whatever_it_looks_like(path, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "an-organisations-own-form")
     with pytest.raises(SecretFound):
-        Recorder(path).add(
-            1, "POST", ROUTER, body(), whole({"you": "an-organisations-own-form"}), BY
-        )
+        Recorder(path).add(1, *post(body(), whole({"you": "an-organisations-own-form"})), BY)
 
 
 @pytest.mark.parametrize(
@@ -737,13 +529,12 @@ def test_this_process_own_token_is_found_whatever_it_looks_like(path, monkeypatc
     ],
 )
 def test_what_only_looks_a_little_like_a_token_is_kept(path, innocent):
-    record(path, ("POST", ROUTER, body(), whole({"text": innocent})))
-    assert innocent in path.read_text()
+    assert innocent in record(path, post(body(), whole({"text": innocent}))).read_text()
 
 
 def test_a_token_put_into_a_file_by_hand_is_reported(path):
-    record(path, ("POST", ROUTER, body(), whole({"a": "PLACE"})))
-    path.write_text(path.read_text().replace("PLACE", TOKEN))
+    text = record(path, post(body(), whole({"a": "PLACE"}))).read_text()
+    path.write_text(text.replace("PLACE", TOKEN))
     assert any("look like access tokens" in problem for problem in check(path))
 
 
@@ -765,67 +556,47 @@ for n in range(1000):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL on Windows")
-def test_a_recording_run_that_is_killed_loses_nothing(path, root):
-    record(path, ("POST", ROUTER, body(), whole({"kept": True})))
-    before = path.read_bytes()
-    died = subprocess.run(
-        [sys.executable, "-c", DIES, str(path)],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+def test_a_recording_run_that_is_killed_loses_nothing(path):
+    kept = post(body(), whole({"kept": True}))
+    before = record(path, kept).read_bytes()
+    died = child.python("-c", DIES, path)
     assert died.returncode == -9, died.stderr
     assert path.read_bytes() == before
     assert len(read(path.with_suffix(".json.new"))[0]) == 5  # and what came before is there, whole
     recorder = Recorder(path)  # the next run is not disturbed by what lies about
-    recorder.add(1, "POST", ROUTER, body(), whole({"kept": True}), BY)
+    recorder.add(1, *kept, BY)
     assert recorder.new.read_bytes() == before
 
 
 def test_a_picture_that_is_there_is_not_written_again(path):
-    call = (
-        "POST",
-        ROUTER,
-        body(),
-        Plan(200, {"content-type": "image/png"}, [(0.1, standin.PICTURE)]),
-    )
+    call = post(body(), picture())
     record(path, call)
-    [picture] = path.with_suffix("").iterdir()
-    written = picture.stat().st_mtime_ns
+    [stored] = path.with_suffix("").iterdir()
+    written = stored.stat().st_mtime_ns
     record(path, call)
-    assert picture.stat().st_mtime_ns == written
-    picture.write_bytes(b"half")  # a run died while writing it
+    assert stored.stat().st_mtime_ns == written
+    stored.write_bytes(b"half")  # a run died while writing it
     record(path, call)
-    assert picture.read_bytes() == standin.PICTURE
+    assert stored.read_bytes() == PICTURE
 
 
 def test_pictures_are_found_before_the_new_file_is_in_place(path):
-    call = (
-        "POST",
-        ROUTER,
-        body(),
-        Plan(200, {"content-type": "image/png"}, [(0.1, standin.PICTURE)]),
-    )
-    record(path, call)  # an earlier recording stands beside it
+    record(path, post(body(), picture()))  # an earlier recording stands beside it
     recorder = Recorder(path)
-    recorder.add(1, *call, BY)
+    recorder.add(1, *post(body(), picture()), BY)
     records, problems = read(recorder.new)
     assert len(records) == 1 and not problems
 
 
 def test_a_file_that_would_not_change_is_not_touched(path):
-    record(path, ("POST", ROUTER, body(), whole({"a": 1})))
-    written = path.stat().st_mtime_ns
+    written = record(path, post(body(), whole({"a": 1}))).stat().st_mtime_ns
     write(path, read(path)[0])
     assert path.stat().st_mtime_ns == written
 
 
 def test_the_file_is_made_to_be_read_and_compared(path):
     embedding = np.linspace(0, 1, 384).round(6).tolist()
-    record(
-        path, ("POST", ROUTER, body("a question", temperature=0.5), whole([embedding, embedding]))
-    )
+    record(path, post(body("a question", temperature=0.5), whole([embedding, embedding])))
     lines = path.read_text().splitlines()
     assert len([line for line in lines if len(line) > 1000]) == 2  # a vector a line
     assert any("a question" in line and len(line) < 150 for line in lines)

@@ -11,11 +11,13 @@ import sys
 import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import httpx2
 import openai
 import pytest
+import ways
 from huggingface_hub import AsyncInferenceClient, InferenceClient
 from huggingface_hub import errors as hub
 
@@ -25,18 +27,14 @@ from helpers import retry
 from helpers.faults.clock import VirtualClock
 from helpers.retry import NotSent, RateGate, RetryPolicy, Ticket, countdown, gather_limited
 
-MESSAGES = [{"role": "user", "content": "hello"}]
+ASKED = {"messages": ways.messages("hello")}
 OK = Reply(200, 0.0)
 LOADING = Reply(503, 0.0, body={"error": "Model m is currently loading", "estimated_time": 0.2})
 
 
-def refused(**headers):
-    return Reply(
-        429,
-        0.0,
-        {name.replace("_", "-"): value for name, value in headers.items()},
-        {"error": "slow down"},
-    )
+def refused(body=None, **headers):
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply(429, 0.0, headers, body or {"error": "slow down"})
 
 
 def broken(status, **body):
@@ -78,15 +76,24 @@ def policy(**settings):
     return RetryPolicy(**{"base": 0.02, "cap": 0.1} | settings)
 
 
-def hf(url, asynchronous=False, **settings):
-    kind = AsyncInferenceClient if asynchronous else InferenceClient
-    return kind(base_url=url, api_key="k", **{"timeout": 5} | settings).chat_completion
+def asks(of, url, asynchronous=False, **settings):
+    """What asks the server at `url`, by a client of the named kind."""
+    own = {"timeout": 5} | ({"max_retries": 0} if of == "openai" else {})
+    client = ways.Way(of, asynchronous, False).client(url, **own | settings)
+    return functools.partial(ways.method(client), model="m")
 
 
-def oa(url, asynchronous=False, **settings):
-    kind = openai.AsyncOpenAI if asynchronous else openai.OpenAI
-    client = kind(base_url=url, api_key="k", **{"timeout": 5, "max_retries": 0} | settings)
-    return functools.partial(client.chat.completions.create, model="m")
+hf, oa = functools.partial(asks, "hub"), functools.partial(asks, "openai")
+
+
+def statuses(upstream):
+    return [status for _, status in upstream.seen]
+
+
+async def ask_for_stream(policy, ask, got):
+    """Put the chunks into `got` as they come."""
+    async for chunk in policy.astream(ask, **ASKED, stream=True):
+        got.append(chunk)
 
 
 CLIENTS = pytest.mark.parametrize("client", [hf, oa], ids=["InferenceClient", "OpenAI"])
@@ -108,10 +115,10 @@ def test_sync(client, trouble, upstream):
     reply, least = TROUBLE[trouble]
     ask = client(upstream(reply, OK))
     started = time.monotonic()
-    answer = policy().call(ask, messages=MESSAGES)
+    answer = policy().call(ask, **ASKED)
     assert answer.choices[0].message.content == "ok"
     assert least <= time.monotonic() - started < least + 60
-    assert [status for _, status in upstream.seen] == [reply.status, 200]
+    assert statuses(upstream) == [reply.status, 200]
 
 
 @CLIENTS
@@ -126,12 +133,10 @@ def test_async_while_other_tasks_run(client, trouble, upstream):
             await asyncio.sleep(0.01)
 
     async def main():
-        ask, ticking = (
-            client(upstream(reply, refused(Retry_After_Ms="200"), OK), asynchronous=True),
-            asyncio.ensure_future(tick()),
-        )
+        script = upstream(reply, refused(Retry_After_Ms="200"), OK)
+        ticking = asyncio.ensure_future(tick())
         try:
-            return await policy().acall(ask, messages=MESSAGES)
+            return await policy().acall(client(script, asynchronous=True), **ASKED)
         finally:
             ticking.cancel()
 
@@ -140,75 +145,51 @@ def test_async_while_other_tasks_run(client, trouble, upstream):
     assert len(ticks) > 8
 
 
+MISLEADING = {"message": "429 rate limit, model is loading", "code": "503"}
+NO_MONEY = {"message": "quota", "code": "insufficient_quota"}
+PERMANENT = [(status, MISLEADING) for status in (400, 401, 402, 403, 404, 409, 410, 422)]
+
+
 @CLIENTS
-@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 410, 422])
-def test_permanent_errors_cost_one_request(client, status, upstream):
-    ask = client(
-        upstream(
-            broken(status, error={"message": "429 rate limit, model is loading", "code": "503"})
-        )
-    )
+@pytest.mark.parametrize("status, error", [*PERMANENT, (429, NO_MONEY)])
+def test_permanent_errors_cost_one_request(client, status, error, upstream):
+    ask = client(upstream(broken(status, error=error)))
     with pytest.raises((hub.HfHubHTTPError, openai.APIStatusError)) as caught:
-        policy().call(ask, messages=MESSAGES)
+        policy().call(ask, **ASKED)
     assert caught.value.response.status_code == status and len(upstream.seen) == 1
-    assert not getattr(caught.value, "__notes__", []), (
-        "nothing was tried again, so there is no story"
-    )
-
-
-@CLIENTS
-def test_no_money_is_not_waited_for(client, upstream):
-    ask = client(upstream(broken(429, error={"message": "quota", "code": "insufficient_quota"})))
-    with pytest.raises((hub.HfHubHTTPError, openai.RateLimitError)):
-        policy().call(ask, messages=MESSAGES)
-    assert len(upstream.seen) == 1
+    assert not getattr(caught.value, "__notes__", []), "nothing was tried again: no story"
 
 
 @CLIENTS
 def test_the_last_error_is_raised_as_it_is_with_the_story(client, upstream):
     ask, waits = client(upstream(refused(Retry_After_Ms="300"), broken(500))), []
     with pytest.raises((hub.HfHubHTTPError, openai.InternalServerError)) as caught:
-        policy(attempts=3, on_wait=waits.append).call(ask, messages=MESSAGES)
-    assert [status for _, status in upstream.seen] == [
-        429,
-        500,
-        500,
-        500,
-    ], "the refusal used up no attempt"
+        policy(attempts=3, on_wait=waits.append).call(ask, **ASKED)
+    assert statuses(upstream) == [429, 500, 500, 500], "the refusal used up no attempt"
     assert caught.value.response.status_code == 500
     note = caught.value.__notes__[-1]
-    assert (
-        note.startswith("gave up after 4 requests")
-        and "3 attempts failed" in note
-        and "0.3 s (throttled, 429)" in note
-    )
-    assert [wait.kind for wait in waits] == [
-        "throttled",
-        "transient",
-        "transient",
-    ], "no sleep after the last attempt"
+    assert note.startswith("gave up after 4 requests")
+    assert "3 attempts failed" in note and "0.3 s (throttled, 429)" in note
+    kinds = ["throttled", "transient", "transient"]
+    assert [wait.kind for wait in waits] == kinds, "no sleep after the last attempt"
 
 
 @CLIENTS
 def test_timeouts_and_refused_connections(client, upstream):
     slow = client(upstream(Reply(200, 5), OK), timeout=2)
-    assert policy().call(slow, messages=MESSAGES).choices and len(upstream.seen) == 2
+    assert policy().call(slow, **ASKED).choices and len(upstream.seen) == 2
     slow = client(upstream(Reply(200, 5), OK), timeout=2)
     with pytest.raises((hub.InferenceTimeoutError, openai.APITimeoutError)):
-        policy(retry_timeouts=False).call(slow, messages=MESSAGES)
+        policy(retry_timeouts=False).call(slow, **ASKED)
     nobody = client("http://127.0.0.1:9/v1")
     with pytest.raises((httpx2.ConnectError, openai.APIConnectionError)) as caught:
-        policy(attempts=2).call(nobody, messages=MESSAGES)
+        policy(attempts=2).call(nobody, **ASKED)
     assert "gave up after 2 requests" in caught.value.__notes__[-1]
 
 
 def test_the_class_without_a_response(upstream):
-    overloaded = Reply(
-        429,
-        0.0,
-        {"retry-after-ms": "100"},
-        {"error": "Model is overloaded", "error_type": "overloaded"},
-    )
+    said = {"error": "Model is overloaded", "error_type": "overloaded"}
+    overloaded = refused(said, Retry_After_Ms="100")
     url = upstream(overloaded).replace("/v1", "/v1/chat/completions")
     client = InferenceClient(model=url, timeout=5)
     with pytest.raises(hub.OverloadedError) as caught:
@@ -222,7 +203,7 @@ def test_offline_mode_is_not_a_connection_problem(monkeypatch, upstream):
     url = upstream(OK)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(hub.OfflineModeIsEnabled) as caught:
-        policy().call(hf(url), messages=MESSAGES)
+        policy().call(hf(url), **ASKED)
     assert not hasattr(caught.value, "__notes__") and upstream.seen == []
 
 
@@ -238,20 +219,17 @@ def test_a_wait_that_does_not_fit_is_not_begun(client, settings, words, upstream
     ask, started = client(upstream(refused(Retry_After="55"))), time.monotonic()
     one = policy(**settings)
     with pytest.raises((hub.HfHubHTTPError, openai.RateLimitError)) as caught:
-        one.call(ask, messages=MESSAGES)
+        one.call(ask, **ASKED)
     assert time.monotonic() - started < 50 and len(upstream.seen) == 1
     assert words in caught.value.__notes__[-1] and "a wait of 55" in caught.value.__notes__[-1]
     with pytest.raises(NotSent, match="a wait of 5[45]"):
-        one.call(ask, messages=MESSAGES)
+        one.call(ask, **ASKED)
     assert len(upstream.seen) == 1, "the others know already"
 
 
 def test_a_wait_as_long_as_the_longest_allowed_fits(upstream):
-    assert (
-        policy(max_wait=1)
-        .call(hf(upstream(refused(Retry_After="1"), OK)), messages=MESSAGES)
-        .choices
-    )
+    ask = hf(upstream(refused(Retry_After="1"), OK))
+    assert policy(max_wait=1).call(ask, **ASKED).choices
 
 
 def test_waiting_in_line_ends_at_the_deadline():
@@ -267,9 +245,8 @@ def test_cancelling_ends_a_wait_at_once(upstream):
     one = policy()
 
     async def main():
-        task = asyncio.ensure_future(
-            one.acall(hf(upstream(refused(Retry_After="60")), asynchronous=True), messages=MESSAGES)
-        )
+        ask = hf(upstream(refused(Retry_After="60")), asynchronous=True)
+        task = asyncio.ensure_future(one.acall(ask, **ASKED))
         await asyncio.sleep(0.4)
         started = time.monotonic()
         task.cancel()
@@ -299,11 +276,11 @@ def test_threads_and_tasks_share_one_gate(upstream):
 
     def work():
         for _ in range(5):
-            answers.append(one.call(ask, messages=MESSAGES))
+            answers.append(one.call(ask, **ASKED))
 
     async def tasks():
         ask = oa(url, asynchronous=True)
-        return await asyncio.gather(*(one.acall(ask, messages=MESSAGES) for _ in range(10)))
+        return await asyncio.gather(*(one.acall(ask, **ASKED) for _ in range(10)))
 
     threads = [threading.Thread(target=work) for _ in range(2)]
     for thread in threads:
@@ -321,42 +298,36 @@ def test_threads_and_tasks_share_one_gate(upstream):
     assert (one.gate.flying, one.gate.line) == (0, [])
 
 
-WATCHED = ["InferenceClient", "OpenAI", "AsyncInferenceClient", "AsyncOpenAI", "httpx2", "httpx"]
+WATCHED = ["hub", "openai", "AsyncInferenceClient", "AsyncOpenAI", "httpx2", "httpx"]
 
 
 @pytest.mark.parametrize("make", WATCHED)
 def test_a_watched_client_is_never_refused(make, upstream):
-    url, one = (
-        upstream(Service(Rules(quota=3, window=1.0, phase=0.5, latency=0.005))),
-        policy(max_concurrency=1),
-    )
-    if make == "InferenceClient":
-        client = one.watch(InferenceClient(base_url=url, api_key="k", timeout=5))
-        ask = functools.partial(client.chat_completion, messages=MESSAGES)
-    elif make == "OpenAI":
-        client = one.watch(openai.OpenAI(base_url=url, api_key="k", max_retries=0))
-        ask = functools.partial(client.chat.completions.create, model="m", messages=MESSAGES)
-    elif make.startswith("Async"):
+    url = upstream(Service(Rules(quota=3, window=1.0, phase=0.5, latency=0.005)))
+    one = policy(max_concurrency=1)
+    if make.startswith("Async"):
 
         async def all_of_them():
             if make == "AsyncOpenAI":
-                client = openai.AsyncOpenAI(base_url=url, api_key="k", max_retries=0)
-                ask = functools.partial(client.chat.completions.create, model="m")
+                client = ways.OPENAI_ASYNC.client(url, max_retries=0)
             else:
                 client = AsyncInferenceClient(base_url=url, api_key="k", timeout=5)
-                ask = client.chat_completion
             one.watch(one.watch(client))
             for _ in range(5):
-                await one.acall(ask, messages=MESSAGES)
+                await one.acall(ways.method(client), **ASKED, model="m")
 
         asyncio.run(all_of_them())
-        ask = None
     else:
-        client = one.watch({"httpx2": httpx2, "httpx": httpx}[make].Client())
-        ask = functools.partial(client.post, f"{url}/chat/completions", json={"messages": MESSAGES})
-    for _ in range(5 if ask else 0):
-        one.call(ask)
-    assert [status for _, status in upstream.seen] == [200] * 5
+        if make in ("hub", "openai"):
+            own = {"hub": {"timeout": 5}, "openai": {"max_retries": 0}}[make]
+            client = one.watch(ways.Way(make, False, False).client(url, **own))
+            ask = functools.partial(ways.method(client), **ASKED, model="m")
+        else:
+            client = one.watch({"httpx2": httpx2, "httpx": httpx}[make].Client())
+            ask = functools.partial(client.post, f"{url}/chat/completions", json=ASKED)
+        for _ in range(5):
+            one.call(ask)
+    assert statuses(upstream) == [200] * 5
     assert one.gate.quota == 3
 
 
@@ -376,11 +347,9 @@ def test_gather_limited_keeps_order_and_bound(upstream):
         under_way -= 1
         return number
 
-    one = policy(max_concurrency=4)
-    assert asyncio.run(
-        gather_limited(one, (functools.partial(one_call, n) for n in range(30)))
-    ) == list(range(30))
-    assert most == 4
+    calls = (functools.partial(one_call, number) for number in range(30))
+    answers = asyncio.run(gather_limited(policy(max_concurrency=4), calls))
+    assert answers == list(range(30)) and most == 4
 
 
 def test_gather_limited_stops_at_the_first_final_error():
@@ -392,12 +361,9 @@ def test_gather_limited_stops_at_the_first_final_error():
         if number == 3:
             raise ValueError("three")
 
+    calls = [functools.partial(call, number) for number in range(50)]
     with pytest.raises(ValueError, match="three"):
-        asyncio.run(
-            gather_limited(
-                policy(max_concurrency=2), [functools.partial(call, n) for n in range(50)]
-            )
-        )
+        asyncio.run(gather_limited(policy(max_concurrency=2), calls))
     assert len(begun) < 8
 
     async def with_a_coroutine():
@@ -427,35 +393,25 @@ STREAMS = {
 @CLIENTS
 @pytest.mark.parametrize("trouble", STREAMS)
 def test_a_stream_is_tried_again_until_its_first_chunk(client, trouble, upstream):
-    one = policy()
-    chunks = one.stream(client(upstream(*STREAMS[trouble])), messages=MESSAGES, stream=True)
+    one, got = policy(), []
+    chunks = one.stream(client(upstream(*STREAMS[trouble])), **ASKED, stream=True)
     assert words(chunks) == WORDS and len(upstream.seen) == len(STREAMS[trouble])
-
-    async def main():
-        ask = client(upstream(*STREAMS[trouble]), asynchronous=True)
-        return words([chunk async for chunk in one.astream(ask, messages=MESSAGES, stream=True)])
-
-    assert asyncio.run(main()) == WORDS and len(upstream.seen) == len(STREAMS[trouble])
+    asyncio.run(ask_for_stream(one, client(upstream(*STREAMS[trouble]), asynchronous=True), got))
+    assert words(got) == WORDS and len(upstream.seen) == len(STREAMS[trouble])
     assert one.gate.flying == 0
 
 
 @CLIENTS
 def test_a_stream_that_breaks_later_is_raised_with_what_had_arrived(client, upstream):
-    one, got = policy(), []
+    one, got, breaks = policy(), [], Reply(200, 0.0, breaks_after=2)
     with pytest.raises((httpx2.RemoteProtocolError, openai.APIConnectionError)) as caught:
-        for chunk in one.stream(
-            client(upstream(Reply(200, 0.0, breaks_after=2), OK)), messages=MESSAGES, stream=True
-        ):
+        for chunk in one.stream(client(upstream(breaks, OK)), **ASKED, stream=True):
             got.append(chunk)
     assert words(got) == words(caught.value.partial) == WORDS[:2] and len(upstream.seen) == 1
     assert "broke after 2 chunks" in caught.value.__notes__[-1]
-
-    async def main():
-        ask = client(upstream(Reply(200, 0.0, breaks_after=2), OK), asynchronous=True)
-        return [chunk async for chunk in one.astream(ask, messages=MESSAGES, stream=True)]
-
+    ask = client(upstream(breaks, OK), asynchronous=True)
     with pytest.raises((httpx2.RemoteProtocolError, openai.APIConnectionError)) as caught:
-        asyncio.run(main())
+        asyncio.run(ask_for_stream(one, ask, []))
     assert words(caught.value.partial) == WORDS[:2] and one.gate.flying == 0
 
 
@@ -463,15 +419,14 @@ def test_a_stream_that_breaks_later_is_raised_with_what_had_arrived(client, upst
 def test_a_stream_left_early_is_closed_and_gives_its_place_back(client, upstream):
     one, url = policy(max_concurrency=1), upstream(OK)
     for _ in range(3):
-        for _ in one.stream(client(url), messages=MESSAGES, stream=True):
+        for _ in one.stream(client(url), **ASKED, stream=True):
             break
         gc.collect()
         assert one.gate.flying == 0
 
     async def main():
-        async with contextlib.aclosing(
-            one.astream(client(url, asynchronous=True), messages=MESSAGES, stream=True)
-        ) as chunks:
+        chunks = one.astream(client(url, asynchronous=True), **ASKED, stream=True)
+        async with contextlib.aclosing(chunks):
             async for _ in chunks:
                 break
         return one.gate.flying
@@ -550,11 +505,9 @@ def test_the_decorator_keeps_the_kind_of_function():
     async def collect():
         return await coroutine(2), [y async for y in agenerator("ab")]
 
-    assert (
-        function(1, max_retries=7) == (1, 7)
-        and function.__name__ == "function"
-        and function.__doc__ == "Says x."
-    )
+    assert function(1, max_retries=7) == (1, 7)
+    assert function.__name__ == "function"
+    assert function.__doc__ == "Says x."
     assert list(generator("ab")) == ["a", "b"]
     assert asyncio.run(collect()) == (2, ["a", "b"])
     assert inspect.iscoroutinefunction(coroutine) and inspect.isgeneratorfunction(generator)
@@ -572,34 +525,30 @@ def test_no_keyword_of_its_own_is_in_the_way():
 def test_two_layers_are_noticed_before_the_call_and_after_a_failure(upstream):
     client = openai.OpenAI(base_url=upstream(broken(500)), api_key="k", max_retries=1)
     one = policy(attempts=1)
-    with (
-        pytest.warns(
-            UserWarning, match=r"openai retries 1 times by itself.*OpenAI\(max_retries=0\)"
-        ),
-        pytest.raises(openai.APIError),
-    ):
-        one.call(client.chat.completions.create, model="m", messages=MESSAGES)
+    create, words = (
+        client.chat.completions.create,
+        r"openai retries 1 times by itself.*OpenAI\(max_retries=0\)",
+    )
+    with pytest.warns(UserWarning, match=words), pytest.raises(openai.APIError):
+        one.call(create, **ASKED, model="m")
 
     @one
     def ask():
-        return client.chat.completions.create(model="m", messages=MESSAGES)
+        return create(**ASKED, model="m")
 
-    with (
-        pytest.warns(UserWarning, match=r"with_options\(max_retries=0\)"),
-        pytest.raises(openai.InternalServerError),
-    ):
+    words = r"with_options\(max_retries=0\)"
+    with pytest.warns(UserWarning, match=words), pytest.raises(openai.InternalServerError):
         ask()
     with warnings.catch_warnings(), pytest.raises(openai.InternalServerError):
         warnings.simplefilter("error")
-        one.call(
-            client.with_options(max_retries=0).chat.completions.create, model="m", messages=MESSAGES
-        )
+        alone = client.with_options(max_retries=0)
+        one.call(alone.chat.completions.create, **ASKED, model="m")
 
 
 def test_a_policy_inside_a_policy_does_not_multiply(upstream):
     ask, outer, inner = hf(upstream(broken(500))), policy(attempts=3), policy(attempts=3)
     with pytest.raises(hub.HfHubHTTPError):
-        outer.call(inner.call, ask, messages=MESSAGES)
+        outer.call(inner.call, ask, **ASKED)
     assert len(upstream.seen) == 3
 
 
@@ -608,18 +557,10 @@ def test_the_ready_made_clients(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_" + "x" * 30)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-somebody-else")
     client = retry.openai_client()
-    assert (client.timeout, client.max_retries, str(client.base_url)) == (
-        60,
-        0,
-        "https://router.huggingface.co/v1/",
-    )
-    assert client.api_key.startswith("hf_")
-    assert (
-        retry.openai_client(
-            api_key="k", base_url="http://127.0.0.1:1/v1", max_retries=3
-        ).max_retries
-        == 3
-    )
+    assert (client.timeout, client.max_retries) == (60, 0)
+    assert str(client.base_url) == ways.ROUTER + "/" and client.api_key.startswith("hf_")
+    own = {"api_key": "k", "base_url": "http://127.0.0.1:1/v1", "max_retries": 3}
+    assert retry.openai_client(**own).max_retries == 3
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
     with pytest.raises(ValueError, match="HF_TOKEN"):
         retry.openai_client()
@@ -629,43 +570,31 @@ def test_the_ready_made_clients(monkeypatch):
 
 
 def test_each_wait_is_one_log_line_and_one_event(upstream, caplog):
-    events = []
+    events, ask = [], hf(upstream(refused(Retry_After="1"), OK))
     with caplog.at_level(logging.INFO, logger="helpers.retry"):
-        policy(on_wait=events.append).call(
-            hf(upstream(refused(Retry_After="1"), OK)), messages=MESSAGES
-        )
+        policy(on_wait=events.append).call(ask, **ASKED)
     (line,) = [record.getMessage() for record in caplog.records if record.name == "helpers.retry"]
-    assert line.startswith("throttled: waiting 1.0 s, until ") and line.endswith(
-        "after request 1 of this call"
-    )
+    assert line.startswith("throttled: waiting 1.0 s, until ")
+    assert line.endswith("after request 1 of this call")
     assert len(line.split("until ")[1].split(",")[0]) == len("12:34:56")
     (event,) = events
-    assert (event.kind, event.status, event.request) == (
-        "throttled",
-        429,
-        1,
-    ) and 1 <= event.seconds < 1.1
+    assert (event.kind, event.status, event.request) == ("throttled", 429, 1)
+    assert 1 <= event.seconds < 1.1
 
 
 def test_short_waits_are_told_too():
     fail, waits = flaky(3), []
     policy(base=0.0001, on_wait=waits.append).call(fail)
-    assert [(wait.kind, wait.request) for wait in waits] == [
-        ("transient", 1),
-        ("transient", 2),
-        ("transient", 3),
-    ]
+    told = [(wait.kind, wait.request) for wait in waits]
+    assert told == [("transient", 1), ("transient", 2), ("transient", 3)]
 
 
 def test_one_pause_of_many_calls_is_logged_once(caplog):
     one = RetryPolicy()
     one.gate.pause(0.3)
     with caplog.at_level(logging.INFO, logger="helpers.retry"):
-        threads = [threading.Thread(target=one.call, args=(int,)) for _ in range(6)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(5)
+        with ThreadPoolExecutor(6) as pool:
+            assert list(pool.map(one.call, [int] * 6)) == [0] * 6
     assert len([record for record in caplog.records if record.name == "helpers.retry"]) == 1
 
 
@@ -681,9 +610,8 @@ def test_a_notebook_shows_long_waits_and_nothing_in_virtual_time(monkeypatch):
     monkeypatch.setattr(countdown, "in_notebook", lambda: True)
     monkeypatch.setattr(module, "display", lambda *_, **__: Handle())
     now = [0.0]
-    one = RetryPolicy(
-        clock=lambda: now[0], sleep=lambda seconds: now.__setitem__(0, now[0] + seconds)
-    )
+    slept = lambda seconds: now.__setitem__(0, now[0] + seconds)
+    one = RetryPolicy(clock=lambda: now[0], sleep=slept)
     one.gate.pause(30)
     assert one.call(int) == 0 and now[0] >= 30
     assert shown == []
@@ -691,9 +619,8 @@ def test_a_notebook_shows_long_waits_and_nothing_in_virtual_time(monkeypatch):
     real = RetryPolicy()
     real.gate.pause(2.3)
     real.call(int)
-    assert shown[0] == "waiting for the service: 2 s" and shown[-1] == "", (
-        "it disappears when the wait is over"
-    )
+    assert shown[0] == "waiting for the service: 2 s"
+    assert shown[-1] == "", "it disappears when the wait is over"
 
 
 def test_a_clock_that_replaces_time_is_followed_and_nothing_is_shown(monkeypatch):
@@ -730,10 +657,8 @@ def test_a_wait_in_virtual_time_is_one_step(tasks):
         turn = one.gate.reserve
         one.gate.reserve = lambda ticket: looks.append(clock.time()) or turn(ticket)
         one.gate.pause(298)
-        assert (asyncio.run(one.acall(asyncio.sleep, 0, 0)) if tasks else one.call(int)) in (
-            0,
-            None,
-        )
+        answer = asyncio.run(one.acall(asyncio.sleep, 0, 0)) if tasks else one.call(int)
+        assert answer in (0, None)
         assert 298 <= clock.time() < 299
     assert len(looks) <= 4, looks
 

@@ -5,12 +5,14 @@ import ast
 import math
 import random
 import shutil
+import ssl
 import statistics
-import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
+import child
 import httpx
 import httpx2
 import openai
@@ -22,18 +24,9 @@ from hypothesis import strategies as st
 from authoring.bench.retry.simulate import Simulation
 from authoring.bench.retry.world import Rules, Service, least_seconds
 from helpers import retry
-from helpers.retry import (
-    NotSent,
-    RateGate,
-    RetryBudget,
-    RetryPolicy,
-    Ticket,
-    Verdict,
-    backoff,
-    classify,
-)
+from helpers.retry import NotSent, RateGate, RetryBudget, RetryPolicy, Ticket, Verdict, classify
 
-URL = "https://router.huggingface.co/v1/chat/completions"
+REQUEST = httpx2.Request("POST", "https://router.huggingface.co/v1/chat/completions")
 
 
 class Clock:
@@ -44,9 +37,7 @@ class Clock:
 
 
 def response(status, headers=None, body=None):
-    return httpx2.Response(
-        status, headers=headers, json=body or {}, request=httpx2.Request("POST", URL)
-    )
+    return httpx2.Response(status, headers=headers, json=body or {}, request=REQUEST)
 
 
 def hf_error(status, headers=None, body=None, text="boom"):
@@ -54,9 +45,8 @@ def hf_error(status, headers=None, body=None, text="boom"):
 
 
 def openai_error(status, headers=None, body=None):
-    return openai.OpenAI(api_key="k", max_retries=0)._make_status_error(
-        "boom", body=body, response=response(status, headers, body)
-    )
+    client = openai.OpenAI(api_key="k", max_retries=0)
+    return client._make_status_error("boom", body=body, response=response(status, headers, body))
 
 
 def caused(error, cause):
@@ -83,66 +73,58 @@ def test_never_tried_again(make, status):
     assert classify(make(status)).kind == "fatal"
 
 
-REQUEST = httpx2.Request("POST", URL)
-BY_TYPE = [
-    ("timeout", httpx2.ReadTimeout("t")),
-    ("timeout", httpx.ReadTimeout("t")),
-    ("timeout", httpx2.WriteTimeout("t")),
-    ("transient", httpx2.ConnectTimeout("t")),
-    ("transient", httpx.PoolTimeout("t")),
-    ("transient", httpx2.ConnectError("c")),
-    ("transient", httpx.ConnectError("c")),
-    ("transient", httpx2.ReadError("r")),
-    ("transient", httpx.RemoteProtocolError("r")),
-    ("transient", httpx2.RemoteProtocolError("r")),
-    ("transient", ConnectionResetError()),
-    ("transient", BrokenPipeError()),
-    ("timeout", TimeoutError()),
-    ("timeout", caused(hub.InferenceTimeoutError("t"), httpx2.ReadTimeout("t"))),
-    ("transient", caused(hub.InferenceTimeoutError("t"), httpx2.ConnectTimeout("t"))),
-    ("timeout", openai.APITimeoutError(request=REQUEST)),
-    ("transient", openai.APIConnectionError(request=REQUEST)),
-    ("transient", caused(openai.APIConnectionError(request=REQUEST), httpx2.ConnectError("c"))),
-    ("throttled", hub.OverloadedError("Model is overloaded")),
-    ("fatal", hub.OfflineModeIsEnabled("offline")),
-    ("fatal", hub.ValidationError("no")),
-    ("fatal", hub.GenerationError("no")),
-    ("fatal", httpx2.UnsupportedProtocol("ftp")),
-    ("fatal", httpx2.LocalProtocolError("l")),
-    ("fatal", httpx2.InvalidURL("i")),
-    (
-        "fatal",
-        caused(openai.APIConnectionError(request=REQUEST), httpx2.UnsupportedProtocol("ftp")),
-    ),
-    ("fatal", FileNotFoundError("f")),
-    ("fatal", ValueError("429 rate limit, 503 loading")),
-    ("fatal", KeyError("timeout")),
-    ("fatal", NotSent("later")),
-    ("fatal", hf_error(401, text="Request ID: Root=1-67dd4b42-429503; model is loading")),
-]
+UNREACHED = openai.APIConnectionError
+BY_TYPE = {
+    "timeout": [
+        httpx2.ReadTimeout("t"),
+        httpx.ReadTimeout("t"),
+        httpx2.WriteTimeout("t"),
+        TimeoutError(),
+        caused(hub.InferenceTimeoutError("t"), httpx2.ReadTimeout("t")),
+        openai.APITimeoutError(request=REQUEST),
+    ],
+    "transient": [
+        httpx2.ConnectTimeout("t"),
+        httpx.PoolTimeout("t"),
+        httpx2.ConnectError("c"),
+        httpx.ConnectError("c"),
+        httpx2.ReadError("r"),
+        httpx.RemoteProtocolError("r"),
+        httpx2.RemoteProtocolError("r"),
+        ConnectionResetError(),
+        BrokenPipeError(),
+        caused(hub.InferenceTimeoutError("t"), httpx2.ConnectTimeout("t")),
+        UNREACHED(request=REQUEST),
+        caused(UNREACHED(request=REQUEST), httpx2.ConnectError("c")),
+    ],
+    "throttled": [hub.OverloadedError("Model is overloaded")],
+    "fatal": [
+        hub.OfflineModeIsEnabled("offline"),
+        hub.ValidationError("no"),
+        hub.GenerationError("no"),
+        httpx2.UnsupportedProtocol("ftp"),
+        httpx2.LocalProtocolError("l"),
+        httpx2.InvalidURL("i"),
+        caused(UNREACHED(request=REQUEST), httpx2.UnsupportedProtocol("ftp")),
+        # A bad certificate is not a connection problem.
+        caused(httpx2.ConnectError("c"), ssl.SSLCertVerificationError("self-signed")),
+        FileNotFoundError("f"),
+        ValueError("429 rate limit, 503 loading"),
+        KeyError("timeout"),
+        NotSent("later"),
+        tarfile.ReadError("a name that network errors have, too"),
+        hf_error(401, text="Request ID: Root=1-67dd4b42-429503; model is loading"),
+    ],
+}
 
 
 @pytest.mark.parametrize(
     "kind, error",
-    BY_TYPE,
+    [(kind, error) for kind, errors in BY_TYPE.items() for error in errors],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value,
 )
 def test_by_type_and_never_by_text(kind, error):
     assert classify(error).kind == kind
-
-
-def test_a_bad_certificate_is_not_a_connection_problem():
-    import ssl
-
-    error = caused(httpx2.ConnectError("c"), ssl.SSLCertVerificationError("self-signed"))
-    assert classify(error).kind == "fatal"
-    assert classify(httpx2.ConnectError("c")).kind == "transient"
-
-
-def test_names_of_other_libraries_are_not_taken_for_network_errors():
-    import tarfile
-
-    assert classify(tarfile.ReadError("not a tar")).kind == "fatal"
 
 
 def test_the_response_is_found_through_the_cause():
@@ -152,13 +134,11 @@ def test_the_response_is_found_through_the_cause():
 
 @pytest.mark.parametrize("code", sorted(retry.NO_MONEY))
 def test_an_empty_account_is_not_a_rate_limit(code):
-    assert (
-        classify(openai_error(429, body={"error": {"code": code, "message": "m"}})).kind == "fatal"
-    )
+    said = {"error": {"code": code, "message": "m"}}
+    assert classify(openai_error(429, body=said)).kind == "fatal"
     assert classify(hf_error(429, body={"error": {"type": code, "message": "m"}})).kind == "fatal"
-    assert (
-        classify(hf_error(429, body={"error": {"code": "rate_limit_exceeded"}})).kind == "throttled"
-    )
+    limit = {"error": {"code": "rate_limit_exceeded"}}
+    assert classify(hf_error(429, body=limit)).kind == "throttled"
 
 
 def test_the_server_may_forbid_a_retry():
@@ -177,10 +157,8 @@ def test_the_server_may_forbid_a_retry():
     ],
 )
 def test_a_cold_start_says_how_long(body, kind, estimate):
-    assert (
-        classify(hf_error(503, body=body)).kind,
-        classify(hf_error(503, body=body)).estimate,
-    ) == (kind, estimate)
+    verdict = classify(hf_error(503, body=body))
+    assert (verdict.kind, verdict.estimate) == (kind, estimate)
     assert classify(hf_error(500, body={"estimated_time": 9})).kind == "transient"
 
 
@@ -190,13 +168,17 @@ def test_a_body_that_is_no_json_object_is_no_problem():
         assert classify(hub.HfHubHTTPError("m", response=answer)).kind == "transient"
 
 
-def test_a_limit_with_requests_left_was_not_the_reason():
-    verdict = classify(hf_error(429, {"RateLimit": '"api";r=12;t=200'}))
-    assert (verdict.kind, verdict.wait) == ("throttled", None)
-    assert classify(hf_error(429, {"RateLimit": '"api";r=0;t=200'})).wait == 200
-    assert (
-        classify(hf_error(429, {"RateLimit": '"api";r=0;t=20', "Retry-After": "25"})).wait == 25
-    ), "never less than asked"
+@pytest.mark.parametrize(
+    "headers, wait",
+    [
+        ({"RateLimit": '"api";r=12;t=200'}, None),  # requests were left: not the reason
+        ({"RateLimit": '"api";r=0;t=200'}, 200),
+        ({"RateLimit": '"api";r=0;t=20', "Retry-After": "25"}, 25),  # never less than asked
+    ],
+)
+def test_how_long_a_limit_says(headers, wait):
+    verdict = classify(hf_error(429, headers))
+    assert (verdict.kind, verdict.wait) == ("throttled", wait)
 
 
 # ---------------------------------------------------------------- headers
@@ -260,17 +242,17 @@ def test_a_date_without_a_date_header_is_compared_with_our_clock(monkeypatch):
     ],
 )
 def test_ratelimit(ratelimit, policy, limit):
-    headers = {
-        name: value
-        for name, value in (("RateLimit", ratelimit), ("RateLimit-Policy", policy))
-        if value is not None
-    }
+    pairs = (("RateLimit", ratelimit), ("RateLimit-Policy", policy))
+    headers = {name: value for name, value in pairs if value is not None}
     assert retry.parse_ratelimit(headers) == (None if limit is None else retry.Limit(*limit))
+
+
+HEADERS = ["retry-after", "retry-after-ms", "ratelimit", "ratelimit-policy", "date"]
 
 
 @given(
     st.dictionaries(
-        st.sampled_from(["retry-after", "retry-after-ms", "ratelimit", "ratelimit-policy", "date"]),
+        st.sampled_from(HEADERS),
         st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]))
         | st.sampled_from(['"a";r=0;t=1', "3", DATE]),
     )
@@ -286,12 +268,9 @@ def test_no_header_makes_it_stumble(headers):
 
 
 def test_full_jitter_doubles_its_range_up_to_the_cap():
-    draws = {
-        n: [backoff(n, uniform=random.Random(n).uniform) for _ in range(1)]
-        for n in range(1, 2000, 37)
-    }
-    assert all(0 <= draw <= 20 for (draw,) in draws.values())
-    widest = [backoff(n, uniform=lambda low, high: high) for n in range(1, 9)]
+    for n in range(1, 2000, 37):
+        assert 0 <= retry.backoff(n, uniform=random.Random(n).uniform) <= 20
+    widest = [retry.backoff(n, uniform=lambda low, high: high) for n in range(1, 9)]
     assert widest == [0.5, 1, 2, 4, 8, 16, 20, 20]
 
 
@@ -308,10 +287,8 @@ def test_the_budget_pays_until_it_is_empty_and_successes_fill_it():
 def test_a_quiet_while_fills_the_budget_an_outage_does_not():
     clock = Clock()
     budget = RetryBudget(capacity=1, rest=300, clock=clock)
-    taken = []
-    for clock.now in (0, 200, 400, 600, 901):
-        taken.append(budget.take())
-    assert taken == [True, False, False, False, True]
+    for clock.now, taken in ((0, True), (200, False), (400, False), (600, False), (901, True)):
+        assert budget.take() is taken
 
 
 # ---------------------------------------------------------------- the gate, by hand
@@ -326,13 +303,21 @@ def asked(seconds, limit=None):
     return Verdict("throttled", 429, seconds, limit=limit)
 
 
+def loading(estimate):
+    return Verdict("loading", 503, estimate=estimate)
+
+
+def refuse(door, ticket, verdict):
+    door.throttled(ticket, verdict)
+    door.release(ticket)
+
+
 def test_first_come_first_served_and_a_refused_call_keeps_its_place():
     door, clock = gate(max_concurrency=1)
     first, second, third = Ticket(), Ticket(), Ticket()
     assert door.reserve(first) == 0
     assert [door.reserve(second), door.reserve(third)] == [math.inf, math.inf]
-    door.throttled(first, asked(5))
-    door.release(first)
+    refuse(door, first, asked(5))
     assert [door.reserve(t) for t in (third, second, first)] == [5, 5, 5]
     clock.now = 5.0
     assert [door.reserve(t) for t in (third, second, first)] == [math.inf, math.inf, 0]
@@ -360,8 +345,7 @@ def test_an_answer_that_was_overtaken_does_not_close_the_new_window():
     for _ in range(3):
         door.reserve(quick), door.ok(quick), door.release(quick)
     door.reserve(slow), door.reserve(quick)
-    door.throttled(quick, asked(2, retry.Limit(0, 2, 20, 2)))
-    door.release(quick)
+    refuse(door, quick, asked(2, retry.Limit(0, 2, 20, 2)))
     clock.now = 2.0
     assert door.reserve(quick) == 0
     slow.limit = retry.Limit(0, 1, 20, 2)  # it says: nothing left, but it speaks of the old window
@@ -373,17 +357,10 @@ def test_an_answer_that_was_overtaken_does_not_close_the_new_window():
 def test_the_hint_that_says_zero_proves_that_the_server_rounds_down():
     door, clock = gate()
     ticket = Ticket()
-    door.reserve(ticket)
-    door.throttled(ticket, asked(1)), door.release(ticket)
-    assert door.opens == 1
-    clock.now = 1.0
-    door.reserve(ticket)
-    door.throttled(ticket, asked(0)), door.release(ticket)
-    assert door.opens == 2
-    clock.now = 2.0
-    door.reserve(ticket)
-    door.throttled(ticket, asked(3)), door.release(ticket)
-    assert door.opens == 6
+    for clock.now, hint, opens in ((0.0, 1, 1), (1.0, 0, 2), (2.0, 3, 6)):
+        door.reserve(ticket)
+        refuse(door, ticket, asked(hint))
+        assert door.opens == opens
 
 
 def test_without_a_hint_one_request_goes_first():
@@ -391,7 +368,7 @@ def test_without_a_hint_one_request_goes_first():
     tickets = [Ticket() for _ in range(4)]
     assert [door.reserve(t) for t in tickets] == [0, 0, 0, 0]
     for ticket in tickets:
-        door.throttled(ticket, asked(None)), door.release(ticket)
+        refuse(door, ticket, asked(None))
     assert door.opens == 0.25, "one shared pause, although four were refused"
     clock.now = 0.25
     assert [door.reserve(t) for t in tickets] == [0, math.inf, math.inf, math.inf]
@@ -405,24 +382,22 @@ def test_an_estimate_is_waited_for_once_then_probed():
     ticket, opens = Ticket(), []
     for _ in range(4):
         assert door.reserve(ticket) == 0
-        door.throttled(ticket, Verdict("loading", 503, estimate=20.0)), door.release(ticket)
+        refuse(door, ticket, loading(20.0))
         opens.append(door.opens)
         clock.now = door.opens
     assert opens == [20, 25, 30, 35]
     assert door.reserve(ticket) == 0
-    door.throttled(ticket, Verdict("loading", 503, estimate=8.0)), door.release(ticket)
+    refuse(door, ticket, loading(8.0))
     assert door.opens == 43, "a smaller estimate is news"
 
 
-@pytest.mark.parametrize(
-    "verdict, pause", [(asked(None), 0.25), (Verdict("loading", 503, estimate=20.0), 20)]
-)
+@pytest.mark.parametrize("verdict, pause", [(asked(None), 0.25), (loading(20.0), 20)])
 def test_old_trouble_does_not_make_new_waits_long(verdict, pause):
     door, clock = gate()
     ticket = Ticket()
     for clock.now in (0.0, 7200.0):  # the first call gave up; two hours later somebody tries again
         assert door.reserve(ticket) == 0
-        door.throttled(ticket, verdict), door.release(ticket)
+        refuse(door, ticket, verdict)
         assert door.opens == clock.now + pause
 
 
@@ -431,7 +406,7 @@ def test_a_clock_that_is_set_back_opens_the_gate():
     clock.now = 5000.0  # in a laboratory's time
     ticket = Ticket()
     assert door.reserve(ticket) == 0
-    door.throttled(ticket, asked(300, retry.Limit(0, 300, 500, 300))), door.release(ticket)
+    refuse(door, ticket, asked(300, retry.Limit(0, 300, 500, 300)))
     clock.now = 5100.0
     assert door.reserve(Ticket()) == 200
     clock.now = 70.0  # back in the world
@@ -453,6 +428,13 @@ def test_a_waiter_whose_event_loop_is_gone_does_not_block_the_line():
 
 # ---------------------------------------------------------------- named scenarios, as in the
 # benchmark
+
+
+def simulate(rules, calls=50, workers=8, watch=False, seed=0, network=0.002, **settings):
+    policy = lambda clock, uniform: RetryPolicy(clock=clock, uniform=uniform, **settings)
+    more = {"watch": watch, "network": network, "seed": seed}
+    return Simulation(rules, policy, calls=calls, workers=workers, **more).run()
+
 
 PHASES = [0.07, 0.31, 0.44, 0.62, 0.85]
 SCENARIOS = {
@@ -481,18 +463,10 @@ def test_scenario(name):
     rows = []
     for seed, phase in enumerate(PHASES):
         here = Rules(**vars(rules) | {"phase": phase * rules.window, "seed": seed})
-        result = Simulation(
-            here,
-            lambda clock, uniform: RetryPolicy(clock=clock, uniform=uniform),
-            calls=calls,
-            workers=workers,
-            watch=watched,
-            seed=seed,
-        ).run()
+        result = simulate(here, calls, workers, watched, seed=seed)
         assert result.answered == calls and not result.early
-        rows.append(
-            (len(result.sent) / calls, result.wall / least_seconds(here, calls, min(workers, 8)))
-        )
+        least = least_seconds(here, calls, min(workers, 8))
+        rows.append((len(result.sent) / calls, result.wall / least))
     assert statistics.median(row[0] for row in rows) <= requests + 1e-9
     assert statistics.median(row[1] for row in rows) <= seconds
 
@@ -518,17 +492,6 @@ def test_an_endpoint_that_wakes_up_is_waited_for_if_we_say_so():
     assert simulate(rules, calls=10).answered == 0, "without a hint a 503 is an outage"
     result = simulate(rules, calls=10, wait_for_model=True)
     assert result.answered == 10 and 200 <= result.wall <= 225 and len(result.sent) < 40
-
-
-def simulate(rules, calls=50, workers=8, watch=False, seed=0, **settings):
-    return Simulation(
-        rules,
-        lambda clock, uniform: RetryPolicy(clock=clock, uniform=uniform, **settings),
-        calls=calls,
-        workers=workers,
-        watch=watch,
-        seed=seed,
-    ).run()
 
 
 # ---------------------------------------------------------------- any server, any numbers
@@ -557,19 +520,10 @@ networks = st.sampled_from([0.0005, 0.002, 0.05, 0.2])
 def test_whatever_the_server_all_calls_succeed_and_nobody_comes_too_early(
     rules, calls, workers, watch, network, seed
 ):
-    result = Simulation(
-        rules,
-        lambda clock, uniform: RetryPolicy(clock=clock, uniform=uniform, timeout=1e6),
-        calls=calls,
-        workers=workers,
-        watch=watch,
-        network=network,
-        seed=seed,
-    ).run()
+    result = simulate(rules, calls, workers, watch, seed, network, timeout=1e6)
     assert result.early == []
-    assert all("the retry budget" in error.__notes__[-1] for error in result.failed) and (
-        rules.errors or not result.failed
-    )
+    assert all("the retry budget" in error.__notes__[-1] for error in result.failed)
+    assert rules.errors or not result.failed
     assert result.answered + len(result.failed) == calls
     assert result.under_way <= 8
     failures = sum(status in (0, 502, 503) for _, status in result.sent)
@@ -589,16 +543,9 @@ def test_whatever_the_server_all_calls_succeed_and_nobody_comes_too_early(
 def test_no_call_outlives_its_deadline_or_its_attempts(
     rules, calls, workers, timeout, attempts, network, seed
 ):
-    result = Simulation(
-        rules,
-        lambda clock, uniform: RetryPolicy(
-            clock=clock, uniform=uniform, timeout=timeout, attempts=attempts
-        ),
-        calls=calls,
-        workers=workers,
-        network=network,
-        seed=seed,
-    ).run()
+    result = simulate(
+        rules, calls, workers, False, seed, network, timeout=timeout, attempts=attempts
+    )
     request = rules.latency + 4 * network  # the last one may be under way at the deadline
     assert all(seconds <= timeout + request for seconds in result.seconds + result.ended)
     assert result.answered + len(result.failed) == calls and result.early == []
@@ -613,21 +560,14 @@ def test_no_call_outlives_its_deadline_or_its_attempts(
 
 def test_the_simulated_server_counts_as_it_says():
     service = Service(Rules(quota=2, window=10.0, phase=4.0))
-    assert [service.arrive(t).status for t in (0.0, 1.0, 2.5, 4.0, 5.0, 6.0, 14.0)] == [
-        200,
-        200,
-        429,
-        200,
-        200,
-        429,
-        200,
-    ]
+    moments = (0.0, 1.0, 2.5, 4.0, 5.0, 6.0, 14.0)
+    answers = [service.arrive(moment).status for moment in moments]
+    assert answers == [200, 200, 429, 200, 200, 429, 200]
     refused = Service(Rules(quota=1, window=10.0, phase=4.0))
     refused.arrive(0.0)
     reply = refused.arrive(1.5)
-    assert (reply.headers["Retry-After"], reply.asked) == ("3", 3) and reply.headers[
-        "RateLimit"
-    ] == '"api";r=0;t=3'
+    assert (reply.headers["Retry-After"], reply.asked) == ("3", 3)
+    assert reply.headers["RateLimit"] == '"api";r=0;t=3'
 
 
 def test_the_simulation_notices_somebody_who_comes_too_early(monkeypatch):
@@ -650,35 +590,31 @@ def test_it_stands_alone_and_loads_nothing_heavy(tmp_path):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         top = [a.name for n in tree.body if isinstance(n, ast.Import) for a in n.names]
         top += [n.module for n in tree.body if isinstance(n, ast.ImportFrom) and not n.level]
-        assert set(top) <= set(sys.stdlib_module_names) and not {
-            "asyncio",
-            "email",
-            "inspect",
-        } & set(top), path.name
+        assert set(top) <= set(sys.stdlib_module_names), path.name
+        assert not {"asyncio", "email", "inspect"} & set(top), path.name
     shutil.copytree(folder, tmp_path / "taken_along")
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import taken_along; print('asyncio' in"
         " sys.modules, 'email.utils' in sys.modules)"
     )
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=240
-    )
+    done = child.python("-I", "-c", code)
     assert done.stdout.split() == ["False", "False"], done.stderr
 
 
-def test_bad_settings_are_refused_with_a_reason():
-    for settings_, words in (
+@pytest.mark.parametrize(
+    "settings, words",
+    [
         ({"attempts": 0}, "at least 1"),
         ({"timeout": 0}, "more than 0"),
         ({"max_concurrency": 0}, "could ever start"),
-    ):
-        with pytest.raises(ValueError, match=words):
-            RetryPolicy(**settings_)
+    ],
+)
+def test_bad_settings_are_refused_with_a_reason(settings, words):
+    with pytest.raises(ValueError, match=words):
+        RetryPolicy(**settings)
 
 
-def test_a_gate_that_another_thread_closes_in_the_middle_of_a_turn_is_announced_in_the_next(
-    monkeypatch,
-):
+def test_a_gate_closed_by_another_thread_within_a_turn_is_announced_in_the_next(monkeypatch):
     """The turn was told "until you are woken", which is no number of seconds to announce."""
     from helpers.retry.run import Run
 

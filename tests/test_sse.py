@@ -70,6 +70,9 @@ def test_many_cuts_of_a_real_stream_read_the_same(stream, end, cuts):
         (": a comment\n\ndata: 1\n\n: another\ndata: 2\n\n", [1, 2]),
         ("event: x\nid: 7\nretry: 9\ndata: 1\nother: 3\n\n", [1]),
         ("\ufeffdata: 1\n\n", [1]),  # a byte order mark before all else
+        ("\ufeff\ufeffdata: 1\n\n", []),  # one, and only there
+        ("data: 1\n\n\ufeffdata: 2\n\n\ufeff\n\ndata: 3\n\n", [1, 3]),
+        ("\ufeff", []),
         ("data\n\ndata: 1\n\n", [1]),  # a field without a value
         ("data: 1\n\ndata: [DONE]\n\n", [1]),
         ("data: 1\n\ndata: <html>\n\ndata: 2\n\n", [1, 2]),

@@ -3,17 +3,17 @@
 import asyncio
 import os
 import ssl
-import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import certifi
+import child
 import pytest
-import standin
-from huggingface_hub import AsyncInferenceClient, InferenceClient, constants, get_token
+from huggingface_hub import AsyncInferenceClient, get_token
+from ways import HUB, messages
 
 from helpers import models, tokens
-from helpers import session as sessions
 from helpers.session import start
 from helpers.tokens import PLACEHOLDER, PRACTICE_TOKEN
 from helpers.wire.environment import unusable
@@ -23,34 +23,17 @@ TOKEN = "hf_" + "PlantedTokenOfNobody" + BODY
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    """A home without a token, and no session left behind."""
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
-    monkeypatch.setattr(sessions, "FOLDER", tmp_path / "recordings")
-    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    yield tmp_path
-    if sessions._session is not None:
-        sessions._session.stop()
-
-
-@pytest.fixture(scope="module")
-def address():
-    with standin.serve(standin.create_app()) as port:
-        yield f"http://127.0.0.1:{port}"
+def home(empty_home):
+    return empty_home
 
 
 @pytest.fixture
-def practice(address, monkeypatch):
-    monkeypatch.setenv("COURSE_PRACTICE_URL", address)
+def practising(practice):
     return start("01_first_call", "practice")
 
 
-def ask(i: int) -> str:
-    answer = InferenceClient().chat_completion(
-        [{"role": "user", "content": f"number {i}"}], model=models.chat
-    )
-    return answer.choices[0].message.content
+def ask(i: int, **settings) -> str:
+    return HUB(f"number {i}", models.chat, **settings)
 
 
 # ---- what one looks like -----------------------------------------------------------------------
@@ -93,63 +76,64 @@ def test_the_learners_own_is_found_behind_the_placeholder(home, monkeypatch):
     assert os.environ["HF_TOKEN"] == " hf_of_the_variable\n", "looking changes nothing"
 
 
-def test_a_login_in_mid_session_is_noticed(practice, home, monkeypatch):
+def test_a_login_in_mid_session_is_noticed(practising, home, monkeypatch):
     ask(0)
     (home / "token").write_text(TOKEN)
     seen = []
-    forward = practice._address
+    forward = practising._address
     monkeypatch.setattr(
-        practice, "_address", lambda request: seen.append(forward(request)) or seen[-1]
+        practising, "_address", lambda request: seen.append(forward(request)) or seen[-1]
     )
-    InferenceClient(token=TOKEN).chat_completion(
-        [{"role": "user", "content": "hello"}], model=models.chat
-    )
+    ask(1, token=TOKEN)
     assert [one.headers["authorization"] for one in seen] == [f"Bearer {PRACTICE_TOKEN}"]
-    practice.mode = "live"
+    practising.mode = "live"
     assert os.environ["HF_TOKEN"] == TOKEN
 
 
 # ---- nobody touches it while a request is under way --------------------------------------------
 
 
-def test_eight_threads_in_practice_all_find_a_token(practice):
-    """It was taken out of the environment for a moment at every request: half of these failed."""
-    switch = sys.getswitchinterval()
+@pytest.fixture
+def restless():
+    """Threads take turns as often as they can."""
+    interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
-    try:
-        with ThreadPoolExecutor(8) as pool:
-            said = list(pool.map(ask, range(200)))
-    finally:
-        sys.setswitchinterval(switch)
+    yield
+    sys.setswitchinterval(interval)
+
+
+def test_eight_threads_in_practice_all_find_a_token(practising, restless):
+    """It was taken out of the environment for a moment at every request: half of these failed."""
+    with ThreadPoolExecutor(8) as pool:
+        said = list(pool.map(ask, range(200)))
     assert said == [f"You said: number {i}" for i in range(200)]
 
 
-def test_tasks_in_practice_all_find_a_token(practice):
+def test_tasks_in_practice_all_find_a_token(practising):
     async def main():
-        client = AsyncInferenceClient()
-        one = lambda i: client.chat_completion(
-            [{"role": "user", "content": f"number {i}"}], model=models.chat
-        )
-        return await asyncio.gather(*(one(i) for i in range(60)))
+        ask = AsyncInferenceClient().chat_completion
+        asked = [ask(messages(f"number {i}"), model=models.chat) for i in range(60)]
+        return await asyncio.gather(*asked)
 
     said = [answer.choices[0].message.content for answer in asyncio.run(main())]
     assert said == [f"You said: number {i}" for i in range(60)]
 
 
-def test_threads_find_a_token_while_the_mode_changes(practice, monkeypatch):
+def test_threads_find_a_token_while_the_mode_changes(practising, restless):
     """What each change writes is written in one step; a client never finds nothing."""
     found, over = set(), False
 
     def look():
         while not over:
             found.add(os.environ.get("HF_TOKEN"))
+            time.sleep(0)  # let others work; a thread that only looks holds them up
 
     with ThreadPoolExecutor(2) as pool:
         for _ in range(2):
             pool.submit(look)
         for _ in range(50):
-            practice.mode = "replay"
-            practice.mode = "practice"
+            practising.mode = "replay"
+            practising.mode = "practice"
         over = True
     assert found == {PLACEHOLDER}
 
@@ -196,15 +180,8 @@ print((before[0] | unsaid, before[1]) == (dict(os.environ) | unsaid, constants.E
 
 
 @pytest.mark.parametrize(("name", "value"), BREAKING)
-def test_replay_answers_whatever_the_environment_says(name, value, root, home):
-    done = subprocess.run(
-        [sys.executable, "-c", PROBE],
-        env=os.environ | {"HF_HOME": str(home), "COURSE_MODE": "replay", name: value},
-        cwd=root,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+def test_replay_answers_whatever_the_environment_says(name, value, home):
+    done = child.python("-c", PROBE, **{"HF_HOME": str(home), "COURSE_MODE": "replay", name: value})
     banner, *said = done.stdout.splitlines()
     assert banner.startswith("Replay"), done.stderr[-2000:]
     assert len(said) == 5, done.stderr[-2000:]
@@ -225,37 +202,22 @@ print([(entry.host, entry.note) for entry in session.log])
 """
 
 
-def test_a_client_from_before_start_does_not_send_a_token_to_a_mirror(root, home):
-    environ = os.environ | {"HF_HOME": str(home), "COURSE_MODE": "replay"}
-    done = subprocess.run(
-        [sys.executable, "-c", EARLY],
-        env=environ | {"HF_ENDPOINT": "https://mirror.example"},
-        cwd=root,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert done.stdout.splitlines()[1:] == ["True", "[('mirror.example', 'not recorded')]"], (
-        done.stdout + done.stderr[-2000:]
-    )
+def test_a_client_from_before_start_does_not_send_a_token_to_a_mirror(home):
+    environment = {"HF_HOME": str(home), "COURSE_MODE": "replay"}
+    done = child.python("-c", EARLY, HF_ENDPOINT="https://mirror.example", **environment)
+    said = done.stdout.splitlines()[1:]
+    assert said == ["True", "[('mirror.example', 'not recorded')]"], done.stderr[-2000:]
 
 
+NO_FILE = "/does/not/exist.pem"
 UNUSABLE = [
-    (
-        "ALL_PROXY",
-        "socks5://127.0.0.1:9",
-        "ALL_PROXY .* socks5://, which needs `pip install 'httpx2",
-    ),
-    ("https_proxy", "ftp://127.0.0.1:9", "https_proxy names a proxy of the kind ftp://"),
-    ("HTTP_PROXY", "http://name:secret@[::1", "HTTP_PROXY names a proxy at an address that"),
-    (
-        "SSL_CERT_FILE",
-        "/does/not/exist.pem",
-        "SSL_CERT_FILE names /does/not/exist.pem, which is not",
-    ),
-    ("SSL_CERT_FILE", __file__, "SSL_CERT_FILE names .*, which holds no certificate"),
-    ("SSLKEYLOGFILE", os.path.dirname(__file__), "SSLKEYLOGFILE names .*, which is a folder"),
-    ("HF_TOKEN", f"'{TOKEN}'", "HF_TOKEN holds characters that no token has"),
+    ("ALL_PROXY", "socks5://127.0.0.1:9", ".* socks5://, which needs `pip install 'httpx2"),
+    ("https_proxy", "ftp://127.0.0.1:9", " names a proxy of the kind ftp://"),
+    ("HTTP_PROXY", "http://name:secret@[::1", " names a proxy at an address that"),
+    ("SSL_CERT_FILE", NO_FILE, f" names {NO_FILE}, which is not"),
+    ("SSL_CERT_FILE", __file__, " names .*, which holds no certificate"),
+    ("SSLKEYLOGFILE", os.path.dirname(__file__), " names .*, which is a folder"),
+    ("HF_TOKEN", f"'{TOKEN}'", " holds characters that no token has"),
 ]
 
 
@@ -266,7 +228,7 @@ def test_live_says_what_is_wrong_with_it(name, value, said, how, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setenv(name, value)
     session = None if how == "first" else start("01_first_call")
-    with pytest.raises(RuntimeError, match=said) as refused:
+    with pytest.raises(RuntimeError, match=name + said) as refused:
         if how == "switch":
             session.mode = "live"
         else:

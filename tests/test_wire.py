@@ -13,48 +13,47 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 import standin
+from ways import CHAT as URL
+from ways import messages
 
 from helpers import session as sessions
 from helpers import start, wire
 from helpers.wire import Forward, Plan
 
 CERTIFICATES = ssl.create_default_context()  # loaded once: every client without it takes 30 ms
-SYNC, ASYNC = httpx2.HTTPTransport.handle_request, httpx2.AsyncHTTPTransport.handle_async_request
-URL = "https://router.huggingface.co/v1/chat/completions"
+
+
+def transports():
+    return httpx2.HTTPTransport.handle_request, httpx2.AsyncHTTPTransport.handle_async_request
+
+
+SYNC, ASYNC = transports()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left():
+    """Whatever a test did, nothing of the standard library's or httpx2's stays replaced."""
+    before = threading.Thread.start, ThreadPoolExecutor.submit
+    yield
+    assert wire.current() is None and transports() == (SYNC, ASYNC)
+    assert (threading.Thread.start, ThreadPoolExecutor.submit) == before
 
 
 @pytest.fixture
-def handled():
-    """`handled(handler)` installs a handler for the length of the test."""
-    installed = []
-
-    def install(handler):
-        wire.install(handler)
-        installed.append(handler)
-
-    yield install
-    for handler in installed:
-        wire.remove(handler)
-    assert (
-        httpx2.HTTPTransport.handle_request is SYNC
-        and httpx2.AsyncHTTPTransport.handle_async_request is ASYNC
-    )
+def handled(nothing_left, handled):
+    return handled
 
 
-@pytest.fixture(scope="module")
-def service():
-    app = standin.create_app()
-    with standin.serve(app) as port:
-        yield port, app
+def client():
+    return httpx2.Client(verify=CERTIFICATES)
 
 
-def hello(request=None, **changes):
-    return Plan(
-        **(
-            {"status": 200, "headers": {"content-type": "text/plain"}, "chunks": [(0.0, b"hello")]}
-            | changes
-        )
-    )
+def async_client():
+    return httpx2.AsyncClient(verify=CERTIFICATES)
+
+
+def hello(request=None, status=200, chunks=((0.0, b"hello"),), **more):
+    return Plan(status, {"content-type": "text/plain"}, chunks, **more)
 
 
 @pytest.mark.parametrize(
@@ -81,19 +80,17 @@ def test_whose_requests_are_intercepted(host, intercepted):
 
 def test_installed_and_removed_leaves_httpx2_exactly_as_it_was():
     one, two = hello, lambda request: hello(request, status=201)
-    client = httpx2.Client(verify=CERTIFICATES)  # made before
+    early = client()
     wire.install(one)
     wire.install(two)
-    assert client.get(URL).status_code == 201  # the last installed answers
+    assert early.get(URL).status_code == 201  # the last installed answers
     assert wire.current() is two
     wire.remove(two)
-    assert client.get(URL).text == "hello"
+    assert early.get(URL).text == "hello"
     wire.remove(lambda request: None)  # never installed
     wire.remove(one)
     wire.remove(one)
-    assert wire.current() is None
-    assert httpx2.HTTPTransport.handle_request is SYNC
-    assert httpx2.AsyncHTTPTransport.handle_async_request is ASYNC
+    assert wire.current() is None and transports() == (SYNC, ASYNC)
 
 
 def test_what_somebody_else_had_put_there_comes_back():
@@ -110,21 +107,16 @@ def test_what_somebody_else_had_put_there_comes_back():
         httpx2.HTTPTransport.handle_request = SYNC
 
 
-def test_other_hosts_are_untouched(handled, service):
-    port, app = service
+def test_other_hosts_are_untouched(handled, stand_in):
     asked = []
     handled(lambda request: asked.append(request) or hello())
-    assert httpx2.get(f"http://127.0.0.1:{port}/health").json() == {"status": "ok"}
-    assert (
-        httpx2.Client(transport=httpx2.MockTransport(lambda request: httpx2.Response(204)))
-        .get(URL)
-        .status_code
-        == 204
-    )
+    assert httpx2.get(f"{stand_in.url}/health").json() == {"status": "ok"}
+    own = httpx2.MockTransport(lambda request: httpx2.Response(204))
+    assert httpx2.Client(transport=own).get(URL).status_code == 204
 
     async def ask():
-        async with httpx2.AsyncClient(verify=CERTIFICATES) as client:
-            return await client.get(f"http://127.0.0.1:{port}/health")
+        async with async_client() as client:
+            return await client.get(f"{stand_in.url}/health")
 
     assert asyncio.run(ask()).status_code == 200
     assert asked == []
@@ -132,15 +124,9 @@ def test_other_hosts_are_untouched(handled, service):
 
 def test_the_handler_sees_the_whole_request(handled):
     seen = []
-    handled(
-        lambda request: seen.append((request.method, str(request.url), request.content)) or hello()
-    )
-
-    def pieces():
-        yield b"one "
-        yield b"two"
-
-    httpx2.post(URL + "?a=1", content=pieces())
+    note = lambda request: seen.append((request.method, str(request.url), request.content))
+    handled(lambda request: note(request) or hello())
+    httpx2.post(URL + "?a=1", content=iter([b"one ", b"two"]))
     assert seen == [("POST", URL + "?a=1", b"one two")]
 
 
@@ -149,17 +135,17 @@ STREAM = [(0.05, b"a"), (0.10, b"b"), (0.20, b"c")]
 
 def test_pieces_arrive_when_they_did_sync(handled):
     handled(lambda request: hello(chunks=STREAM, headers_at=0.04))
-    client = httpx2.Client(verify=CERTIFICATES)
 
     def measure():
         started, arrived = time.perf_counter(), []
-        with client.stream("GET", URL) as response:
+        with http.stream("GET", URL) as response:
             arrived.append(time.perf_counter() - started)
             for _ in response.iter_raw():
                 arrived.append(time.perf_counter() - started)
                 time.sleep(0.02)  # a slow reader does not shift what comes later
         return zip(arrived, [0.04, *[meant for meant, _ in STREAM]], strict=True)
 
+    http = client()
     standin.in_time(measure)
 
 
@@ -171,31 +157,24 @@ def test_pieces_arrive_when_they_did_async_and_side_by_side(handled):
         async with client.stream("GET", URL) as response:
             async for _ in response.aiter_raw():
                 arrived.append(time.perf_counter() - started)
-        return arrived
+        return zip(arrived, [meant for meant, _ in STREAM], strict=True)
 
     async def five():
-        async with httpx2.AsyncClient(verify=CERTIFICATES) as client:
+        async with async_client() as client:
             return await asyncio.gather(*[read(client) for _ in range(5)])
 
-    def measure():
-        return [
-            pair
-            for arrived in asyncio.run(five())
-            for pair in zip(arrived, [meant for meant, _ in STREAM], strict=True)
-        ]
-
-    standin.in_time(measure)
+    standin.in_time(lambda: [pair for pairs in asyncio.run(five()) for pair in pairs])
 
 
 def test_a_wrong_pace_would_be_noticed(handled):
     handled(lambda request: hello(chunks=STREAM, pace=1.5))
-    client = httpx2.Client(verify=CERTIFICATES)
 
     def measure():
         started = time.perf_counter()
-        client.get(URL + "?whole")
+        http.get(URL + "?whole")
         return [(time.perf_counter() - started, STREAM[-1][0])]
 
+    http = client()
     with pytest.raises(AssertionError, match="always later"):
         standin.in_time(measure, tries=2)
 
@@ -222,29 +201,24 @@ def test_delivered_is_what_the_client_took(handled):
     assert taken == [(0.0, b"a")] and len(plan.chunks) == 3
 
 
-def test_a_stream_that_is_read_again_goes_on_where_it_was(handled, service):
+def test_a_stream_that_is_read_again_goes_on_where_it_was(handled, stand_in):
     """openai reads what is left after [DONE], by iterating once more over the response's stream."""
     notes, taken = [], []
     plan = hello(chunks=[(0.0, b"a"), (0.0, b"b")], taken=taken.append)
     handled(lambda request: plan)
-    handled(sent_on(service[0], notes))
+    handled(sent_on(stand_in.port, notes))
 
     async def twice(text, take):
-        async with httpx2.AsyncClient(verify=CERTIFICATES) as client:
+        async with async_client() as client:
             async with client.stream("POST", URL, json=ask(text, True)) as response:
-                first = [piece async for piece, _ in zip_async(response.stream, range(take))]
+                pieces = aiter(response.stream)
+                first = [await anext(pieces) for _ in range(take)]
                 return first, [piece async for piece in response.stream]
-
-    async def zip_async(pieces, numbers):
-        iterator = aiter(pieces)
-        for number in numbers:
-            yield await anext(iterator), number
 
     first, rest = asyncio.run(twice("hello", 2))
     assert len(first) == 2 and rest[-1].endswith(b"[DONE]\n\n")
-    assert notes[0].breaks is None and b"".join(chunk for _, chunk in notes[0].chunks) == b"".join(
-        first + rest
-    )
+    assert notes[0].breaks is None
+    assert b"".join(chunk for _, chunk in notes[0].chunks) == b"".join(first + rest)
     wire.remove(wire.current())
     assert asyncio.run(twice("x", 2)) == ([b"a", b"b"], []) and len(taken) == 2
     assert asyncio.run(twice("x", 1)) == ([b"a"], [b"b"])
@@ -264,7 +238,7 @@ def test_a_connection_that_never_was_and_one_that_breaks(handled):
             next(pieces)
 
     async def both():
-        async with httpx2.AsyncClient(verify=CERTIFICATES) as client:
+        async with async_client() as client:
             with pytest.raises(httpx2.ConnectError):
                 await client.get(URL)
             with pytest.raises(httpx2.ReadError):
@@ -281,66 +255,49 @@ def sent_on(port, notes, **how):
 
     def handler(request):
         url = request.url.copy_with(scheme="http", host="127.0.0.1", port=port)
-        copy = httpx2.Request(
-            request.method,
-            url,
-            headers=request.headers,
-            stream=request.stream,
-            extensions=request.extensions,
-        )
+        what = {"stream": request.stream, "extensions": request.extensions}
+        copy = httpx2.Request(request.method, url, headers=request.headers, **what)
         return Forward(copy, notes.append, **how)
 
     return handler
 
 
 def ask(said, stream=False):
-    return {"model": "m", "messages": [{"role": "user", "content": said}], "stream": stream}
+    return {"model": "m", "messages": messages(said), "stream": stream}
 
 
-def post(client_kind, said, stream=False, take=None):
-    """POST one chat request with a sync or an async client; returns (status, headers, pieces that
-    were read)."""
+def post(kind, said, stream=False, take=1000):
+    """POST one chat request with a sync or an async client; (status, headers, pieces read)."""
 
     def sync():
-        with (
-            httpx2.Client(verify=CERTIFICATES) as client,
-            client.stream("POST", URL, json=ask(said, stream)) as response,
-        ):
-            pieces = []
-            for piece in response.iter_raw():
-                pieces.append(piece)
-                if take and len(pieces) == take:
-                    break
+        with client() as http, http.stream("POST", URL, json=ask(said, stream)) as response:
+            pieces = [piece for piece, _ in zip(response.iter_raw(), range(take))]
             return response.status_code, response.headers, pieces
 
     async def asynchronous():
-        async with (
-            httpx2.AsyncClient(verify=CERTIFICATES) as client,
-            client.stream("POST", URL, json=ask(said, stream)) as response,
-        ):
+        asked = ask(said, stream)
+        async with async_client() as http, http.stream("POST", URL, json=asked) as response:
             pieces = []
             async for piece in response.aiter_raw():
                 pieces.append(piece)
-                if take and len(pieces) == take:
+                if len(pieces) == take:
                     break
             return response.status_code, response.headers, pieces
 
-    return sync() if client_kind == "sync" else asyncio.run(asynchronous())
+    return sync() if kind == "sync" else asyncio.run(asynchronous())
 
 
 both_kinds = pytest.mark.parametrize("kind", ["sync", "async"])
-straight_or_not = pytest.mark.parametrize(
-    "how",
-    [{}, {"direct": True}, {"drain": True}, {"drain": True, "direct": True}],
-    ids=["plain", "direct", "drain", "drain-direct"],
-)
+HOW = {"plain": {}, "direct": {"direct": True}, "drain": {"drain": True}}
+HOW["drain-direct"] = HOW["drain"] | HOW["direct"]
+straight_or_not = pytest.mark.parametrize("how", HOW.values(), ids=HOW)
 
 
 @both_kinds
 @straight_or_not
-def test_forward_is_transparent(handled, service, kind, how):
+def test_forward_is_transparent(handled, stand_in, kind, how):
     notes = []
-    handled(sent_on(service[0], notes, **how))
+    handled(sent_on(stand_in.port, notes, **how))
     status, headers, pieces = post(kind, "hello")
     assert status == 200 and headers["x-answered-by"] == "stand-in/model"
     assert b"You said: hello" in b"".join(pieces)
@@ -352,9 +309,9 @@ def test_forward_is_transparent(handled, service, kind, how):
 
 @both_kinds
 @pytest.mark.parametrize("drain", [False, True])
-def test_forward_notes_when_each_piece_came(handled, service, kind, drain):
+def test_forward_notes_when_each_piece_came(handled, stand_in, kind, drain):
     notes = []
-    handled(sent_on(service[0], notes, drain=drain))
+    handled(sent_on(stand_in.port, notes, drain=drain))
     started = time.perf_counter()
     post(kind, "slow", stream=True)
     took = time.perf_counter() - started
@@ -363,42 +320,41 @@ def test_forward_notes_when_each_piece_came(handled, service, kind, drain):
     gaps = [later - earlier for earlier, later in zip(moments, moments[1:])]
     assert len(moments) == len(standin.WORDS) + 2
     assert all(gap > 0.01 for gap in gaps) and sum(gaps) > 0.15, gaps
-    assert (
-        moments[-1] <= took < moments[-1] + 0.9 * sum(gaps) + 0.2
-    )  # drained first, then handed on without waiting again
+    # Drained first, then handed on without waiting again.
+    assert moments[-1] <= took < moments[-1] + 0.9 * sum(gaps) + 0.2
 
 
 @both_kinds
-def test_a_stream_closed_early_is_noted_as_far_as_it_was_read(handled, service, kind):
+def test_a_stream_closed_early_is_noted_as_far_as_it_was_read(handled, stand_in, kind):
     notes = []
-    handled(sent_on(service[0], notes))
+    handled(sent_on(stand_in.port, notes))
     post(kind, "slow", stream=True, take=2)
     assert len(notes) == 1 and 2 <= len(notes[0].chunks) <= 3  # httpx2 may hold one piece more
 
 
 @both_kinds
-def test_a_stream_closed_early_is_drained_for_a_recording(handled, service, kind):
+def test_a_stream_closed_early_is_drained_for_a_recording(handled, stand_in, kind):
     notes, taken = [], []
-    handled(sent_on(service[0], notes, drain=True, taken=taken.append))
+    handled(sent_on(stand_in.port, notes, drain=True, taken=taken.append))
     post(kind, "hello", stream=True, take=1)
     [answer] = notes
     assert answer.chunks[-1][1].endswith(b"data: [DONE]\n\n")
     assert b"[DONE]" not in b"".join(chunk for _, chunk in taken) and taken
 
 
-def test_a_stream_nobody_reads_or_closes_is_still_drained(handled, service):
+def test_a_stream_nobody_reads_or_closes_is_still_drained(handled, stand_in):
     notes = []
-    handled(sent_on(service[0], notes, drain=True))
-    client = httpx2.Client(verify=CERTIFICATES)
-    unread = client.send(client.build_request("POST", URL, json=ask("hello", True)), stream=True)
+    handled(sent_on(stand_in.port, notes, drain=True))
+    request = httpx2.Request("POST", URL, json=ask("hello", True))
+    unread = client().send(request, stream=True)
     assert len(notes) == 1 and b"[DONE]" in notes[0].chunks[-1][1] and not unread.is_closed
 
 
 @both_kinds
 @pytest.mark.parametrize("drain", [False, True])
-def test_gzip_is_unpacked_for_notes_and_client_alike(handled, service, kind, drain):
+def test_gzip_is_unpacked_for_notes_and_client_alike(handled, stand_in, kind, drain):
     notes = []
-    handled(sent_on(service[0], notes, drain=drain))
+    handled(sent_on(stand_in.port, notes, drain=drain))
     _, headers, pieces = post(kind, "gzip please")
     assert b"You said: gzip please" in b"".join(pieces)
     assert "content-encoding" not in headers
@@ -407,9 +363,9 @@ def test_gzip_is_unpacked_for_notes_and_client_alike(handled, service, kind, dra
 
 @both_kinds
 @straight_or_not
-def test_an_answer_that_says_500_is_an_answer(handled, service, kind, how):
+def test_an_answer_that_says_500_is_an_answer(handled, stand_in, kind, how):
     notes = []
-    handled(sent_on(service[0], notes, **how))
+    handled(sent_on(stand_in.port, notes, **how))
     assert post(kind, "fail")[0] == 500
     assert notes[0].status == 500 and notes[0].breaks is None
 
@@ -426,44 +382,36 @@ def test_nobody_there(handled, kind, how):
 
 @both_kinds
 @straight_or_not
-def test_a_connection_lost_in_the_middle(handled, service, kind, how):
+def test_a_connection_lost_in_the_middle(handled, stand_in, kind, how):
     notes = []
-    handled(sent_on(service[0], notes, **how))
+    handled(sent_on(stand_in.port, notes, **how))
     with pytest.raises(httpx2.RemoteProtocolError):
         post(kind, "break", stream=True)
     [answer] = notes
-    assert (
-        answer.status == 200
-        and len(answer.chunks) == 1
-        and isinstance(answer.breaks, httpx2.RemoteProtocolError)
-    )
+    assert answer.status == 200
+    assert len(answer.chunks) == 1
+    assert isinstance(answer.breaks, httpx2.RemoteProtocolError)
 
 
-def test_direct_ignores_the_environments_proxies(handled, service, monkeypatch):
-    for name in (
-        "HTTPS_PROXY",
-        "HTTP_PROXY",
-        "ALL_PROXY",
-        "https_proxy",
-        "http_proxy",
-        "all_proxy",
-    ):
+def test_direct_ignores_the_environments_proxies(handled, stand_in, monkeypatch):
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
+        monkeypatch.setenv(name.lower(), "http://127.0.0.1:9")
     notes = []
-    handled(sent_on(service[0], notes, direct=True))
+    handled(sent_on(stand_in.port, notes, direct=True))
     assert post("sync", "hello")[0] == post("async", "hello")[0] == 200
     wire.remove(wire.current())
-    handled(sent_on(service[0], notes))  # and without it the proxy is asked
+    handled(sent_on(stand_in.port, notes))  # and without it the proxy is asked
     with pytest.raises(httpx2.HTTPError):
         post("sync", "hello")
 
 
-def test_cancelled_while_it_waits(handled, service):
+def test_cancelled_while_it_waits(handled, stand_in):
     notes = []
-    handled(sent_on(service[0], notes))
+    handled(sent_on(stand_in.port, notes))
 
     async def main():
-        async with httpx2.AsyncClient(verify=CERTIFICATES) as client:
+        async with async_client() as client:
             task = asyncio.create_task(client.post(URL, json=ask("slow", True)))
             await asyncio.sleep(0.1)
             task.cancel()
@@ -482,18 +430,7 @@ def says(text):
 
 
 def ask_who():
-    return httpx2.Client(verify=CERTIFICATES).get(URL).text
-
-
-@pytest.fixture
-def nothing_left():
-    """Whatever a test did, nothing of the standard library's or httpx2's stays replaced."""
-    before = threading.Thread.start, ThreadPoolExecutor.submit
-    yield
-    assert (threading.Thread.start, ThreadPoolExecutor.submit) == before
-    assert httpx2.HTTPTransport.handle_request is SYNC
-    assert httpx2.AsyncHTTPTransport.handle_async_request is ASYNC
-    assert wire.current() is None
+    return client().get(URL).text
 
 
 def in_thread(function):
@@ -505,7 +442,7 @@ def in_thread(function):
     return answers[0]
 
 
-def test_in_front_answers_the_code_inside_and_nested_the_innermost(nothing_left):
+def test_in_front_answers_the_code_inside_and_nested_the_innermost():
     one, two = says("one"), says("two")
     with wire.in_front(one):
         assert ask_who() == "one" and wire.current() is one and wire.behind(one) is None
@@ -515,16 +452,15 @@ def test_in_front_answers_the_code_inside_and_nested_the_innermost(nothing_left)
     assert wire.current() is None
 
 
-def test_what_is_installed_inside_a_scope_stands_behind_it(handled, nothing_left):
+def test_what_is_installed_inside_a_scope_stands_behind_it(handled):
     front, session = says("front"), says("session")
     with wire.in_front(front):
         handled(session)
         assert ask_who() == "front" and wire.behind(front) is session
     assert ask_who() == "session" and wire.behind(front) is session
-    wire.remove(session)
 
 
-def test_two_threads_in_front_at_once_do_not_meet(handled, nothing_left):
+def test_two_threads_in_front_at_once_do_not_meet(handled):
     handled(says("session"))
     answers, meet = {}, threading.Barrier(3)
 
@@ -543,10 +479,9 @@ def test_two_threads_in_front_at_once_do_not_meet(handled, nothing_left):
     for thread in threads:
         thread.join()
     assert answers == {"one": {"one"}, "two": {"two"}}
-    wire.remove(wire.current())
 
 
-def test_a_thread_started_inside_is_inside_and_its_threads_are(nothing_left):
+def test_a_thread_started_inside_is_inside_and_its_threads_are():
     class Asks(threading.Thread):
         def run(self):
             self.answer = ask_who()
@@ -560,7 +495,7 @@ def test_a_thread_started_inside_is_inside_and_its_threads_are(nothing_left):
         assert asks.answer == "front"
 
 
-def test_a_thread_that_outlives_its_scope_asks_who_is_there_then(handled, nothing_left):
+def test_a_thread_that_outlives_its_scope_asks_who_is_there_then(handled):
     session, go, answers = says("session"), threading.Event(), []
     handled(session)
     with wire.in_front(says("front")):
@@ -569,10 +504,9 @@ def test_a_thread_that_outlives_its_scope_asks_who_is_there_then(handled, nothin
     go.set()
     thread.join()
     assert answers == ["session"]
-    wire.remove(session)
 
 
-def test_a_pool_older_than_the_scope_works_for_both_sides(handled, nothing_left):
+def test_a_pool_older_than_the_scope_works_for_both_sides(handled):
     session, meet = says("session"), threading.Barrier(2)
     handled(session)
     with ThreadPoolExecutor(1) as old, ThreadPoolExecutor(1) as new:
@@ -588,12 +522,11 @@ def test_a_pool_older_than_the_scope_works_for_both_sides(handled, nothing_left)
             outside.join()
         assert answers == [["session", "session"]]
         assert old_and_new() == ["session", "session"]
-    wire.remove(session)
 
 
-def test_tasks_are_inside_and_two_at_once_do_not_meet(nothing_left):
+def test_tasks_are_inside_and_two_at_once_do_not_meet():
     async def ask():
-        async with httpx2.AsyncClient(verify=CERTIFICATES) as client:
+        async with async_client() as client:
             return (await client.get(URL)).text
 
     async def scoped(name):
@@ -608,7 +541,7 @@ def test_tasks_are_inside_and_two_at_once_do_not_meet(nothing_left):
     assert asyncio.run(both()) == [{"one"}, {"two"}]
 
 
-def test_a_generator_resumed_outside_asks_outside(handled, nothing_left):
+def test_a_generator_resumed_outside_asks_outside(handled):
     session = says("session")
     handled(session)
 
@@ -629,10 +562,9 @@ def test_a_generator_resumed_outside_asks_outside(handled, nothing_left):
     assert in_thread(lambda: next(started)) == "mine"
     started.close()  # left in another context than it was entered in
     assert ask_who() == "session"
-    wire.remove(session)
 
 
-def test_left_in_another_order_than_entered(handled, nothing_left):
+def test_left_in_another_order_than_entered(handled):
     one, two = wire.in_front(says("one")), wire.in_front(says("two"))
     session = says("session")
     handled(session)
@@ -644,7 +576,7 @@ def test_left_in_another_order_than_entered(handled, nothing_left):
     two.__exit__(None, None, None)
 
 
-def test_context_goes_along_into_threads_only_while_somebody_asks_for_it(nothing_left):
+def test_context_goes_along_into_threads_only_while_somebody_asks_for_it():
     name = contextvars.ContextVar("name", default="nobody")
     name.set("somebody")
     pool = ThreadPoolExecutor(1)
@@ -665,7 +597,7 @@ def test_context_goes_along_into_threads_only_while_somebody_asks_for_it(nothing
     pool.shutdown()
 
 
-def test_who_watches_is_told_of_the_async_clients_built_inside_and_of_no_others(nothing_left):
+def test_who_watches_is_told_of_the_async_clients_built_inside_and_of_no_others():
     was, outer, inner = httpx2.AsyncClient.__init__, [], []
     with wire.watching(outer.append):
         one = httpx2.AsyncClient()
@@ -675,7 +607,7 @@ def test_who_watches_is_told_of_the_async_clients_built_inside_and_of_no_others(
     assert (outer, inner) == ([one, two], [two]) and httpx2.AsyncClient.__init__ is was
 
 
-def test_who_carries_can_start_the_threads_himself(nothing_left):
+def test_who_carries_can_start_the_threads_himself():
     told = []
 
     def starting(thread, start):
@@ -705,7 +637,7 @@ def reloads():
         vars(module).update(names)
 
 
-def test_reloaded_while_somebody_answers(nothing_left, reloads):
+def test_reloaded_while_somebody_answers(reloads):
     """A reload makes new functions and classes; what stood in line stays there, and can leave."""
     session, front = says("session"), says("front")
     wire.install(session)
@@ -718,7 +650,7 @@ def test_reloaded_while_somebody_answers(nothing_left, reloads):
         wire.remove(session)
 
 
-def test_reloaded_while_a_session_is_on(nothing_left, reloads):
+def test_reloaded_while_a_session_is_on(reloads):
     first = start("01_first_call")
     reloads()
     assert wire.current() is first
