@@ -91,10 +91,12 @@ def test_time_limits_and_cancelling_in_virtual_time(run):
 
 
 def test_clearing_up_memory_does_not_touch_calls_that_are_set_aside(run):
-    """Without run_sync's care, this ends the tab: Pyodide's issue 6464."""
+    """A cell and a slider's callback that both wait. Without run_sync's care, this ends the tab:
+    Pyodide's issue 6464."""
     assert (
         run("""
         import asyncio, gc, time
+        import comm, ipywidgets
 
         class Deep:
             def __getattr__(self, name):  # called from C: each level leaves something on the stack
@@ -112,16 +114,28 @@ def test_clearing_up_memory_does_not_touch_calls_that_are_set_aside(run):
                 [[] for _ in range(300)]
                 await asyncio.sleep(0)
 
-        before = gc.get_threshold()
+        def moved(change):
+            go_down(change.new % 20)
+            said.append(change.new)
+
+        slider, said, before = ipywidgets.IntSlider(), [], gc.get_threshold()
+        slider.observe(moved, names="value")
         gc.set_threshold(50)
         other = asyncio.create_task(meanwhile())
-        for depth in range(20):
-            go_down(depth)
+        for depth in range(40):
+            data = {"method": "update", "state": {"value": depth + 1}, "buffer_paths": []}
+            content = {"comm_id": slider.comm.comm_id, "data": data}
+            comm.get_comm_manager().comm_msg(None, None, {"content": content, "buffers": []})
+            go_down(depth % 20)
+        for _ in range(200):
+            await asyncio.sleep(0.05)
+            if len(said) == 40:
+                break
         other.cancel()
         gc.set_threshold(*before)
-        print(gc.isenabled())
+        print(len(said), gc.isenabled())
     """)
-        == "True"
+        == "40 True"
     )
 
 
