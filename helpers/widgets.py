@@ -4,11 +4,13 @@ plain-cell way beside it.
 Every one says the same in plain text where widgets cannot be shown.
 """
 
+import asyncio
 import base64
 import html
+import inspect
 import io
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 
 
 def as_html(text: str) -> str:
@@ -27,12 +29,12 @@ def show_widget(widget, text: str) -> None:
     display({"text/plain": text, "application/vnd.jupyter.widget-view+json": view}, raw=True)
 
 
-def explore(function: Callable, /, **controls: Iterable) -> None:
+def explore(function: Callable, /, **controls: Iterable) -> Coroutine | None:
     """Show `function(**values)` under one slider (or menu, or text box) for each control, and again
     whenever one is moved.
 
     function : gets the controls' values as keywords; returns text, or a Matplotlib figure with an
-        `alt` attribute.
+        `alt` attribute. For an `async` function write `await explore(…)`.
     controls : for each keyword the values to choose from, in order: numbers make a slider, texts a
         menu. A single text instead makes a box to type in, which is read on Enter.
 
@@ -40,48 +42,78 @@ def explore(function: Callable, /, **controls: Iterable) -> None:
     """
     import ipywidgets as widgets
 
-    made = {}
-    for name, values in controls.items():
-        label = {
-            "description": name.replace("_", " "),
-            "style": {"description_width": "initial"},
-        }
-        if isinstance(values, str):
-            wide = widgets.Layout(width="90%")
-            made[name] = widgets.Text(values, continuous_update=False, layout=wide, **label)
-            continue
-        options = [(str(value), value) for value in values]
-        if not options:
-            raise ValueError(f"explore(): {name} has no values to choose from")
-        numbers = all(isinstance(value, (int, float)) for _, value in options)
-        kind = widgets.SelectionSlider if numbers else widgets.Dropdown
-        layout = widgets.Layout(width=None if numbers else "max-content")
-        made[name] = kind(options=options, value=options[0][1], layout=layout, **label)
+    made = {name: _control(name, values) for name, values in controls.items()}
     result = widgets.HTML()
 
-    def refresh(_=None) -> None:
-        result.value = _as_html(_call(function, {name: it.value for name, it in made.items()}))
+    def values() -> dict:
+        return {name: control.value for name, control in made.items()}
 
-    for control in made.values():
-        control.observe(refresh, names="value")
-    refresh()
-    first = {name: control.value for name, control in made.items()}
-    lines = [
-        f"{name}: {'any text' if isinstance(values, str) else ' | '.join(map(str, values))}"
-        for name, values in controls.items()
-    ]
-    shown = _call(function, first)
-    text = shown if isinstance(shown, str) else getattr(shown, "alt", "(a figure)")
-    settings = ", ".join(f"{name}={value!r}" for name, value in first.items())
-    shown = widgets.VBox([*made.values(), result])
-    show_widget(shown, "\n".join([*lines, f"At {settings}:", text]))
+    def put(shown) -> str:
+        result.value = _as_html(shown)
+        return shown if isinstance(shown, str) else getattr(shown, "alt", "(a figure)")
+
+    def present(text: str, moved: Callable) -> None:
+        for control in made.values():
+            control.observe(moved, names="value")
+        lines = [
+            f"{name}: {'any text' if isinstance(choice, str) else ' | '.join(map(str, choice))}"
+            for name, choice in controls.items()
+        ]
+        settings = ", ".join(f"{name}={value!r}" for name, value in values().items())
+        shown = widgets.VBox([*made.values(), result])
+        show_widget(shown, "\n".join([*lines, f"At {settings}:", text]))
+
+    def look(_=None) -> str:
+        return put(_call(function, values()))
+
+    async def look_async() -> str:
+        return put(await _acall(function, values()))
+
+    async def present_async() -> None:
+        looks = []
+
+        def moved(_) -> None:
+            for earlier in looks:  # nobody waits for it any more
+                earlier.cancel()
+            looks[:] = [asyncio.ensure_future(look_async())]
+
+        present(await look_async(), moved)
+
+    return present_async() if inspect.iscoroutinefunction(function) else present(look(), look)
+
+
+def _control(name: str, values: Iterable):
+    import ipywidgets as widgets
+
+    label = {"description": name.replace("_", " "), "style": {"description_width": "initial"}}
+    if isinstance(values, str):
+        wide = widgets.Layout(width="90%")
+        return widgets.Text(values, continuous_update=False, layout=wide, **label)
+    options = [(str(value), value) for value in values]
+    if not options:
+        raise ValueError(f"explore(): {name} has no values to choose from")
+    numbers = all(isinstance(value, (int, float)) for _, value in options)
+    kind = widgets.SelectionSlider if numbers else widgets.Dropdown
+    layout = widgets.Layout(width=None if numbers else "max-content")
+    return kind(options=options, value=options[0][1], layout=layout, **label)
 
 
 def _call(function: Callable, values: dict):
     try:
         return function(**values)
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        return _mistake(error)
+
+
+async def _acall(function: Callable, values: dict):
+    try:
+        return await function(**values)
+    except Exception as error:
+        return _mistake(error)
+
+
+def _mistake(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _as_html(shown) -> str:

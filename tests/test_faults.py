@@ -2,6 +2,7 @@
 seed, the same trouble."""
 
 import asyncio
+import contextlib
 import json
 import random
 import threading
@@ -434,11 +435,17 @@ def test_a_held_request_still_ends_at_the_clients_limit(recorded):
 
 
 def through_trouble(seed: int) -> list:
-    with (
-        outage(errors=0.5, latency=(0.05, 2), rate_limit=FixedWindow(60, 20), seed=seed) as lab,
-        ThreadPoolExecutor(6) as pool,
-    ):
-        list(pool.map(lambda _: ask(), range(80)))
+    async def work():
+        for _ in todo:
+            with contextlib.suppress(HfHubHTTPError):
+                await asking.chat_completion(MESSAGES, model=MODEL)
+
+    async def main():
+        await asyncio.gather(*(work() for _ in range(6)))
+
+    todo, asking = iter(range(80)), AsyncInferenceClient()
+    with outage(errors=0.5, latency=(0.05, 2), rate_limit=FixedWindow(60, 20), seed=seed) as lab:
+        asyncio.run(main())
     return lab.timeline()
 
 
@@ -475,14 +482,27 @@ def test_the_courses_retry_lives_in_the_labs_time_without_being_told(recorded):
         assert call_with_retry(InferenceClient().chat_completion, MESSAGES, model=MODEL)
         assert 290 <= lab.clock.time() < 291
         policy = RetryPolicy(timeout=2000)
-        with ThreadPoolExecutor(4) as pool:
-            assert len(list(pool.map(lambda _: policy.call(hf), range(9)))) == 9
+        assert len([policy.call(hf) for _ in range(9)]) == 9
         assert 590 <= lab.clock.time() < 592
         answers = asyncio.run(
             gather_limited(policy, [lambda: asking.chat_completion(MESSAGES, model=MODEL)] * 9)
         )
         assert len(answers) == 9 and 1190 <= lab.clock.time() < 1193
     assert time.perf_counter() - real < 5
+
+
+def test_who_is_woken_goes_on_before_time_does(recorded):
+    async def main():
+        loop, bell = asyncio.get_running_loop(), asyncio.Event()
+        loop.call_later(1, lambda: loop.call_soon_threadsafe(bell.set))
+        later = asyncio.ensure_future(asyncio.sleep(60))
+        await bell.wait()
+        woken = lab.clock.time()
+        await later
+        return woken
+
+    with outage() as lab:
+        assert asyncio.run(main()) == 1.0
 
 
 def test_gather_under_a_window(recorded):
@@ -634,8 +654,7 @@ def test_a_wait_of_the_retry_is_one_step_and_outside_it_is_seen_as_ever(recorded
         assert waited(RetryPolicy(), lambda policy: policy.call(int)) <= 4
         assert waited(RetryPolicy(), lambda policy: asyncio.run(policy.acall(nothing))) <= 4
         assert not countdown.in_real_time()
-        with ThreadPoolExecutor(1) as pool:
-            assert not pool.submit(countdown.in_real_time).result()
+        assert not asyncio.run(asyncio.to_thread(countdown.in_real_time))
         lab.clock.leave()
         assert countdown.in_real_time()
         lab.clock.join()
@@ -690,22 +709,27 @@ def test_scaled_time_takes_its_share_of_real_time(recorded):
 
 
 def test_a_hub_window_under_six_hundred_calls_takes_a_moment(recorded):
-    asking = InferenceClient()
+    asking, todo, answers = AsyncInferenceClient(), iter(range(600)), []
 
-    def one(_):
+    async def one():
         while True:
             try:
-                return asking.chat_completion(MESSAGES, model=MODEL)
+                return await asking.chat_completion(MESSAGES, model=MODEL)
             except HfHubHTTPError as error:
-                time.sleep(float(error.response.headers["retry-after"]))
+                await asyncio.sleep(float(error.response.headers["retry-after"]))
 
-    one(0)  # what is imported on first use should not count
+    async def work():
+        for _ in todo:
+            answers.append(await one())
+
+    async def main():
+        await asyncio.gather(*(work() for _ in range(8)))
+
+    asyncio.run(one())  # what is imported on first use should not count
     real = time.perf_counter()
-    with (
-        outage(rate_limit=FixedWindow(500, 300, elapsed=68), latency=(0.02, 0.2)) as lab,
-        ThreadPoolExecutor(8) as pool,
-    ):
-        assert len(list(pool.map(one, range(600)))) == 600
+    with outage(rate_limit=FixedWindow(500, 300, elapsed=68), latency=(0.02, 0.2)) as lab:
+        asyncio.run(main())
+        assert len(answers) == 600
     assert 232 < lab.clock.time() < 240 and time.perf_counter() - real < 5
 
 
@@ -734,13 +758,17 @@ def test_an_outage_holds_for_its_code_and_for_nobody_else(recorded):
     with outage(errors=503) as lab:
         with pytest.raises(HfHubHTTPError):
             hf()
-        with ThreadPoolExecutor(1) as pool, pytest.raises(HfHubHTTPError):
-            pool.submit(hf).result()
+        with ThreadPoolExecutor(1) as pool, pytest.raises(RuntimeError, match="asyncio"):
+            pool.submit(hf)
         begun.set()
         lab.clock.leave()
         over.wait()
         lab.clock.join()
-        assert len(lab.log) == 2
+        assert len(lab.log) == 1
+    with outage(errors=503, speed=60) as lab, ThreadPoolExecutor(1) as pool:
+        with pytest.raises(HfHubHTTPError):
+            pool.submit(hf).result()
+        assert len(lab.log) == 1
     thread.join()
     assert len(said) == 1 and said[0]
 

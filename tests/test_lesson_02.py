@@ -2,6 +2,8 @@
 
 import json
 import os
+import queue
+import threading
 from typing import Literal
 
 from check_cases import CheckCases
@@ -11,7 +13,9 @@ from wrong import exercise
 
 from helpers import models, wire
 from helpers.data import load
-from helpers.exercises.lessons.lesson_02 import DESKS, TASKS
+from helpers.exercises.lessons.lesson_02 import TASKS
+from helpers.exercises.lessons.lesson_02_environment import environment
+from helpers.exercises.lessons.lesson_02_tickets import DESKS
 
 CONNECT, CHEAPEST, SAY, TICKET, TOOLS, QUIZ = TASKS
 
@@ -197,6 +201,7 @@ SAY_WRONG = [
     ("80", "None", "no `max_tokens`"),
     ("return client.chat_completion(history, model=models.chat)", "`InferenceClient`'s name"),
     ("return client.chat.completions.create(history, model=models.chat)", "passed by name"),
+    ("model=models.chat,", "", "A chat needs both"),
     (SAID, "returns nothing"),
     (f"{MESSAGE}.content", 'response["choices"]', "attributes only"),
     (
@@ -588,8 +593,49 @@ def test_the_desks_are_those_of_the_data():
 
 def test_nothing_is_left_behind(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-mine")
-    before = wire.current(), dict(os.environ)
+    environ, before = os.environ, (wire.current(), dict(os.environ))
     cases = [*TestExercise.right, *((task, answer) for task, answer, _ in TestExercise.wrong[::5])]
     for task, function in cases:
         task.judge(function)
-    assert (wire.current(), dict(os.environ)) == before
+    assert os.environ is environ and (wire.current(), dict(environ)) == before
+
+
+def test_a_checks_environment_is_only_its_own(monkeypatch):
+    """A cell that runs meanwhile reads what it always read, and what it writes stays."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-mine")
+    monkeypatch.setenv("OF_A_CELL", "before")
+    turns, read_by_cell, own = queue.Queue(), queue.Queue(), set()
+    solved = TestExercise.right[0][1]
+
+    def cell():
+        for _ in iter(turns.get, None):
+            os.environ["OF_A_CELL"] = "after"
+            read_by_cell.put(os.environ.get("OPENAI_API_KEY"))
+
+    def connect(token):
+        thread = threading.Thread(target=lambda: own.add(os.environ.get("OPENAI_API_KEY")))
+        thread.start()
+        thread.join()
+        turns.put("meanwhile")
+        assert read_by_cell.get() == "sk-mine"
+        return solved(token)
+
+    running = threading.Thread(target=cell)
+    running.start()  # before the check, and not by it
+    verdict = CONNECT.judge(connect)
+    turns.put(None)
+    running.join()
+    assert verdict.ok, verdict.message
+    assert len(own) == 4 and None in own and "sk-mine" not in own
+    assert os.environ["OF_A_CELL"] == "after"
+
+
+def test_the_stand_in_is_a_whole_environment():
+    with environment(OPENAI_API_KEY="sk-other", HF_TOKEN=None) as own:
+        assert dict(os.environ) == os.environ.copy() == own and "HF_TOKEN" not in os.environ
+        assert os.environ | {"NEW": "1"} == {"NEW": "1"} | os.environ == {**own, "NEW": "1"}
+        assert os.getenv("OPENAI_API_KEY") == "sk-other"
+        os.environ |= {"NEW": "2"}
+        del os.environ["OPENAI_API_KEY"]
+        assert own["NEW"] == "2" and os.environ.pop("OPENAI_API_KEY", None) is None
+    assert "NEW" not in os.environ and os.environ["HF_TOKEN"]

@@ -19,10 +19,10 @@ from huggingface_hub.inference._providers import _common
 
 from helpers import wire
 from helpers.exercises.kit import NotYet, Raised, Spy, broken, error, reply, spy
-from helpers.exercises.replaced import Replaced
 from helpers.faults import outage
 from helpers.models import models
 from helpers.session import start
+from helpers.wire.replaced import Replaced
 
 
 def ask(client):

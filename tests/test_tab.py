@@ -1,5 +1,5 @@
-"""Threads, virtual time and asyncio in a browser tab (helpers/browser/threads.py): in Chromium, on
-the built site, against what CPython does here."""
+"""Virtual time, asyncio and calls that wait in a browser tab (helpers/browser/aside.py):
+in Chromium, on the built site, against what CPython does here."""
 
 import asyncio
 import inspect
@@ -19,51 +19,7 @@ from authoring.site.__main__ import server
 pytest_plugins = ["site_fixtures"]
 
 NOTEBOOK = "notebooks/03_rate_limits_and_retries.ipynb"
-# What both say about the same work: `test_clock` has it. Rounded, because a tab's clock begins near
-# zero and has more digits left.
-SAME = textwrap.dedent("""
-    import asyncio, json, queue, random, threading, time
-    from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-    from helpers.faults.clock import EPOCH, VirtualClock
-
-    def rounded(what):
-        if isinstance(what, float):
-            return round(what, 3) % 1
-        return [rounded(part) for part in what] if isinstance(what, (list, tuple)) else what
-
-    def waits():
-        moments = []
-        with VirtualClock() as clock:
-            event = threading.Event()
-            moments.append((event.wait(5), clock.time()))
-            threading.Thread(target=lambda: (time.sleep(2), event.set())).start()
-            moments.append((event.wait(600), clock.time()))
-            try:
-                queue.Queue().get(timeout=3)
-            except queue.Empty:
-                moments.append(clock.time())
-            with ThreadPoolExecutor(1) as pool:
-                try:
-                    pool.submit(time.sleep, 100).result(timeout=7)
-                except TimeoutError:
-                    moments.append(clock.time())
-            moments.append(clock.time())
-        return moments
-""")
-WORK = "\n".join(
-    [
-        SAME,
-        *map(
-            inspect.getsource,
-            (
-                test_clock.sleepy,
-                test_clock.pool_of_threads,
-                test_clock.fed_while_running,
-                test_clock.tasks,
-            ),
-        ),
-    ]
-)
+WORK = "import asyncio, random\n" + inspect.getsource(test_clock.tasks)
 
 
 def said_by(tab: Tab, code: str) -> str:
@@ -84,108 +40,61 @@ def run(chromium, address):
     context.close()
 
 
-def test_threads_queues_and_pools(run):
-    assert (
-        run("""
-        import queue, threading, time
-        from concurrent.futures import ThreadPoolExecutor
-
-        order, line = [], queue.Queue(1)
-
-        def work(n):
-            time.sleep(n / 20)
-            order.append(n)
-            return threading.current_thread().name.partition("_")[2]
-
-        with ThreadPoolExecutor(4) as pool:
-            print([*pool.map(work, [6, 4, 2]), *order])
-
-        def produce():
-            for item in range(5):
-                line.put(item)
-
-        thread = threading.Thread(target=produce)
-        thread.start()
-        print([line.get(timeout=5) for _ in range(5)])
-        thread.join()
-        event = threading.Event()
-        print([event.wait(0.05), thread.is_alive(), threading.active_count()])
-    """)
-        == "['0', '1', '2', 2, 4, 6]\n[0, 1, 2, 3, 4]\n[False, False, 1]"
-    )
-
-
-def test_locks_belong_to_one_thread_and_locals_and_contexts_too(run):
-    assert (
-        run("""
-        import contextvars, threading, time
-
-        lock, mine, seen = threading.RLock(), threading.local(), []
-        variable = contextvars.ContextVar("variable")
-
-        def work(n):
-            with lock, lock:
-                mine.n = n
-                variable.set(n)
-                seen.append(("in", n))
-                time.sleep(0.02)
-                seen.append(("out", mine.n, variable.get()))
-
-        threads = [threading.Thread(target=work, args=(n,)) for n in (1, 2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        print([*seen, hasattr(mine, "n"), lock.acquire(timeout=0.01)])
-    """)
-        == "[('in', 1), ('out', 1, 1), ('in', 2), ('out', 2, 2), False, True]"
-    )
-
-
-def test_a_thread_that_fails_says_so_and_the_rest_goes_on(run):
-    said = run("""
-        import threading
-
-        def fail():
-            raise KeyError("lost")
-
-        thread = threading.Thread(target=fail)
-        thread.start()
-        thread.join()
-        print("on")
-    """)
-    assert "KeyError: 'lost'" in said and said.endswith("\non")
-
-
 def test_virtual_time_takes_the_same_turns_as_in_cpython(run):
-    here = dict(vars(test_clock))
-    exec(SAME, here)
-
     def all_of_it():
-        with here["VirtualClock"]():
-            in_tasks = asyncio.run(here["tasks"]())
-        return here["rounded"](
-            [here["pool_of_threads"](), here["fed_while_running"](), here["waits"](), in_tasks]
-        )
+        with test_clock.VirtualClock():
+            return asyncio.run(test_clock.tasks())
 
     with ThreadPoolExecutor(1) as pool:  # this thread has Playwright's event loop
         expected = pool.submit(all_of_it).result(60)
     said = run(
         WORK
         + textwrap.dedent("""
+        import json
+        from helpers.faults.clock import VirtualClock
+
         with VirtualClock():
-            in_tasks = await tasks()
-        print(json.dumps(rounded([pool_of_threads(), fed_while_running(), waits(), in_tasks])))
+            print(json.dumps(await tasks()))
     """)
     )
-    assert json.loads(said) == json.loads(json.dumps(expected))
+    # Rounded, because a tab's clock begins near zero and has more digits left.
+    assert [[n, round(at, 3) % 1] for n, at in json.loads(said)] == [
+        [n, round(at, 3) % 1] for n, at in expected
+    ]
+
+
+def test_time_limits_and_cancelling_in_virtual_time(run):
+    assert (
+        run("""
+        import asyncio
+        from helpers.faults.clock import ScaledClock, VirtualClock
+
+        with VirtualClock() as clock:
+            moments = []
+            try:
+                async with asyncio.timeout(5):
+                    await asyncio.sleep(50)
+            except TimeoutError:
+                moments.append(clock.time())
+            task = asyncio.create_task(asyncio.sleep(1000))
+            await asyncio.wait_for(asyncio.sleep(1), 7)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            moments.append(await asyncio.to_thread(clock.time))
+        with ScaledClock(1000) as fast:
+            await asyncio.sleep(20)
+            moments.append(fast.time() >= 20)
+        print(moments)
+    """)
+        == "[5.0, 6.0, True]"
+    )
 
 
 def test_clearing_up_memory_does_not_touch_calls_that_are_set_aside(run):
     """Without run_sync's care, this ends the tab: Pyodide's issue 6464."""
     assert (
         run("""
-        import gc, threading, time
+        import asyncio, gc, time
 
         class Deep:
             def __getattr__(self, name):  # called from C: each level leaves something on the stack
@@ -198,13 +107,17 @@ def test_clearing_up_memory_does_not_touch_calls_that_are_set_aside(run):
                 time.sleep(pause % 3 / 1000)
                 [[] for _ in range(300)]
 
+        async def meanwhile():
+            while True:
+                [[] for _ in range(300)]
+                await asyncio.sleep(0)
+
         before = gc.get_threshold()
         gc.set_threshold(50)
-        threads = [threading.Thread(target=go_down, args=(n % 20,)) for n in range(24)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        other = asyncio.create_task(meanwhile())
+        for depth in range(20):
+            go_down(depth)
+        other.cancel()
         gc.set_threshold(*before)
         print(gc.isenabled())
     """)
@@ -212,23 +125,31 @@ def test_clearing_up_memory_does_not_touch_calls_that_are_set_aside(run):
     )
 
 
-def test_a_moved_slider_may_use_threads(run):
+def test_a_thread_is_refused_in_a_sentence(run):
+    assert "one thread: use asyncio" in run("""
+        import threading
+        try:
+            threading.Thread(target=print).start()
+        except RuntimeError as error:
+            print(error)
+    """)
+
+
+def test_a_moved_slider_may_wait_and_messages_keep_their_order(run):
     assert (
         run("""
         import asyncio, time
-        from concurrent.futures import ThreadPoolExecutor
         import comm, ipywidgets
-        from helpers.faults.clock import VirtualClock
 
         slider, said = ipywidgets.IntSlider(), []
 
         def moved(change):
-            with VirtualClock() as clock, ThreadPoolExecutor(2) as pool:
-                list(pool.map(time.sleep, [change.new] * 3))
-            said.append(clock.time())
+            begun = time.perf_counter()
+            time.sleep(change.new / 1000)
+            said.append((change.new, time.perf_counter() - begun >= change.new / 1000))
 
         slider.observe(moved, names="value")
-        for value in (10, 20):
+        for value in (20, 10):
             data = {"method": "update", "state": {"value": value}, "buffer_paths": []}
             content = {"comm_id": slider.comm.comm_id, "data": data}
             comm.get_comm_manager().comm_msg(None, None, {"content": content, "buffers": []})
@@ -238,7 +159,7 @@ def test_a_moved_slider_may_use_threads(run):
                 break
         print(said)
     """)
-        == "[20.0, 40.0]"
+        == "[(20, True), (10, True)]"
     )
 
 
@@ -285,28 +206,21 @@ def old_browser(site, tmp_path):
         running.shutdown()
 
 
-def test_a_browser_without_promise_integration_is_told_and_goes_on(chromium, old_browser):
+def test_a_browser_without_promise_integration_lives_in_virtual_time_too(chromium, old_browser):
     context = chromium.new_context()
     tab = Tab(context, old_browser)
     tab.open(NOTEBOOK)
     said = said_by(
         tab,
         """
-        import time
-        from concurrent.futures import ThreadPoolExecutor
+        import asyncio, time
         from helpers.faults.clock import VirtualClock
 
         with VirtualClock() as clock:
             time.sleep(3600)
+            await asyncio.gather(asyncio.sleep(100), asyncio.sleep(200))
         print(clock.time())
-        try:
-            with VirtualClock(), ThreadPoolExecutor(2) as pool:
-                list(pool.map(time.sleep, [1, 2]))
-        except RuntimeError as error:
-            print(error)
-        print("on")
     """,
     )
     context.close()
-    assert said.startswith("3600.0\n") and said.endswith("\non")
-    assert "Chrome and Edge can, from version 137 on" in said
+    assert said == "3800.0"

@@ -1,6 +1,8 @@
 """Explorers and the chat box: what a control looks like, what moving it does, and what stands there
 without a widget front end."""
 
+import asyncio
+
 import ipywidgets as widgets
 import pytest
 
@@ -37,6 +39,34 @@ def test_a_mistake_is_shown_in_its_place(shown):
 def test_a_control_without_values_is_refused():
     with pytest.raises(ValueError, match="x has no values"):
         explore(lambda x: "", x=[])
+
+
+def test_an_async_function_is_awaited_and_the_last_move_counts(shown):
+    ended = []
+
+    async def slowly(x):
+        await asyncio.sleep(0.01 * x)
+        ended.append(x)
+        return str(6 / (3 - x))
+
+    async def notebook():
+        await explore(slowly, x=[1, 2, 3])
+        slider, result = shown[0][0].children
+        assert "3.0" in result.value
+        slider.value = 2
+        await asyncio.sleep(0)
+        slider.value = 3
+        while 3 not in ended:
+            await asyncio.sleep(0.01)
+        assert "ZeroDivisionError" in result.value
+        slider.value = 2
+        while 2 not in ended:
+            await asyncio.sleep(0.01)
+        assert "6.0" in result.value
+
+    asyncio.run(notebook())
+    assert ended == [1, 3, 2]
+    assert shown[0][1].splitlines() == ["x: 1 | 2 | 3", "At x=1:", "3.0"]
 
 
 # ---- the chat box ----------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What a browser tab lacks and the course brings: threads, and packages that come late.
+"""What a browser tab lacks and the course brings: calls that wait, and packages that come late.
 
 The only place that asks whether this is a tab; everywhere else the functions here do what is right.
 """
@@ -26,11 +26,11 @@ if HERE:
 
 
 def install() -> None:
-    """Once, before anything asks for a lock or a thread."""
+    """Once, before anything waits or asks for a package."""
     if HERE:
-        from helpers.browser import packages, threads
+        from helpers.browser import aside, packages
 
-        threads.install()
+        aside.install()
         packages.install()
 
 
@@ -96,12 +96,3 @@ def event_loop() -> type:
 
         return WebLoop
     return asyncio.BaseEventLoop
-
-
-def run_in(context, function, /, *args, **kwargs):
-    """Call `function` in `context`, which another thread may have made, on the one that asks."""
-    if HERE:
-        from helpers.browser import threads
-
-        threads.stay_in(context)
-    return context.run(function, *args, **kwargs)

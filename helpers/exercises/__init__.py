@@ -5,7 +5,6 @@
     spy.py, service.py              the stand-in for the service, and what it answers
     chat_format.py                  a chat completion in the service's wire format
     running.py, stand_ins.py        a learner's function at work: its time, its prints, its end
-    replaced.py                     how a name means something else for a while
 
 What is said to learners stands in the TOML file beside the module that says it.
 """

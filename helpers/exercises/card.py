@@ -9,7 +9,7 @@
 Everything the buttons do can be typed. Progress is kept in progress.json beside the notebook.
 """
 
-import importlib
+import importlib.util
 import sys
 from collections.abc import Callable
 from datetime import date
@@ -175,20 +175,14 @@ class Card:
     def _show(self, number: int, verdict: Verdict | None, text: str) -> None:
         """In a notebook: the widget, with the text for front ends that have none. Elsewhere: print
         the text."""
-        if _shell() is None or not self._view(number, verdict):
+        if _shell() is None or importlib.util.find_spec("ipywidgets") is None:
             print(text)
-        else:
-            show_widget(self._views[number].widget, text)
+            return
+        from helpers.exercises.view import QuizView, TaskView
 
-    def _view(self, number: int, verdict: Verdict | None) -> bool:
-        """Make the task's widgets. False where ipywidgets is not installed."""
-        try:
-            from helpers.exercises.view import QuizView, TaskView
-        except ImportError:
-            return False
         view = QuizView(self, number) if verdict is None else TaskView(self, number, verdict)
         self._views[number] = view
-        return True
+        show_widget(view.widget, text)
 
     def _refresh(self, number: int) -> None:
         if number in self._views:

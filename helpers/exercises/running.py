@@ -16,6 +16,7 @@ import linecache
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 
 from helpers import browser, wire
@@ -101,7 +102,8 @@ class Run:
 
         # Traced like every thread that the function starts. A debugger is left alone.
         scope = wire.carried(starting=None if sys.gettrace() else self._started)
-        with outside(), in_place(self.theirs), scope:  # of an outage around the check
+        with outside(), in_place, scope:  # of an outage around the check
+            in_place.also_in(self.theirs or {})
             browser.apart(work, self._traced)
             try:
                 self._wait()
@@ -197,17 +199,17 @@ class Run:
         for _look in range(round(AT_MOST * self.seconds / LOOK)):
             if self._back.wait(LOOK):
                 return
-            frames = sys._current_frames()
-            places = [
-                (id(frame), frame.f_lasti)
-                for thread in self._threads
-                if (frame := frames.get(thread.ident)) is not None
-            ]
+            places = [(id(frame), frame.f_lasti) for frame in self._frames()]
             still = still + 1 if places == before else 0
             before = places
             if still * LOOK >= self.seconds:
                 break
         self.ended = self.ended or self._still_waiting()
+
+    def _frames(self) -> list:
+        """Where each of its threads is just now."""
+        frames = sys._current_frames()
+        return [frames[thread.ident] for thread in self._threads if thread.ident in frames]
 
     def _still_waiting(self) -> str:
         return (
@@ -217,13 +219,10 @@ class Run:
 
     def _where(self) -> str:
         """In which line of the learner's code it stands."""
-        frames = sys._current_frames()
-        for thread in self._threads:
-            frame = frames.get(thread.ident)
-            while frame is not None and frame.f_globals is not self.theirs:
-                frame = frame.f_back
-            if frame is not None:
-                return f", {line_of(frame.f_code.co_filename, frame.f_lineno)}"
+        for frame in self._frames():
+            for inside, line in traceback.walk_stack(frame):
+                if inside.f_globals is self.theirs:
+                    return f", in {line_of(inside, line)}"
         return ""
 
 
@@ -231,22 +230,19 @@ async def _collected(pieces) -> list:
     return [piece async for piece in pieces]
 
 
-def line_of(file: str, number: int) -> str:
-    text = linecache.getline(file, number).strip()
-    return f"in line {number} of the cell" + (f": `{text}`" if text else "")
+def line_of(frame, number: int) -> str:
+    text = linecache.getline(frame.f_code.co_filename, number).strip()
+    return f"line {number} of the cell" + (f": `{text}`" if text else "")
 
 
 def readable(error: BaseException, theirs: dict | None) -> str:
     """One line about an error in the learner's code: what was raised, in which line of the cell."""
     said = mask(str(error)).strip().splitlines()
-    text = f"Your function raised {type(error).__name__}" + (
-        f": {said[0][:300]}" if said else ", without a message"
-    )
-    at, trace = None, error.__traceback__
-    while trace is not None:
-        at = trace if trace.tb_frame.f_globals is theirs else at
-        trace = trace.tb_next
-    if at is None:
-        return text
-    place = line_of(at.tb_frame.f_code.co_filename, at.tb_lineno)
-    return f"{text} ({place.removeprefix('in ')})"
+    what = f": {said[0][:300]}" if said else ", without a message"
+    lines = [
+        line_of(frame, number)
+        for frame, number in traceback.walk_tb(error.__traceback__)
+        if frame.f_globals is theirs
+    ]
+    where = f" ({lines[-1]})" if lines else ""
+    return f"Your function raised {type(error).__name__}{what}{where}"

@@ -6,9 +6,11 @@ and the cure.
 
 A message says what happened, what the function did, and the cure: "{when}, and your function {did}.
 {cure}". Where one deviation deserves its own words, they stand in `words`, under what was done:
-"sent more", "sent less", "returned nothing", "returned", "raised".
+"sent more", "sent less", "returned", "raised". They may name {when}, {cure}, {sent} (how many
+requests), {what} (what came back) and {kind} (of error).
 """
 
+import fnmatch
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -28,9 +30,6 @@ class Run:
     @property
     def sent(self) -> list[dict]:
         return [entry.json if isinstance(entry.json, dict) else {} for entry in self.service.sent]
-
-    def did(self) -> str:
-        return f"raised {self.raised.kind}" if self.raised else f"returned {describe(self.value)}"
 
 
 @dataclass
@@ -54,7 +53,7 @@ def play(scene: Scene, call: Callable, function: Callable, arguments: tuple) -> 
                 raise
             run.raised = raised
         except NotYet:
-            expect(len(service.sent) <= scene.sends, _say(scene, "sent more", run))
+            _expect(len(service.sent) <= scene.sends, scene, "sent more", run)
             raise
     return run
 
@@ -65,42 +64,43 @@ def judge(
     """Raise NotYet with the first thing that is not as the scene wants it."""
     request(run)
     expect_given_client(run.service)
-    expect(len(run.sent) <= scene.sends, _say(scene, "sent more", run))
-    expect(len(run.sent) >= scene.sends, _say(scene, "sent less", run))
+    _expect(len(run.sent) <= scene.sends, scene, "sent more", run)
+    _expect(len(run.sent) >= scene.sends, scene, "sent less", run)
     if isinstance(scene.gives, (int, str)):  # an error
         raised = run.raised
         got = raised and (raised.status if isinstance(scene.gives, int) else raised.kind)
-        expect(got == scene.gives, _say(scene, "raised" if run.raised else "returned", run))
+        _expect(got == scene.gives, scene, "raised" if run.raised else "returned", run)
     elif scene.gives is None:
-        expect(run.raised is None, _say(scene, "raised", run))
-        expect(run.value is None, _say(scene, "returned", run))
+        _expect(run.raised is None, scene, "raised", run)
+        _expect(run.value is None, scene, "returned", run)
     else:
         if run.raised:
             raise run.raised
         value(run, scene.gives)
 
 
-def _say(scene: Scene, what: str, run: Run) -> str:
-    did = {
-        "sent more": f"sent {len(run.sent)} requests, where {scene.sends} would do",
-        "sent less": f"sent {len(run.sent)}",
-    }.get(what) or run.did()
-    return (
-        scene.words.get(what, "").replace("{sent}", str(len(run.sent)))
-        or f"{scene.when}, and your function {did}. {scene.cure}"
-    )
+DID = {
+    "sent more": "sent {sent} requests, where {sends} would do",
+    "sent less": "sent {sent}",
+    "returned": "returned {what}",
+    "raised": "raised {kind}",
+}
+
+
+def _expect(condition: object, scene: Scene, what: str, run: Run) -> None:
+    own = scene.words.get(what) or f"{{when}}, and your function {DID[what]}. {{cure}}"
+    said = {"when": scene.when, "cure": scene.cure, "sends": scene.sends, "sent": len(run.sent)}
+    kind = run.raised and run.raised.kind
+    expect(condition, own, **said, what=describe(run.value), kind=kind)
 
 
 def ladder(value, *steps: tuple) -> None:
-    """The first step that fits the value ends the check: (name of a type, its beginning with *, or
-    a type; message)."""
-    name = type(value).__name__
+    """The first step that fits the value ends the check: (a type, or its name as a file pattern;
+    message)."""
     for kind, message in steps:
         fits = (
             isinstance(value, kind)
             if isinstance(kind, type)
-            else name.startswith(kind.rstrip("*"))
-            if kind.endswith("*")
-            else name == kind
+            else fnmatch.fnmatchcase(type(value).__name__, kind)
         )
         expect(not fits, message)

@@ -187,12 +187,11 @@ def _lookup(host: str, path: str) -> Step:
 
 
 def _scores(labels: list[str]) -> list[dict]:
-    weights = [random.random() + 0.01 for _ in labels]
-    scored = [
-        {"label": label, "score": round(weight / sum(weights), 4)}
-        for label, weight in zip(labels, weights)
-    ]
-    return sorted(scored, key=lambda item: -item["score"])
+    """Shares of 1 for the labels, the largest first."""
+    weights = sorted((random.random() + 0.01 for _ in labels), reverse=True)
+    scores = [round(weight / sum(weights), 4) for weight in weights]
+    mixed = random.sample(labels, len(labels))
+    return [{"label": label, "score": score} for label, score in zip(mixed, scores)]
 
 
 def _entities(text: str, given: dict) -> list[dict]:

@@ -21,11 +21,11 @@ from huggingface_hub import get_token
 from huggingface_hub.inference._providers import _common, hf_inference
 
 from helpers import tokens, wire
-from helpers.exercises.replaced import Replaced
 from helpers.exercises.running import Run, Stop
 from helpers.exercises.service import Step, error, route
 from helpers.log import Entry, Log
 from helpers.wire import Plan
+from helpers.wire.replaced import Replaced
 
 # Headers of the client that a check hands over; `Spy.strangers` counts the requests that came
 # through another one.
@@ -62,7 +62,7 @@ class Spy:
         self.slept: list[float] = []
         self.looks: list[str] = []
         self.token = get_token() or tokens.PLACEHOLDER
-        self._memories: dict[Callable, Callable] = {}
+        self.memories: dict[Callable, Callable] = {}  # its own, of what huggingface_hub looks up
         self._lock = threading.Lock()
 
     # -- requests (called by helpers.wire) --
@@ -113,12 +113,6 @@ class Spy:
         finally:
             self.printed += run.printed
 
-    def look_up(self, cached: Callable, *args, **kwargs):
-        """What a function of huggingface_hub with a memory answers, with a memory of our own."""
-        if cached not in self._memories:
-            self._memories[cached] = functools.cache(cached.__wrapped__)
-        return self._memories[cached](*args, **kwargs)
-
 
 def _usual(service: Spy, entry: Entry) -> Plan:
     return (service.routes(entry) or route(entry))(service, entry)
@@ -158,8 +152,10 @@ _here: contextvars.ContextVar[Spy | None] = contextvars.ContextVar("spy", defaul
 def _by_who_asks(cached: Callable) -> Callable:
     @functools.wraps(cached)
     def look_up(*args, **kwargs):
-        service = _here.get()
-        return service.look_up(cached, *args, **kwargs) if service else cached(*args, **kwargs)
+        service, ask = _here.get(), cached
+        if service:
+            ask = service.memories.setdefault(cached, functools.cache(cached.__wrapped__))
+        return ask(*args, **kwargs)
 
     look_up.cache_clear = cached.cache_clear
     return look_up

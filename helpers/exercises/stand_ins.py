@@ -1,6 +1,6 @@
 """What a function that is being run finds in place of `print`, `sleep`, `input` and the clocks.
 
-    with in_place(its_globals):     they are there, and ask whose code calls them
+    with in_place:                  they are there, and ask whose code calls them
         with answering(run):        run.output, run.errors, run.slept, run.looks, run.note(seconds)
 
 In place only while some function is run. Code that is not inside `answering` (a cell that runs at
@@ -13,17 +13,15 @@ import contextlib
 import contextvars
 import functools
 import sys
-import threading
 import time
 from collections.abc import Callable
+
+from helpers.wire.replaced import Replaced
 
 CLOCKS = ("time", "monotonic", "perf_counter")
 WAITING = ("asyncio.base_events", "helpers.wire")  # what waits by them; it is told when it is over
 
 _run: contextvars.ContextVar = contextvars.ContextVar("run", default=None)
-_lock = threading.RLock()
-_open = 0
-_kept: list[tuple] = []  # (module or globals, name, what was there, ours)
 
 
 @contextlib.contextmanager
@@ -34,43 +32,6 @@ def answering(run):
         yield
     finally:
         _run.reset(before)
-
-
-@contextlib.contextmanager
-def in_place(theirs: dict | None):
-    """Names of the function's own module too: `from time import sleep`."""
-    global _open
-    with _lock:
-        if not _open:
-            for place, name, make in _places():
-                _replace(vars(place), name, make(getattr(place, name)))
-        ours_for = {id(was): ours for _, name, was, ours in _kept if name in (*CLOCKS, "sleep")}
-        for name, value in list((theirs or {}).items()):
-            if id(value) in ours_for:
-                _replace(theirs, name, ours_for[id(value)])
-        _open += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _open -= 1
-            if not _open:
-                while _kept:
-                    space, name, was, ours = _kept.pop()
-                    if space.get(name) is not ours:  # somebody else has changed it since
-                        continue
-                    if was is _NOTHING:
-                        del space[name]
-                    else:
-                        space[name] = was
-
-
-_NOTHING = object()
-
-
-def _replace(space: dict, name: str, ours) -> None:
-    _kept.append((space, name, space.get(name, _NOTHING), ours))
-    space[name] = ours
 
 
 def _places():
@@ -91,6 +52,9 @@ def _places():
         yield shell.display_pub, "publish", _publish
 
 
+in_place = Replaced(_places)
+
+
 def _sleep(real: Callable) -> Callable:
     def sleep(seconds):
         run = _run.get()
@@ -104,9 +68,7 @@ def _sleep(real: Callable) -> Callable:
 def _async_sleep(real: Callable) -> Callable:
     async def sleep(seconds, *result):
         run = _run.get()
-        if run is None:
-            return await real(seconds, *result)
-        if not isinstance(seconds, (int, float)) or seconds < 0:
+        if run is None or not isinstance(seconds, (int, float)) or seconds < 0:
             return await real(seconds, *result)
         run.note(seconds)
         return await real(0, *result)
@@ -157,27 +119,19 @@ def _publish(real: Callable) -> Callable:
     return lambda *args, **kwargs: real(*args, **kwargs) if _run.get() is None else None
 
 
-class _Output:
-    """sys.stdout: what the function writes goes to its run, all other text where it always went."""
+class _Stream:
+    """sys.stdout or sys.stderr: what the function writes goes to its run's `output` or `errors`,
+    all other text where it always went."""
 
-    def __init__(self, real):
-        self._real = real
-
-    def _place(self, run):
-        return run.output
+    def __init__(self, ours: str, real):
+        self._ours, self._real = ours, real
 
     def __getattr__(self, name: str):
         run = _run.get()
-        return getattr(self._real if run is None else self._place(run), name)
-
-
-class _Errors(_Output):
-    """sys.stderr: nobody reads it."""
-
-    def _place(self, run):
-        return run.errors
+        return getattr(self._real if run is None else getattr(run, self._ours), name)
 
 
 # One for each stream, kept for ever: until Python 3.13 `print` holds no reference to what it found
 # in `sys`, and in a cell that runs at the same time it would go on with one that is gone.
-_output, _errors = functools.cache(_Output), functools.cache(_Errors)
+_output = functools.cache(functools.partial(_Stream, "output"))
+_errors = functools.cache(functools.partial(_Stream, "errors"))

@@ -1,8 +1,11 @@
 """What an error looks like on the wire: the answers of a service in trouble, word for word."""
 
+import json
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from pathlib import Path
 
 import httpx2
 
@@ -21,82 +24,15 @@ class Fault:
     breaks: str = ""
 
 
-FAULTS = {
-    "bad_token": Fault(401, {"error": "Invalid username or password."}),
-    "unlucky_id": Fault(
-        401,
-        {"error": "Invalid username or password."},
-        {"x-request-id": "Root=1-6a429c1f-0b1d4e7720c95d31a8e6f402"},
-    ),
-    "no_credits": Fault(
-        402,
-        {
-            "error": (
-                "You have exceeded your monthly included credits for Inference Providers. "
-                "Subscribe to PRO to get 20x more monthly included credits."
-            )
-        },
-    ),
-    "no_permission": Fault(
-        403,
-        {
-            "error": (
-                "This authentication method does not have sufficient permissions to call "
-                "Inference Providers on behalf of user you"
-            )
-        },
-    ),
-    "not_supported": Fault(
-        400,
-        {
-            "error": {
-                "message": "The requested model is not supported by any provider you have enabled.",
-                "type": "invalid_request_error",
-                "param": "model",
-                "code": "model_not_supported",
-            }
-        },
-    ),
-    "gone": Fault(
-        410,
-        {
-            "error": (
-                "https://api-inference.huggingface.co is no longer supported. "
-                "Please use https://router.huggingface.co instead."
-            )
-        },
-    ),
-    "too_long": Fault(
-        422,
-        {
-            "error": (
-                "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 2048. "
-                "Given: 429 `inputs` tokens and 2000 `max_new_tokens`"
-            ),
-            "error_type": "validation",
-        },
-    ),
-    "slow_down": Fault(429, {"error": "Too Many Requests"}),  # a 429 without any hint
-    "no_money": Fault(
-        429,
-        {
-            "error": {
-                "message": (
-                    "You exceeded your current quota, please check your plan and billing details."
-                ),
-                "type": "insufficient_quota",
-                "param": None,
-                "code": "insufficient_quota",
-            }
-        },
-    ),
-    "overloaded": Fault(429, {"error": "Model is overloaded", "error_type": "overloaded"}),
-    "loading": Fault(503, {"error": "Model is currently loading", "estimated_time": 20.0}),
-    "do_not_retry": Fault(503, {"error": "Service Unavailable"}, {"x-should-retry": "false"}),
-    "reset": Fault(0, breaks="reset"),
-    "connect": Fault(0, breaks="connect"),
-    "timeout": Fault(0, breaks="timeout"),
-}
+def _read() -> dict[str, Fault]:
+    rows = tomllib.loads(Path(__file__).with_name("catalog.toml").read_text(encoding="utf-8"))
+    return {
+        name: Fault(**row | {"body": json.loads(row.get("body", "null"))})
+        for name, row in rows.items()
+    }
+
+
+FAULTS = _read()
 BREAKS = {
     # it hung up after it had the request
     "reset": httpx2.ReadError("[Errno 104] Connection reset by peer"),

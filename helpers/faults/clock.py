@@ -3,227 +3,293 @@
     VirtualClock()      time stands still while anything works, and jumps when everything waits
     ScaledClock(60)     time runs 60 times as fast
 
-Inside `with clock:` the standard library tells this time: `time.sleep`, `time.monotonic`,
-`time.perf_counter`, `time.time`, waits with a time limit (locks, events, queues, results), and
-every timer of asyncio. So clients and libraries that never heard of the lab wait in it too. Code
-that took the functions out of `time` before does not. Only the code inside the `with`, and the
-threads and tasks it starts, live in it; several clocks may be open at once.
+Inside `with clock:` the module `time` tells this time and sleeps in it, and so does every timer of
+asyncio. So clients and libraries that never heard of the lab wait in it too. Code that took the
+functions out of `time` before does not. Only the code inside the `with`, and the tasks it starts,
+live in it; several clocks may be open at once.
 
-How virtual time works: everything in `threading` and `queue` waits for a lock (helpers.faults.turns
-has ours), and everything in asyncio is a callback of its loop. So who begins to wait says so. One
-thread works at a time; when it waits, the next one in line has its turn. The line is in order of
-time, then of asking, so the same work ends the same way each time, however busy the machine is.
+How virtual time works: all code in it runs in one thread. A `time.sleep` moves the clock on. Tasks
+stand in line for the moments they wait for; when none of them has anything left to do, the clock
+jumps to the first of these moments. Other threads cannot be seen working and waiting, so virtual
+time refuses to start any; scaled time has room for them.
 """
 
 import asyncio
+import contextlib
+import contextvars
+import functools
 import heapq
 import itertools
+import math
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
-from helpers.faults import turns
-from helpers.faults.scaled import EPOCH, Clock, ScaledClock, outside
-from helpers.faults.turns import Call, Lock, Turn, here, inside, state, theirs
+from helpers import browser, wire
+from helpers.wire.replaced import Replaced
 
-__all__ = ["EPOCH", "Clock", "ScaledClock", "VirtualClock", "outside"]
+# What `time.time()` says when a clock starts.
+EPOCH = datetime(2026, 11, 23, 12, 0, tzinfo=UTC).timestamp()
+# Seconds between the end of one clock and the start of the next: what was learned in one is history
+# in the other.
+APART = 3600
+NO_THREADS = (
+    "an outage in virtual time has one thread: use asyncio for several calls at once, or real time,"
+    " only faster, for threads: `outage(…, speed=60)`"
+)
 
-# Real seconds in which nobody waits and nothing is computed, after which whoever should be working
-# is taken to wait for something unknown: a lock that was made before the clock, a connection.
-PATIENCE = 10.0
+_ended: dict[str, float] = {}  # the latest that a clock has said at its end
+_inside: contextvars.ContextVar = contextvars.ContextVar("clock", default=None)
 
 
-class VirtualClock(Clock):
+def here() -> "ScaledClock | None":
+    """The clock that the code which asks lives in."""
+    clock = _inside.get()
+    return clock if clock is not None and clock.holds() else None
+
+
+@contextlib.contextmanager
+def outside():
+    """In here the code that asks lives in real time, with the threads and tasks it starts."""
+    clock = here()
+    if clock is not None:
+        clock.leave()
+    try:
+        yield
+    finally:
+        if clock is not None:
+            clock.join()
+
+
+class ScaledClock:
+    """Real time, `speed` times as fast: with 60, a minute takes a second. 1 is real time."""
+
+    starting: Callable | None = None  # what happens when code inside starts a thread
+
+    def __init__(self, speed: float):
+        if not speed > 0:
+            raise ValueError(f"speed must be greater than 0, got {speed}")
+        self.speed, self.open = speed, False
+
+    def time(self) -> float:
+        """Seconds since the clock started."""
+        return (theirs["monotonic"]() - self._started) * self.speed
+
+    def holds(self) -> bool:
+        """Whether the thread that asks may live in it."""
+        return self.open
+
+    def join(self) -> None:
+        """Take the code that calls this inside, if it is not."""
+        _inside.set(self)
+
+    def leave(self) -> None:
+        """Let the code that calls this live in real time until it joins again; nobody inside waits
+        for it."""
+        _inside.set(None)
+
+    def __enter__(self):
+        self._outer = _inside.get()
+        self._bases = {
+            name: float(math.ceil(max(getattr(time, name)(), _ended.get(name, 0) + APART)))
+            for name in ("monotonic", "perf_counter")
+        }
+        _replaced.__enter__()
+        self._threads = wire.carried(self.starting)
+        self._threads.__enter__()
+        self.open, self._thread, self._started = True, threading.get_ident(), theirs["monotonic"]()
+        _inside.set(self)
+        return self
+
+    def __exit__(self, *error):
+        for name, base in self._bases.items():
+            _ended[name] = max(_ended.get(name, 0), base + self.time())
+        self.open = False
+        self._threads.__exit__(*error)
+        _replaced.__exit__()
+        _inside.set(self._outer)
+
+    # ---- what stands in for functions of `time`, and for methods of event loops ----
+
+    def sleep(self, seconds: float) -> None:
+        """Wait in this clock's time. Raises ValueError for a negative number."""
+        theirs["sleep"](seconds / self.speed)
+
+    def wall(self) -> float:
+        return EPOCH + self.time()
+
+    def monotonic(self) -> float:
+        return self._bases["monotonic"] + self.time()
+
+    def perf_counter(self) -> float:
+        return self._bases["perf_counter"] + self.time()
+
+    def run_forever(self, loop) -> None:
+        """The loop's own round lives in real time, because it waits in real time for sockets."""
+        self.leave()
+        try:
+            theirs["run_forever"](loop)
+        finally:
+            _inside.set(self)
+
+    def call_soon(self, loop, callback: Callable, *args, context=None) -> asyncio.Handle:
+        return _real("call_soon", loop, callback, *args, context=context)
+
+    def call_soon_threadsafe(self, loop, callback: Callable, *args, context=None):
+        return _real("call_soon_threadsafe", loop, callback, *args, context=context)
+
+    def call_at(self, loop, when: float, callback: Callable, *args, context=None):
+        delay = max(0.0, when - loop.time()) / self.speed
+        return _real("call_later", loop, delay, callback, *args, context=context)
+
+    def call_later(self, loop, delay: float, callback: Callable, *args, context=None):
+        return self.call_at(loop, loop.time() + delay, callback, *args, context=context)
+
+    def run_in_executor(self, loop, executor, function: Callable, *args):
+        return theirs["run_in_executor"](loop, executor, function, *args)
+
+
+class VirtualClock(ScaledClock):
     """Time that jumps: when everything inside waits, to the next in line."""
 
     def __init__(self):
-        super().__init__()
+        super().__init__(speed=1)
         self._now = 0.0
-        self._line: list[tuple[float, int, Turn | Call]] = []  # (when, number of asking, what)
+        self._line: list[tuple] = []  # (when, number of asking, timer, how to call it)
         self._numbers = itertools.count()
-        self._working: set[threading.Thread] = set()
-        self._loops: dict[threading.Thread, asyncio.AbstractEventLoop] = {}  # who runs which
-        self._ends: dict[threading.Thread, threading.Event] = {}  # of those started inside
-        self._over: threading.Event | None = None  # ends the watch
+        self._ready: set[asyncio.Handle] = set()  # what loops are still to call
 
     def time(self) -> float:
         return self._now
 
-    def sleep(self, seconds: float) -> None:
-        if seconds < 0:
-            raise ValueError("sleep length must be non-negative")
-        self._rest(Turn(), self._after(seconds))
-        self._still_open()
+    def holds(self) -> bool:
+        return self.open and threading.get_ident() == self._thread
 
     def join(self) -> None:
-        if here() is not self:
-            super().join()
-            if turns.running_loop() is None:
-                self._rest(Turn(), self._now)
+        if threading.get_ident() != self._thread:
+            raise RuntimeError(NO_THREADS)
+        super().join()
 
-    def leave(self) -> None:
-        super().leave()
-        if turns.running_loop() is None:  # else its other tasks go on
-            self._pass_on(threading.current_thread())
+    def starting(self, thread: threading.Thread, start: Callable) -> None:
+        if here() is self:
+            raise RuntimeError(NO_THREADS)
+        start(thread)
 
-    def _start(self) -> None:
-        self._working.add(threading.current_thread())
-
-    def _stop(self) -> None:
-        self._pass_on()  # whoever is still in here must not stay for ever
-        if self._over is not None:
-            self._over.set()
-
-    def _still_open(self) -> None:
-        if not self.open:
-            raise RuntimeError(
-                "the outage ended while this thread was still waiting in it; wait for your threads"
-                " inside the `with`"
-            )
-
-    # ---- the line ----
+    def __exit__(self, *error):
+        super().__exit__(*error)
+        self._jump()  # whoever is still in here must not stay for ever
 
     def _after(self, seconds: float) -> float:
         # Whole microseconds, so that sums of seconds are exact; and never nothing, so that a loop
         # of sleep(0) ends.
         return round(self._now + max(seconds, 1e-6), 6)
 
-    def enter(self, when: float, what: Turn | Call) -> None:
-        """Let `what` stand in line for the moment `when`."""
-        with state:
-            heapq.heappush(self._line, (when, next(self._numbers), what))
-            loop = turns.running_loop()
-            if loop is not None and here() is self:  # it works on, until its loop has nothing to do
-                self._loops[threading.current_thread()] = loop
-                self._working.add(threading.current_thread())
-                turns.tick_soon(loop, self)
-            self._pass_on()
+    def _jump(self) -> None:
+        """Let those that are next in line go on, until one of them has something to do."""
+        self._ready = {handle for handle in self._ready if not handle.cancelled()}
+        while self._line and not (self._ready and self.open):
+            when, _, timer, call = heapq.heappop(self._line)
+            if not timer.cancelled():
+                self._now = max(self._now, when) if self.open else self._now
+                call()
 
-    def enter_now(self, what: Turn | Call) -> None:
-        self.enter(self._now, what)
+    def sleep(self, seconds: float) -> None:
+        if seconds < 0:
+            raise ValueError("sleep length must be non-negative")
+        self._now = self._after(seconds)
 
-    def _pass_on(self, *threads: threading.Thread) -> None:
-        """These wait now. If nobody works, the next in line has its turn."""
-        with state:
-            self._working.difference_update(threads)
-            while self._line and not (self._working and self.open):
-                when, _, what = heapq.heappop(self._line)
-                if not what.cancelled():
-                    self._now = max(self._now, when) if self.open else self._now
-                    self._working.update(what.begin(self._loops))
-
-    def pass_on_loop(self, loop) -> None:
-        """`loop` has nothing to do any more."""
-        self._pass_on(*(thread for thread, its in self._loops.items() if its is loop))
-
-    def _rest(self, turn: Turn, when: float | None = None) -> None:
-        """Let others work until it is this turn, by somebody's doing or at the moment `when`."""
-        with state:
-            loop = self._loops.pop(turn.thread, None)
-            if when is not None:
-                heapq.heappush(self._line, (when, next(self._numbers), turn))
-            self._pass_on(turn.thread)
-        try:
-            turn.wait()
-        finally:  # also when it was interrupted
-            with state:
-                self._working.add(turn.thread)
-                if loop is not None:
-                    self._loops[turn.thread] = loop
-                    turns.tick_soon(loop, self)
-
-    # ---- threads ----
-
-    def acquire(self, lock: Lock, timeout: float) -> bool:
-        turn = lock.line_up(self)
-        if turn is None:
-            return True
-        try:
-            self._rest(turn, None if timeout < 0 else self._after(timeout))
-        except BaseException:
-            lock.give_up(turn)
-            raise
-        return turn.got or lock.give_up(turn)
-
-    def _start_thread(self, thread: threading.Thread, start: Callable) -> None:
-        run, turn, end = thread.run, Turn(thread), threading.Event()
-
-        def in_turn():
+    def call_soon(self, loop, callback: Callable, *args, context=None) -> asyncio.Handle:
+        def run():
             try:
-                turn.wait()
-                self._still_open()
-                run()
+                callback(*args)
             finally:
-                end.set()
-                self._loops.pop(thread, None)
-                self._pass_on(thread)
+                self._ready.discard(handle)
+                self._jump()
 
-        thread.run, self._ends[thread] = in_turn, end
-        self.enter_now(turn)
-        try:
-            super()._start_thread(thread, start)
-            self._watch()
-        except BaseException:
-            turn.over = True
-            raise
+        handle = _real("call_soon", loop, run, context=context)
+        self._ready.add(handle)
+        return handle
 
-    def join_thread(self, thread: threading.Thread, timeout: float | None) -> None:
-        end = self._ends.get(thread) if thread is not threading.current_thread() else None
-        if end is None or end.wait(timeout):
-            theirs["join"](thread, timeout if end is None else None)
+    call_soon_threadsafe = call_soon  # whoever asks lives in the only thread
 
-    def run_task(self, task: Callable, *args, **kwargs):
-        thread = threading.current_thread()
-        if thread in self._ends or not self.open:
-            return task(*args, **kwargs)
-        self._rest(Turn(), self._now)  # a pool's thread that was there before this clock
-        try:
-            return task(*args, **kwargs)
-        finally:
-            self._pass_on(thread)
-
-    def _watch(self) -> None:
-        """From the second thread on, one may wait for what nobody tells of."""
-        if self._over is not None:
-            return
-        inside.set(None)
-        self._over = threading.Event()
-
-        def watch():
-            before = None
-            while not self._over.wait(PATIENCE):
-                seen, computed = (next(self._numbers), time.process_time())
-                if before and seen == before[0] + 1 and computed - before[1] < PATIENCE / 20:
-                    self._pass_on(*self._working)
-                before = seen, computed
-
-        threading.Thread(target=watch, name="virtual clock", daemon=True).start()
-        inside.set(self)
-
-    # ---- event loops ----
-
-    def run_loop(self, loop) -> None:
-        thread = threading.current_thread()
-        with state:
-            self._loops[thread] = loop
-            turns.tick_soon(loop, self)
-        try:
-            theirs["run_forever"](loop)
-        finally:
-            self._loops.pop(thread, None)
-            if self.open and thread not in self._working:
-                self._rest(Turn(), self._now)
-
-    def call_at(self, loop, when: float, callback: Callable, args, context):
+    def call_at(self, loop, when: float, callback: Callable, *args, context=None):
+        context = contextvars.copy_context() if context is None else context
         timer = asyncio.TimerHandle(when, callback, args, loop, context)
-        self.enter(
-            self._after(when - loop.time()), Call(self, loop, timer, callback, args, context)
-        )
+
+        def call():
+            if not loop.is_closed():
+                self.call_soon(loop, lambda: timer.cancelled() or callback(*args), context=context)
+
+        moment = self._after(when - loop.time())
+        heapq.heappush(self._line, (moment, next(self._numbers), timer, call))
+        if not self._ready:  # whoever asks is the last that has something to do
+            self.call_soon(loop, bool)
         return timer
 
-    def call_soon(self, loop, callback: Callable, args, context):
-        if loop not in self._loops.values():
-            return super().call_soon(loop, callback, args, context)
-        handle = asyncio.Handle(callback, args, loop, context)
-        self.enter_now(Call(self, loop, handle, callback, args, context))
-        return handle
+    def run_in_executor(self, loop, executor, function: Callable, *args):
+        """At once, where a thread would do it: a library asks what machine this is. Refused if it
+        waits: that has to go on beside the rest."""
+        future, before = loop.create_future(), self._now
+        try:
+            future.set_result(function(*args))
+        except Exception as error:
+            future.set_exception(error)
+        if self._now != before:
+            raise RuntimeError(NO_THREADS)
+        return future
+
+
+# ---- what is replaced as long as a clock is open -----------------------------------------------
+
+
+def _real(name: str, loop, *args, context=None):
+    """The loop's own method, called in real time."""
+    context = contextvars.copy_context() if context is None else context
+    call = functools.partial(theirs[name], loop, *args, context=context)
+    return contextvars.Context().run(call)
+
+
+def _asks(name: str, method: str) -> Callable:
+    """The function `name`, which asks the clock that its caller lives in; without one, as ever."""
+
+    def ours(*args, **kwargs):
+        clock = here()
+        return (theirs[name] if clock is None else getattr(clock, method))(*args, **kwargs)
+
+    ours.passes = lambda: here() is None  # helpers.retry asks whether anybody sees it wait
+    return ours
+
+
+def _call_soon(loop, callback: Callable, *args, context=None) -> asyncio.Handle:
+    """Who is woken lives in the clock of `context`, whoever wakes it."""
+    context = contextvars.copy_context() if context is None else context
+    clock = context.get(_inside)
+    if clock is None or not clock.holds():
+        return theirs["call_soon"](loop, callback, *args, context=context)
+    return clock.call_soon(loop, callback, *args, context=context)
+
+
+LOOPS = "run_forever run_in_executor call_soon call_soon_threadsafe call_at call_later"
+_OURS = {
+    time: {"time": "wall"} | {name: name for name in ("sleep", "monotonic", "perf_counter")},
+    browser.event_loop(): {name: name for name in LOOPS.split()},
+}
+theirs: dict[str, Callable] = {
+    name: getattr(place, name) for place, names in _OURS.items() for name in names
+}
+
+
+def _places():
+    for place, names in _OURS.items():
+        for name, method in names.items():
+            ours = _call_soon if name == "call_soon" else _asks(name, method)
+
+            def make(real: Callable, name=name, ours=ours) -> Callable:
+                theirs[name] = real
+                return ours
+
+            yield place, name, make
+
+
+_replaced = Replaced(_places)

@@ -29,21 +29,21 @@ def openai_client(**settings):
         settings["api_key"] = huggingface_hub.get_token()
         if settings["api_key"] is None:
             raise ValueError("no Hugging Face token found: set HF_TOKEN, or run `hf auth login`")
-    return openai.OpenAI(
-        **{"base_url": "https://router.huggingface.co/v1", "timeout": 60, "max_retries": 0}
-        | settings
-    )
+    defaults = {"base_url": "https://router.huggingface.co/v1", "timeout": 60, "max_retries": 0}
+    return openai.OpenAI(**defaults | settings)
 
 
 def listen_to(client) -> None:
     """Let each answer that `client` gets tell the call that asked for it what the RateLimit headers
     say."""
-    http = getattr(client, "_client", client)
-    shared = hasattr(client, "exit_stack") and not hasattr(client, "_async_client")
-    if shared and not hasattr(http, "event_hooks"):
-        from huggingface_hub import get_session
+    http = getattr(client, "_async_client", getattr(client, "_client", client))
+    if hasattr(client, "exit_stack") and not hasattr(http, "event_hooks"):
+        import huggingface_hub as hub
 
-        http = get_session()
+        http = hub.get_session() if http is client else hub.get_async_session()
+        if hasattr(client, "_async_client"):  # it makes its own with its first call
+            client._async_client = http
+            client.exit_stack.push_async_callback(http.aclose)
     if not hasattr(http, "event_hooks"):
         raise TypeError(
             f"cannot watch {type(client).__name__}: give the httpx2 client that it sends with"

@@ -5,6 +5,7 @@ import functools
 import math
 import random
 import threading
+import time
 
 from .budget import RetryBudget
 from .clients import listen_to, warn_if_retried_inside, warn_of_two_layers
@@ -181,9 +182,9 @@ class RetryPolicy:
         """Learn from every answer that `client` gets for this policy, not only from refusals.
         Returns `client`.
 
-        `client` is an OpenAI or AsyncOpenAI, an httpx2 or httpx client, or an InferenceClient
-        (which sends through a session that all of huggingface_hub shares). With it the gate closes
-        before the first refusal. Raises TypeError for a client that nobody can listen to.
+        `client` is an OpenAI, an InferenceClient (which sends through a session that all of
+        huggingface_hub shares), their async twins, or an httpx2 or httpx client. With it the gate
+        closes before the first refusal. Raises TypeError for a client that nobody can listen to.
         """
         listen_to(client)
         return client
@@ -197,10 +198,11 @@ class RetryPolicy:
             return
         bell = threading.Event()
         run.ticket.wake = bell.set  # and ask again, so that nothing is missed in between
+        sleep = self.sleep or (None if in_real_time() else time.sleep)  # no bell rings there
         with Countdown(run) as countdown:
             while (seconds := run.turn()) > 0:
-                if self.sleep and seconds < math.inf:
-                    self.sleep(seconds)
+                if sleep and seconds < math.inf:
+                    sleep(seconds)
                 else:
                     countdown.show(seconds)
                     bell.wait(self._slice(run, seconds))
@@ -225,8 +227,7 @@ class RetryPolicy:
                     bell.clear()
 
     def _slice(self, run: Run, seconds: float) -> float:
-        """Real waits are cut into seconds: Ctrl-C works on Windows, too, and a notebook shows time
-        passing."""
+        """Real waits are cut into seconds, for Ctrl-C on Windows and for a notebook's countdown."""
         longest = 1.0 if in_real_time() else 3600.0
         return max(0.0, min(seconds, longest, run.deadline - self.clock()))
 

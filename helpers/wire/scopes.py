@@ -19,8 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 
-from helpers import browser
-
 if "_lock" not in globals():  # else this module is being reloaded, and who is in line stays there
     _lock = threading.RLock()
     _installed: list[Callable] = []
@@ -161,7 +159,7 @@ def _start_in_context(thread: threading.Thread) -> None:
 def _submit(pool: ThreadPoolExecutor, task: Callable, /, *args, **kwargs):
     """ThreadPoolExecutor.submit: in a copy of this context, whoever started the pool's threads."""
     context = contextvars.copy_context()
-    return theirs["submit"](pool, browser.run_in, context, task, *args, **kwargs)
+    return theirs["submit"](pool, context.run, task, *args, **kwargs)
 
 
 _carrying = ((threading.Thread, "start", _start), (ThreadPoolExecutor, "submit", _submit))
