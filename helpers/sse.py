@@ -35,8 +35,7 @@ def pieces(chunks: Chunks) -> list[tuple[float, bytes]]:
 
 def data(event: bytes) -> str | None:
     """An event's data, its lines joined; None for one that has none, such as a comment."""
-    lines = [line.decode("utf-8", "replace") for line in _LINE.split(event)]
-    fields = [line.partition(":") for line in lines if line]
+    fields = [line.decode("utf-8", "replace").partition(":") for line in _LINE.split(event)]
     found = [value.removeprefix(" ") for name, _, value in fields if name == "data"]
     return "\n".join(found) if found else None
 
@@ -46,11 +45,10 @@ def events(chunks: Chunks) -> list[tuple[float, dict]]:
     out, and so is an event that the stream's end cut off."""
     found = []
     for number, (seconds, event) in enumerate(pieces(chunks)):
-        if number == 0:
-            event = event.removeprefix(_BOM)
         if _BLANK_LINE.search(event):
             try:
-                found.append((seconds, json.loads(data(event) or "")))
+                said = data(event if number else event.removeprefix(_BOM))
+                found.append((seconds, json.loads(said or "")))
             except ValueError:
                 continue
     return found

@@ -18,7 +18,7 @@ import httpx2
 import openai
 import pytest
 import ways
-from huggingface_hub import AsyncInferenceClient, InferenceClient
+from huggingface_hub import InferenceClient
 from huggingface_hub import errors as hub
 
 from authoring.bench.retry.server import WORDS, serve
@@ -298,33 +298,27 @@ def test_threads_and_tasks_share_one_gate(upstream):
     assert (one.gate.flying, one.gate.line) == (0, [])
 
 
-WATCHED = ["hub", "openai", "AsyncInferenceClient", "AsyncOpenAI", "httpx2", "httpx"]
+ONCE = [way for way in ways.WAYS if not way.stream]
 
 
-@pytest.mark.parametrize("make", WATCHED)
+@pytest.mark.parametrize("make", [*ONCE, httpx2.Client, httpx.Client], ids=str)
 def test_a_watched_client_is_never_refused(make, upstream):
     url = upstream(Service(Rules(quota=3, window=1.0, phase=0.5, latency=0.005)))
-    one = policy(max_concurrency=1)
-    if make.startswith("Async"):
+    one, asynchronous = policy(max_concurrency=1), make in ONCE and make.asynchronous
+    if make in ONCE:
+        own = {"timeout": 5} if make.of == "hub" else {"max_retries": 0}
+        client = one.watch(one.watch(make.client(url, **own)))
+        ask = functools.partial(ways.method(client), **ASKED, model="m")
+    else:
+        ask = functools.partial(one.watch(make()).post, f"{url}/chat/completions", json=ASKED)
 
-        async def all_of_them():
-            if make == "AsyncOpenAI":
-                client = ways.OPENAI_ASYNC.client(url, max_retries=0)
-            else:
-                client = AsyncInferenceClient(base_url=url, api_key="k", timeout=5)
-            one.watch(one.watch(client))
-            for _ in range(5):
-                await one.acall(ways.method(client), **ASKED, model="m")
+    async def all_of_them():
+        for _ in range(5):
+            await one.acall(ask)
 
+    if asynchronous:
         asyncio.run(all_of_them())
     else:
-        if make in ("hub", "openai"):
-            own = {"hub": {"timeout": 5}, "openai": {"max_retries": 0}}[make]
-            client = one.watch(ways.Way(make, False, False).client(url, **own))
-            ask = functools.partial(ways.method(client), **ASKED, model="m")
-        else:
-            client = one.watch({"httpx2": httpx2, "httpx": httpx}[make].Client())
-            ask = functools.partial(client.post, f"{url}/chat/completions", json=ASKED)
         for _ in range(5):
             one.call(ask)
     assert statuses(upstream) == [200] * 5

@@ -13,23 +13,12 @@ import huggingface_hub
 import openai
 import pytest
 import standin
+import ways
 from huggingface_hub import InferenceClient, constants
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import _http as hub_http
 from PIL import Image
-from ways import (
-    CHAT,
-    HUB,
-    HUB_ASYNC,
-    HUB_STREAM,
-    OPENAI,
-    OPENAI_ASYNC,
-    OPENAI_ASYNC_STREAM,
-    ROUTER,
-    WAYS,
-    every_way,
-    messages,
-)
+from ways import CHAT, HUB, HUB_ASYNC, HUB_STREAM, OPENAI, ROUTER, WAYS, every_way, messages
 
 from helpers import models, wire
 from helpers import session as sessions
@@ -74,18 +63,17 @@ def recorded(tmp_path):
     yes, picture = standin.whole(standin.chat("yes")), io.BytesIO()
     Image.new("RGB", (3, 2), "red").save(picture, "png")
     known = {"id": models.image, "pipeline_tag": "text-to-image", "tags": []}
+    cat, shown = (
+        b'{"inputs":"a cat","parameters":{}}',
+        standin.whole(picture.getvalue(), kind="image/png"),
+    )
     return standin.record(
         tmp_path / "recordings" / "01_first_call.json",
         ("POST", CHAT, request(WHOLE), yes),
         ("POST", CHAT, request(WHOLE, stream=False), yes),
         ("POST", CHAT, request(STREAM, stream=True), standin.stream()),
         ("GET", f"https://huggingface.co/api/models/{models.image}", b"", standin.whole(known)),
-        (
-            "POST",
-            IMAGE,
-            b'{"inputs":"a cat","parameters":{}}',
-            standin.whole(picture.getvalue(), kind="image/png"),
-        ),
+        ("POST", IMAGE, cat, shown),
     )
 
 
@@ -164,11 +152,11 @@ def test_replay_answers_in_threads_and_tasks(recorded):
     assert [row.number for row in session.log] == list(range(1, 21))
 
 
-@pytest.mark.parametrize("way", [HUB_STREAM, OPENAI_ASYNC_STREAM], ids=str)
+@pytest.mark.parametrize("way", [HUB_STREAM, ways.OPENAI_ASYNC_STREAM], ids=str)
 def test_a_stream_takes_as_long_as_it_took(recorded, monkeypatch, way):
     monkeypatch.setenv("COURSE_PACE", "1")
     session, hub = start("01_first_call"), InferenceClient()
-    ai = OPENAI_ASYNC_STREAM.client()
+    ai = ways.OPENAI_ASYNC_STREAM.client()
     asked = {"messages": messages(STREAM), "model": models.chat, "stream": True}
 
     async def read(arrived):
@@ -383,7 +371,7 @@ def test_practice_past_a_proxy(practice, monkeypatch):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     hub_http.close_session()
     start("01_first_call", "practice")
-    assert call(HUB, "hello") == call(OPENAI_ASYNC, "hello") == "You said: hello"
+    assert call(HUB, "hello") == call(ways.OPENAI_ASYNC, "hello") == "You said: hello"
     hub_http.close_session()
 
 
@@ -561,21 +549,17 @@ def test_banner_of_one_call(tmp_path, capsys):
     assert session.banner() == f"Live: your token pays. 1 call in this lesson; {DOLLARS}."
 
 
-@pytest.mark.parametrize(
-    "calls, end",
-    [
-        ([], "Replay: nothing leaves this machine. No calls recorded for this lesson."),
-        (MANY, "3 calls in this lesson; live: less than $0.0001 of credits."),
-        ([ONE, UNKNOWN], f"2 calls in this lesson; live: {DOLLARS} and 1 call of unknown price."),
-        # somebody else's endpoint, or one that runs already
-        ([CALLED], "1 call in this lesson; live: free."),
-        ([CREATED, CALLED], f"live: {OF_ITS_OWN}"),
-        (
-            [CREATED, CALLED, ONE, UNKNOWN],
-            f"live: {DOLLARS} and 1 call of unknown price and {OF_ITS_OWN}",
-        ),
-    ],
-)
+ENDS = [
+    ([], "Replay: nothing leaves this machine. No calls recorded for this lesson."),
+    (MANY, "3 calls in this lesson; live: less than $0.0001 of credits."),
+    ([ONE, UNKNOWN], f"2 calls in this lesson; live: {DOLLARS} and 1 call of unknown price."),
+    ([CALLED], "1 call in this lesson; live: free."),  # somebody else's, or one that runs already
+    ([CREATED, CALLED], f"live: {OF_ITS_OWN}"),
+    ([CREATED, CALLED, ONE, UNKNOWN], f"{DOLLARS} and 1 call of unknown price and {OF_ITS_OWN}"),
+]
+
+
+@pytest.mark.parametrize("calls, end", ENDS)
 def test_the_end_of_a_banner(tmp_path, calls, end):
     if calls:
         write_calls(tmp_path, *calls)
