@@ -12,12 +12,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from practice_fixtures import TOKEN, http, none_left, practice  # noqa: F401
 
+from authoring.practice_server import chat, tasks
+
 HF = "/hf-inference/models/"
 CHAT = {
     "model": "openai/gpt-oss-120b",
     "messages": [{"role": "user", "content": "Hi"}],
     "max_tokens": 1,
 }
+
+
+@pytest.fixture(autouse=True)
+def short_answers(monkeypatch):
+    """Nobody here reads them, and thousands of tokens take minutes on a busy machine."""
+    for module, name in ((chat, "DEFAULT_MAX_TOKENS"), (chat, "CONTEXT"), (tasks, "CONTEXT")):
+        monkeypatch.setattr(module, name, 16)
+
+
 # A good body for each POST route; the fuzzer breaks them.
 GOOD = {
     "/v1/chat/completions": CHAT,

@@ -20,6 +20,7 @@ from .incoming import json_type, unless_gone
 from .llm import CONTEXT, ChatModel
 
 DEFAULT_MAX_TOKENS = 512  # where the request gives none; the service has limits of its own there
+DEFAULT_TEXT_TOKENS = 16  # the same for /v1/completions, as in OpenAI's reference and in vLLM
 ROLES = ("system", "developer", "user", "assistant", "tool")
 
 
@@ -44,15 +45,15 @@ def derived_seed(*parts) -> int:
     return int.from_bytes(hashlib.sha256(canonical.encode()).digest()[:4], "big") % (2**32 - 1)
 
 
-def sampling(body: dict, model: ChatModel, *asked) -> dict:
+def sampling(body: dict, model: ChatModel, *asked, limited_to: int | None = None) -> dict:
     """The sampling parameters of a chat or text completion in llama.cpp's names; the model's own
-    where none are given."""
+    where none are given, and `limited_to` tokens."""
     limit = fields.integer(body, "max_tokens", 1) or fields.integer(
         body, "max_completion_tokens", 1
     )
     seed = fields.seed(body)
     given = {
-        "max_tokens": min(limit or DEFAULT_MAX_TOKENS, CONTEXT),
+        "max_tokens": min(limit or limited_to or DEFAULT_MAX_TOKENS, CONTEXT),
         "seed": derived_seed(*asked) if seed is None else seed,
         "temperature": fields.number(body, "temperature", 0, 2),
         "top_p": fields.number(body, "top_p", 0, 1, above=True),
@@ -428,7 +429,7 @@ async def text_completion(
         )
     if "max_tokens" not in body and "max_new_tokens" in body:
         body = body | {"max_tokens": body["max_new_tokens"]}
-    wanted = {"prompt": prompt, **sampling(body, model, prompt)}
+    wanted = {"prompt": prompt, **sampling(body, model, prompt, limited_to=DEFAULT_TEXT_TOKENS)}
     streamed = fields.boolean(body, "stream")
     with_usage = fields.boolean(fields.obj(body, "stream_options"), "include_usage")
     headers = who(model, **{"x-answered-seed": str(wanted["seed"])}, **(headers or {}))
