@@ -13,6 +13,21 @@ import pytest
 TOKEN = "hf_practice_token"
 
 
+def endpoint_body(name: str, scaling: dict) -> dict:
+    """What creates an endpoint, as the control plane wants it in JSON."""
+    return {
+        "name": name,
+        "provider": {"vendor": "aws", "region": "us-east-1"},
+        "compute": {
+            "accelerator": "cpu",
+            "instanceType": "intel-spr",
+            "instanceSize": "x1",
+            "scaling": scaling,
+        },
+        "model": {"repository": "Qwen/Qwen3-4B"},
+    }
+
+
 class ToPractice(httpx2.HTTPTransport):
     """Sends every request to the practice server, with the host it was meant for in `Host`."""
 

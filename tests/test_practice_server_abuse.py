@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from practice_fixtures import TOKEN, http, none_left, practice  # noqa: F401
+from practice_fixtures import TOKEN, endpoint_body, http, none_left, practice  # noqa: F401
 
 from authoring.practice_server import chat, tasks
 
@@ -76,17 +76,7 @@ GOOD = {
         "inputs": "x",
         "parameters": {"width": 64, "height": 64},
     },
-    "/v2/endpoint/practice-user": {
-        "name": "x",
-        "provider": {"vendor": "aws", "region": "us-east-1"},
-        "model": {"repository": "Qwen/Qwen3-4B"},
-        "compute": {
-            "accelerator": "cpu",
-            "instanceType": "intel-spr",
-            "instanceSize": "x1",
-            "scaling": {},
-        },
-    },
+    "/v2/endpoint/practice-user": endpoint_body("x", {}),
     "/v2/endpoint/practice-user/nobody/pause": {},
     "/api/v1/catalog/model/openai/gpt-oss-20b/deploy": {
         "namespace": "practice-user",

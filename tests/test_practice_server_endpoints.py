@@ -10,7 +10,7 @@ from huggingface_hub.errors import (
     InferenceEndpointError,
     InferenceEndpointTimeoutError,
 )
-from practice_fixtures import TOKEN, as_service, none_left, practice  # noqa: F401
+from practice_fixtures import TOKEN, as_service, endpoint_body, none_left, practice  # noqa: F401
 
 from authoring.practice_server.catalogue import Catalogue
 from authoring.practice_server.endpoints import (
@@ -163,18 +163,7 @@ def test_straight_on_this_machine_an_endpoint_has_a_local_address(practice):
     ) as http:
         made = http.post(
             "/v2/endpoint/practice-user",
-            json={
-                "name": "local",
-                "type": "public",
-                "provider": {"vendor": "aws", "region": "us-east-1"},
-                "compute": {
-                    "accelerator": "cpu",
-                    "instanceType": "intel-spr",
-                    "instanceSize": "x1",
-                    "scaling": {"minReplica": 1, "maxReplica": 1},
-                },
-                "model": {"repository": "Qwen/Qwen3-4B"},
-            },
+            json={"type": "public"} | endpoint_body("local", {"minReplica": 1, "maxReplica": 1}),
         )
         assert made.status_code == 200, made.text
         practice.app.state.practice.endpoints.endpoints["practice-user", "local"].stop("running")
@@ -267,19 +256,9 @@ def test_states_follow_the_clock():
     now = [0.0]
     clock = Clock(10, real=lambda: now[0])
     plane = ControlPlane(clock, Catalogue())
+    scaling = {"minReplica": 0, "maxReplica": 1, "scaleToZeroTimeout": 15}
     spec, model = check(
-        {
-            "name": "timed",
-            "type": "public",
-            "provider": {"vendor": "aws", "region": "us-east-1"},
-            "compute": {
-                "accelerator": "cpu",
-                "instanceType": "intel-spr",
-                "instanceSize": "x1",
-                "scaling": {"minReplica": 0, "maxReplica": 1, "scaleToZeroTimeout": 15},
-            },
-            "model": {"repository": "Qwen/Qwen3-4B"},
-        },
+        {"type": "public"} | endpoint_body("timed", scaling),
         plane,
     )
     endpoint = Endpoint(spec, model, clock)

@@ -106,12 +106,17 @@ def load_all(app: Starlette) -> list[str]:
     return problems
 
 
+def _post(path: str, answer, **known) -> Route:
+    """A route for POST; `known` is passed to `answer` beside the request."""
+    return Route(path, partial(answer, **known), methods=["POST"])
+
+
 def _routes() -> list:
     everything = ["GET", "POST", "PUT", "PATCH", "DELETE"]
     control = [
         Route("/v2/endpoint/{namespace}", endpoints.list_or_create, methods=["GET", "POST"]),
         Route("/v2/endpoint/{namespace}/{name}", endpoints.one, methods=["GET", "PUT", "DELETE"]),
-        Route("/v2/endpoint/{namespace}/{name}/{action}", endpoints.act, methods=["POST"]),
+        _post("/v2/endpoint/{namespace}/{name}/{action}", endpoints.act),
         Route("/v2/provider/{namespace}", endpoints.list_hardware),
     ]
     at_endpoint = [Route("/{path:path}", endpoints.at_endpoint, methods=everything)]
@@ -129,72 +134,42 @@ def _routes() -> list:
         Route("/api/whoami-v2", hub.whoami),
         Route("/api/telemetry/{path:path}", hub.telemetry),
         Route("/v1/models", hub.chat_models),
-        Route("/v1/chat/completions", router.chat, methods=["POST"]),
+        _post("/v1/chat/completions", router.chat),
         *(
-            Route(
-                f"/{provider}/{path}/chat/completions",
-                partial(router.provider_chat, provider=provider),
-                methods=["POST"],
-            )
+            _post(f"/{provider}/{path}/chat/completions", router.provider_chat, provider=provider)
             for provider, path in router.CHAT_PATHS.items()
         ),
         *(
-            Route(
+            _post(
                 f"/{provider}/{router.CHAT_PATHS[provider]}/completions",
-                partial(router.provider_text, provider=provider),
-                methods=["POST"],
+                router.provider_text,
+                provider=provider,
             )
             for provider in router.TEXT_PROVIDERS
         ),
         *(
-            Route(
-                f"/{provider}/{path}/embeddings",
-                partial(providers.embeddings, provider=provider),
-                methods=["POST"],
-            )
+            _post(f"/{provider}/{path}/embeddings", providers.embeddings, provider=provider)
             for provider, path in providers.EMBEDDING_PATHS.items()
         ),
         *(
-            Route(
-                f"/{provider}/v1/images/generations",
-                partial(providers.images, provider=provider),
-                methods=["POST"],
-            )
+            _post(f"/{provider}/v1/images/generations", providers.images, provider=provider)
             for provider in providers.IMAGE_PROVIDERS
         ),
         Route("/fal-ai/{name:path}/requests/{number:path}", providers.fal_queue),
-        Route("/fal-ai/{name:path}", providers.fal, methods=["POST"]),
-        Route(
-            "/replicate/v1/models/{name:path}/predictions", providers.replicate, methods=["POST"]
-        ),
-        Route("/replicate/v1/predictions", providers.replicate, methods=["POST"]),
+        _post("/fal-ai/{name:path}", providers.fal),
+        _post("/replicate/v1/models/{name:path}/predictions", providers.replicate),
+        _post("/replicate/v1/predictions", providers.replicate),
         Route("/files/{name}", providers.picture),
-        Route(
-            "/hf-inference/models/{name:path}/v1/chat/completions",
-            hf_inference.chat,
-            methods=["POST"],
-        ),
-        Route(
-            "/hf-inference/models/{name:path}/v1/completions", hf_inference.text, methods=["POST"]
-        ),
-        Route(
-            "/hf-inference/models/{name:path}/pipeline/{task}",
-            hf_inference.by_task,
-            methods=["POST"],
-        ),
-        Route("/hf-inference/models/{name:path}", hf_inference.by_model, methods=["POST"]),
-        Route("/hf-inference/pipeline/{task}/{name:path}", hf_inference.by_task, methods=["POST"]),
+        _post("/hf-inference/models/{name:path}/v1/chat/completions", hf_inference.chat),
+        _post("/hf-inference/models/{name:path}/v1/completions", hf_inference.text),
+        _post("/hf-inference/models/{name:path}/pipeline/{task}", hf_inference.by_task),
+        _post("/hf-inference/models/{name:path}", hf_inference.by_model),
+        _post("/hf-inference/pipeline/{task}/{name:path}", hf_inference.by_task),
         *control,
         Route("/api/v1/catalog/list", endpoints.list_catalog),
-        Route(
-            "/api/v1/catalog/model/{wanted:path}/deploy",
-            endpoints.deploy_from_catalog,
-            methods=["POST"],
-        ),
-        Route(
-            "/api/v1/catalog/recipe/{wanted}/deploy",
-            endpoints.deploy_from_catalog,
-            methods=["POST"],
+        *(
+            _post(f"/api/v1/catalog/{what}/deploy", endpoints.deploy_from_catalog)
+            for what in ("model/{wanted:path}", "recipe/{wanted}")
         ),
         Route("/endpoints/{name}", endpoints.at_endpoint, methods=everything),
         Route("/endpoints/{name}/{path:path}", endpoints.at_endpoint, methods=everything),
