@@ -133,9 +133,9 @@ def test_clearing_up_memory_does_not_touch_calls_that_are_set_aside(run):
                 break
         other.cancel()
         gc.set_threshold(*before)
-        print(len(said), gc.isenabled())
+        print([len(said), gc.isenabled()])
     """)
-        == "40 True"
+        == "[40, True]"
     )
 
 
