@@ -18,7 +18,13 @@ TEXTS = SAY["connect"]
 
 
 def check_connect(connect) -> str:
-    _expect_limits(_connected(connect))
+    client = _connected(connect)
+    number = isinstance(client.timeout, (int, float))
+    limit = client.timeout if number else getattr(client.timeout, "read", None)
+    expect(limit != 600, TEXTS["ten_minutes"], right=SECONDS)
+    expect(limit is not None, TEXTS["for_ever"], right=SECONDS)
+    expect(limit == SECONDS, TEXTS["other_limit"], limit=limit, right=SECONDS)
+    expect(client.max_retries == 0, TEXTS["repeats"], times=client.max_retries)
     for missing in (None, ""):
         for key_of_another in (f"sk-{words(1)}", None):
             _expect_refused(connect, missing, key_of_another)
@@ -40,7 +46,12 @@ def _connected(connect):
         expect(client is not None, ALL["nothing"])
         ladder(client, ("InferenceClient", TEXTS["inference"]), (AsyncOpenAI, TEXTS["async"]))
         expect(isinstance(client, OpenAI), TEXTS["no_client"], what=describe(client))
-        _expect_router(str(client.base_url).rstrip("/"))
+        # before anything is sent: a client with another address would really go there
+        base_url = str(client.base_url).rstrip("/")
+        expect("api.openai.com" not in base_url, TEXTS["no_address"])
+        expect("api-inference" not in base_url, TEXTS["old_address"])
+        expect(base_url != ROUTER.removesuffix("/v1"), TEXTS["no_v1"])
+        expect(base_url == ROUTER, TEXTS["other_address"], base_url=base_url, router=ROUTER)
         messages = [{"role": "user", "content": words(3)}]
         client.chat.completions.create(model=models.chat, messages=messages, max_tokens=5)
         expect(client.api_key != key_of_another, TEXTS["key_of_another"])
@@ -49,23 +60,6 @@ def _connected(connect):
         url = service.sent.last.url
         expect(url == f"{ROUTER}/chat/completions", TEXTS["other_url"], url=url)
     return client
-
-
-def _expect_router(base_url: str) -> None:
-    """Before anything is sent: a client with another address would really go there."""
-    expect("api.openai.com" not in base_url, TEXTS["no_address"])
-    expect("api-inference" not in base_url, TEXTS["old_address"])
-    expect(base_url != ROUTER.removesuffix("/v1"), TEXTS["no_v1"])
-    expect(base_url == ROUTER, TEXTS["other_address"], base_url=base_url, router=ROUTER)
-
-
-def _expect_limits(client) -> None:
-    number = isinstance(client.timeout, (int, float))
-    limit = client.timeout if number else getattr(client.timeout, "read", None)
-    expect(limit != 600, TEXTS["ten_minutes"], right=SECONDS)
-    expect(limit is not None, TEXTS["for_ever"], right=SECONDS)
-    expect(limit == SECONDS, TEXTS["other_limit"], limit=limit, right=SECONDS)
-    expect(client.max_retries == 0, TEXTS["repeats"], times=client.max_retries)
 
 
 def _expect_refused(connect, missing: str | None, key_of_another: str | None) -> None:

@@ -48,8 +48,27 @@ def check_ask_all(ask_all) -> str:
         with spy(*[slow] * count) as service, wire.watching(made.append):
             got = service.call(ask_all, given := list(questions), at_once)
         expect(given == questions, say["questions_changed"])
-        _expect_answers(got, slow, service)
-        _expect_at_once(slow.under_way, at_once, made)
+        expect(got is not None, say["nothing"])
+        for row in range(len(service.sent)):
+            question = slow.question_in(service.sent[row]) or questions[0]
+            kit.expect_chat_request(service, question, models.chat, MAX_TOKENS, row=row)
+        sent = len(service.sent)
+        expect(sent, say["no_request"])
+        expect(sent == len(questions), say["requests"], count=len(questions), sent=sent)
+        expect(isinstance(got, list), say["no_list"], what=describe(got))
+        strange = [text for text in got if not isinstance(text, str)]
+        expect(not strange, say["no_text"], what=describe(strange[0] if strange else None))
+        expect(sorted(got) == sorted(slow.said.values()), say["other_texts"])
+        expect(got == [slow.said[question] for question in questions], say["order"])
+
+        # never more under way than allowed, and as many while there are questions left
+        most = max(slow.under_way)
+        expect(most <= at_once, say["too_many"], most=most, at_once=at_once)
+        alone = say["one_by_one" if made else "sync_client"]
+        expect(most > 1 or at_once == 1, alone, at_once=at_once)
+        expect(most == at_once, say["too_few"], most=most, at_once=at_once)
+        in_groups = at_once > 1 and min(slow.under_way[at_once:]) == 1
+        expect(not in_groups, say["groups"], at_once=at_once)
         expect(made, say["from_outside"])
         expect(len(made) == 1, say["clients"], made=len(made))
         expect(made[0].is_closed, say["open"])
@@ -62,31 +81,3 @@ def check_ask_all(ask_all) -> str:
     expect(raised, say["hidden_error"])
     expect(all(client.is_closed for client in made), say["open_error"])
     return say["right"]
-
-
-def _expect_answers(got, slow: SlowService, service) -> None:
-    """One request a question, and the list of the answers' texts in the order of the questions."""
-    say, questions = SAY["ask_all"], slow.questions
-    expect(got is not None, say["nothing"])
-    for row in range(len(service.sent)):
-        question = slow.question_in(service.sent[row]) or questions[0]
-        kit.expect_chat_request(service, question, models.chat, MAX_TOKENS, row=row)
-    sent = len(service.sent)
-    expect(sent, say["no_request"])
-    expect(sent == len(questions), say["requests"], count=len(questions), sent=sent)
-    expect(isinstance(got, list), say["no_list"], what=describe(got))
-    strange = [text for text in got if not isinstance(text, str)]
-    expect(not strange, say["no_text"], what=describe(strange[0] if strange else None))
-    expect(sorted(got) == sorted(slow.said.values()), say["other_texts"])
-    expect(got == [slow.said[question] for question in questions], say["order"])
-
-
-def _expect_at_once(under_way: list[int], at_once: int, made: list) -> None:
-    """Never more requests under way than allowed, and as many while there are questions left."""
-    say, most = SAY["ask_all"], max(under_way)
-    expect(most <= at_once, say["too_many"], most=most, at_once=at_once)
-    alone = say["one_by_one" if made else "sync_client"]
-    expect(most > 1 or at_once == 1, alone, at_once=at_once)
-    expect(most == at_once, say["too_few"], most=most, at_once=at_once)
-    in_groups = at_once > 1 and min(under_way[at_once:]) == 1
-    expect(not in_groups, say["groups"], at_once=at_once)

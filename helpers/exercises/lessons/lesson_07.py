@@ -69,10 +69,34 @@ def check_sweep(sweep) -> str:
 
 # ---- task 3 ----
 def check_redraw(redraw) -> str:
+    say = SAY["redraw"]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         for _ in range(2):
-            _expect_drawn_again(redraw, Path(folder, f"{words(1)}.png"))
-        bare, say = Path(folder, "bare.png"), SAY["redraw"]
+            path, studio = Path(folder, f"{words(1)}.png"), Studio()
+            width, height = random.sample([64, 96, 128, 160], 2)
+            settings = {"prompt": f"Ein Café, {words(1)}, Öl", "width": width, "height": height}
+            settings |= {"seed": new_seed(), "num_inference_steps": random.randint(5, 40)}
+            recipe = settings | {"model": models.image, "guidance_scale": None}
+            info = PngInfo()
+            info.add_itxt("recipe", json.dumps(recipe, ensure_ascii=False))
+            Image.new("RGB", (8, 8)).save(path, pnginfo=info)
+            stored = path.read_bytes()
+            with spy(routes=studio) as service:
+                try:
+                    value = run(redraw, service, path)
+                except Raised as raised:
+                    said = str(raised.error)
+                    is_text = "string indices" in said or "must be a mapping" in said
+                    expect(not is_text, say["text"], raised=raised)
+                    expect("name 'null'" not in said, say["eval"], raised=raised)
+                    raise
+            expect(service.sent.entries, say["no_return" if value is None else "nothing_sent"])
+            expect(len(service.sent) == 1, say["many_requests"], sent=len(service.sent))
+            pictures.expect_request(service, 0, **settings)
+            pictures.expect_picture(value, studio.pictures[1])
+            expect(path.read_bytes() == stored, say["wrote_over"])
+
+        bare = Path(folder, "bare.png")
         Image.new("RGB", (8, 8)).save(bare)
         with spy(routes=Studio()) as service:
             value, raised = kit.attempt(run, redraw, service, bare)
@@ -82,33 +106,6 @@ def check_redraw(redraw) -> str:
     expect(plain, say["other_error"], kind=raised.kind)
     expect("bare.png" in str(raised.error), say["no_name"])
     return "the whole recipe came from the file, and a file without one is refused by name."
-
-
-def _expect_drawn_again(redraw, path: Path) -> None:
-    """From a file with a recipe that is written there."""
-    say, studio = SAY["redraw"], Studio()
-    width, height = random.sample([64, 96, 128, 160], 2)
-    settings = {"prompt": f"Ein Café, {words(1)}, Öl", "width": width, "height": height}
-    settings |= {"seed": new_seed(), "num_inference_steps": random.randint(5, 40)}
-    recipe = settings | {"model": models.image, "guidance_scale": None}
-    info = PngInfo()
-    info.add_itxt("recipe", json.dumps(recipe, ensure_ascii=False))
-    Image.new("RGB", (8, 8)).save(path, pnginfo=info)
-    stored = path.read_bytes()
-    with spy(routes=studio) as service:
-        try:
-            value = run(redraw, service, path)
-        except Raised as raised:
-            said = str(raised.error)
-            is_text = "string indices" in said or "must be a mapping" in said
-            expect(not is_text, say["text"], raised=raised)
-            expect("name 'null'" not in said, say["eval"], raised=raised)
-            raise
-    expect(service.sent.entries, say["no_return" if value is None else "nothing_sent"])
-    expect(len(service.sent) == 1, say["many_requests"], sent=len(service.sent))
-    pictures.expect_request(service, 0, **settings)
-    pictures.expect_picture(value, studio.pictures[1])
-    expect(path.read_bytes() == stored, say["wrote_over"])
 
 
 # ---- task 4 ----

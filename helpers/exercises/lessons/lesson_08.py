@@ -50,8 +50,22 @@ def check_audit(audit) -> str:
         cost = bill.expect_number(value[0], "the right cost", service)
         rate = bill.expect_number(value[1], "the rate", service)
         _expect_cost(cost, rate, example, rows)
-        _expect_rate(rate, example, used=rows[USED][0], right=rows[SAME_RATE[0]][0])
-        _expect_ids(value[2], ["-".join(parts) for parts in SAME_RATE])
+        right, hours, printed = rows[SAME_RATE[0]][0], example["hours"], example["printed"]
+        expect(abs(rate - printed / hours) > 0.0006, say["rate_of_all"])
+        expect(not close(rate, rows[USED][0]), say["todays_rate"])
+        expect(close(rate, right) or abs(rate - right) > 0.0005, say["not_rounded"])
+        shown = {"printed": printed, "hours": hours, "replicas": example["min_replica"]}
+        expect(close(rate, right), say["other_rate"], **shown, right=right, rate=rate)
+
+        found, ids = value[2], ["-".join(parts) for parts in SAME_RATE]
+        expect(not isinstance(found, str), say["one_id"])
+        expect(isinstance(found, (list, tuple, set)), say["no_list"], what=describe(found))
+        expect(not any(hasattr(one, "price_per_hour") for one in found), say["objects"])
+        expect(ids[0] in found or ids[1] not in found, say["available_only"])
+        expect(found, say["found_none"])
+        found = sorted(map(str, found))
+        expect(len(found) == len(set(found)), say["twice"])
+        expect(found == sorted(ids), say["other_ids"], ids=ids, found=found)
         expect(given == example, say["changed"])
     return say["right"]
 
@@ -80,27 +94,6 @@ def _expect_cost(cost: float, rate: float, example: dict, rows: dict) -> None:
     expect(close(cost, right, 1e-6) or not close(cost, round(right)), say["dollars"])
     shown = {"used": used, "hours": hours, "replicas": replicas, "right": right, "cost": cost}
     expect(abs(cost - right) <= 0.0051, say["other_cost"], **shown)
-
-
-def _expect_rate(rate: float, example: dict, used: float, right: float) -> None:
-    say, hours, printed = SAY["audit"], example["hours"], example["printed"]
-    expect(abs(rate - printed / hours) > 0.0006, say["rate_of_all"])
-    expect(not close(rate, used), say["todays_rate"])
-    expect(close(rate, right) or abs(rate - right) > 0.0005, say["not_rounded"])
-    shown = {"printed": printed, "hours": hours, "replicas": example["min_replica"]}
-    expect(close(rate, right), say["other_rate"], **shown, right=right, rate=rate)
-
-
-def _expect_ids(found, ids: list[str]) -> None:
-    say = SAY["audit"]
-    expect(not isinstance(found, str), say["one_id"])
-    expect(isinstance(found, (list, tuple, set)), say["no_list"], what=describe(found))
-    expect(not any(hasattr(one, "price_per_hour") for one in found), say["objects"])
-    expect(ids[0] in found or ids[1] not in found, say["available_only"])
-    expect(found, say["found_none"])
-    found = sorted(map(str, found))
-    expect(len(found) == len(set(found)), say["twice"])
-    expect(found == sorted(ids), say["other_ids"], ids=ids, found=found)
 
 
 # ---- task 2 ----

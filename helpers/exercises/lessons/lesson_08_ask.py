@@ -97,25 +97,20 @@ def _expect_patient_request(asked: Asked) -> None:
     expect(first.host == asked.plane.host, say["other_host"], host=first.host)
     generates = first.path in ("", "/") and "inputs" in str(first.json)
     expect(not generates, say["text_generation"])
-    _expect_patience(service.headers[0], str(first.json))
+    headers = {name.lower(): value for name, value in service.headers[0].items()}
+    sent = headers.get("x-scale-up-timeout")
+    if sent is None:
+        expect("scale" not in str(first.json).lower(), say["in_body"])
+        own = [name for name in headers if not name.startswith("x-stainless")]
+        near = [name for name in own if "scale" in name or "timeout" in name]
+        raise NotYet(say["other_header"].format(header=near[0]) if near else say["no_header"])
+    expect(sent == PATIENCE, say["other_patience"], sent=sent, patience=PATIENCE)
     expect_question(asked, first)
     if asked.failed and not raised:
         raise asked.failed
     limit = service.timeouts[0]
     patient = limit is None or limit >= int(PATIENCE)
     expect(patient, say["gives_up"], limit=limit, patience=PATIENCE)
-
-
-def _expect_patience(headers: dict[str, str], body: str) -> None:
-    say = SAY["ask_patiently"]
-    headers = {name.lower(): value for name, value in headers.items()}
-    sent = headers.get("x-scale-up-timeout")
-    if sent is None:
-        expect("scale" not in body.lower(), say["in_body"])
-        own = [name for name in headers if not name.startswith("x-stainless")]
-        near = [name for name in own if "scale" in name or "timeout" in name]
-        raise NotYet(say["other_header"].format(header=near[0]) if near else say["no_header"])
-    expect(sent == PATIENCE, say["other_patience"], sent=sent, patience=PATIENCE)
 
 
 def _raised_in(error: BaseException, package: str) -> bool:
@@ -146,41 +141,22 @@ TROUBLE = {
 
 
 def check_ask_my_own(ask_my_own) -> str:
+    say = SAY["ask_my_own"]
+
     def run(**changes) -> Asked:
         plane = Plane(**changes)
         asked = ask(ask_my_own, plane, plane.name)
-        _expect_end(asked)
+        if asked.failed and not asked.raised:  # it did not come back
+            resumed = "resume" in plane.done
+            expect(not plane.fails, say["waits_for_failed"])
+            if plane.comes is not None and resumed:
+                raise asked.failed
+            expect(resumed or plane.now() == "running", say["waits_for_paused"])
+            raise NotYet(say["no_deadline"])
         return asked
 
-    say, asked = SAY["ask_my_own"], run()
-    _expect_answer(asked)
-    _expect_paused(asked.plane, "When all was done")
-    for when, changes in TROUBLE.items():
-        asked = run(**changes)
-        expect(when != INTERRUPTED or asked.plane.now() == "paused", say["interrupted"])
-        _expect_paused(asked.plane, when)
-        _expect_error(asked, when)
-    asked = run(state="running")
-    expect(not asked.raised, say["runs_already"], raised=asked.raised)
-    _expect_paused(asked.plane, "When it ran already,")
-    return say["right"]
-
-
-def _expect_end(asked: Asked) -> None:
-    """The function came back, or raised."""
-    if asked.failed is None or asked.raised:
-        return
-    say, plane, resumed = SAY["ask_my_own"], asked.plane, "resume" in asked.plane.done
-    expect(not plane.fails, say["waits_for_failed"])
-    if plane.comes is not None and resumed:
-        raise asked.failed
-    expect(resumed or plane.now() == "running", say["waits_for_paused"])
-    raise NotYet(say["no_deadline"])
-
-
-def _expect_answer(asked: Asked) -> None:
-    """All went well: the endpoint was started, and asked once."""
-    say, service, plane = SAY["ask_my_own"], asked.service, asked.plane
+    asked = run()
+    service, plane = asked.service, asked.plane
     expect("create" not in plane.done, say["created"])
     expect(CONTROL in asked.sent_to, say["not_looked_up"])
     if asked.raised:
@@ -199,6 +175,22 @@ def _expect_answer(asked: Asked) -> None:
     expect_question(asked, reached[-1])
     expect(len(reached) == 1, say["many_requests"], sent=len(reached))
     kit.expect_text(asked.value, service.said[-1], service)
+    _expect_paused(plane, "When all was done")
+
+    for when, changes in TROUBLE.items():
+        asked = run(**changes)
+        expect(when != INTERRUPTED or asked.plane.now() == "paused", say["interrupted"])
+        _expect_paused(asked.plane, when)
+        waited = sum(asked.service.slept)
+        tries = sum(entry.path.endswith("/chat/completions") for entry in asked.service.sent)
+        shown = {"when": when, "tries": tries, "let_through": asked.let_through}
+        expect(tries <= 1, say["asked_again"], **shown)
+        expect(asked.raised, say["hidden_error"], when=when)
+        expect(waited <= LONGEST, say["long"], when=when, hours=waited / 3600)
+    asked = run(state="running")
+    expect(not asked.raised, say["runs_already"], raised=asked.raised)
+    _expect_paused(asked.plane, "When it ran already,")
+    return say["right"]
 
 
 def _expect_paused(plane: Plane, when: str) -> None:
@@ -207,13 +199,3 @@ def _expect_paused(plane: Plane, when: str) -> None:
     asleep = "scale-to-zero" in plane.done and state == "scaledToZero"
     expect(not asleep, say["asleep"])
     expect(state == "paused", say["left"], when=when, state=state)
-
-
-def _expect_error(asked: Asked, when: str) -> None:
-    """One try, and its error goes on to whoever called."""
-    say, waited = SAY["ask_my_own"], sum(asked.service.slept)
-    tries = sum(entry.path.endswith("/chat/completions") for entry in asked.service.sent)
-    shown = {"when": when, "tries": tries, "let_through": asked.let_through}
-    expect(tries <= 1, say["asked_again"], **shown)
-    expect(asked.raised, say["hidden_error"], when=when)
-    expect(waited <= LONGEST, say["long"], when=when, hours=waited / 3600)
