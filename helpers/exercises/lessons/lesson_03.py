@@ -8,7 +8,7 @@ from huggingface_hub.errors import OfflineModeIsEnabled
 from helpers.exercises import kit
 from helpers.exercises.kit import Raised, describe, error, expect, spy
 from helpers.exercises.lessons import lesson_03_loops as loops
-from helpers.exercises.lessons.lesson_03_calls import BASE, LATE, LOST, SAY, TINY
+from helpers.exercises.lessons.lesson_03_loops import BASE, LATE, LOST, SAY, TINY
 from helpers.models import models
 
 CAP = 20.0  # seconds: the pauses of task 2 double up to this

@@ -101,12 +101,26 @@ DAY = 24 * 3600  # seconds
 
 
 def check_break_even(break_even) -> str:
+    say, full = SAY["break_even"], 4 / 3 * DAY
     for _ in range(2):
         _check_meeting(break_even)
-    _check_full_before(break_even)
+
+    # the costs would meet where one replica is full already
+    with bill.other_prices() as price:
+        meet = 24 * 2.5 / dollars(20, 5, price["input"], price["output"])
+        said, raised = kit.attempt(bill.told, break_even, 20, 5, 9.0, 2.5, 2)
+    expect(not raised, say["raised"], raised=raised)
+    value, _ = said
+    shown = value if isinstance(value, (int, float, str)) else describe(value)
+    expect(value is None, say["no_none"], full=2 / 9 * DAY, meet=meet, value=shown)
+
     for slack in (0.99, 1.01):  # a limit in other units would miss what a replica can hold
-        _check_limit(break_even, slack)
-    return SAY["break_even"]["right"]
+        with bill.other_prices() as price:
+            hour = slack * full * dollars(1000, 1000, price["input"], price["output"]) / 24
+            value, _ = bill.told(break_even, 1000, 1000, 3, hour, 4)
+        expect(slack > 1 or value is not None, say["below_limit"], full=full, meet=slack * full)
+        expect(slack < 1 or value is None, say["above_limit"], full=full, meet=slack * full)
+    return say["right"]
 
 
 def _check_meeting(break_even) -> None:
@@ -141,28 +155,6 @@ def _check_meeting(break_even) -> None:
     }
     bill.expect_none_of(mistakes, value, say, 1e-6)
     expect(abs(value - right) <= 1.0, say["other"], day=day, one=one, right=right, value=value)
-
-
-def _check_full_before(break_even) -> None:
-    """The costs would meet where one replica is full already."""
-    say = SAY["break_even"]
-    with bill.other_prices() as price:
-        meet = 24 * 2.5 / dollars(20, 5, price["input"], price["output"])
-        said, raised = kit.attempt(bill.told, break_even, 20, 5, 9.0, 2.5, 2)
-    expect(not raised, say["raised"], raised=raised)
-    value, _ = said
-    shown = value if isinstance(value, (int, float, str)) else describe(value)
-    expect(value is None, say["no_none"], full=2 / 9 * DAY, meet=meet, value=shown)
-
-
-def _check_limit(break_even, slack: float) -> None:
-    """The costs meet at `slack` times what a replica can hold."""
-    say, full = SAY["break_even"], 4 / 3 * DAY
-    with bill.other_prices() as price:
-        hour = slack * full * dollars(1000, 1000, price["input"], price["output"]) / 24
-        value, _ = bill.told(break_even, 1000, 1000, 3, hour, 4)
-    expect(slack > 1 or value is not None, say["below_limit"], full=full, meet=slack * full)
-    expect(slack < 1 or value is None, say["above_limit"], full=full, meet=slack * full)
 
 
 TASKS = kit.read_tasks(
