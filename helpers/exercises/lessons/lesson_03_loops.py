@@ -2,12 +2,12 @@
 
 import functools
 import random
-from dataclasses import dataclass
 
 import httpx2
 
 from helpers.exercises import kit
-from helpers.exercises.kit import NotYet, Raised, Spy, describe, error, expect, reply, spy, words
+from helpers.exercises.kit import NotYet, describe, error, expect, reply, spy, words
+from helpers.exercises.scenes import Run, record
 from helpers.models import models
 
 BASE = 0.5  # seconds: the range of the first pause
@@ -23,34 +23,14 @@ def told(seconds: float):
 
 
 # ---- one call, and how it ended ----
-@dataclass
-class Run:
-    service: Spy
-    value: object = None
-    raised: Raised | None = None
-
-    @property
-    def sent(self) -> int:
-        return len(self.service.sent)
-
-    @property
-    def requests(self) -> str:
-        return f"{self.sent} request{'s' * (self.sent != 1)}"
-
-    @property
-    def slept(self) -> list[float]:
-        return self.service.slept
-
-
 def play(function, *steps, arguments=(), limit: int = 12) -> Run:
     """Call the learner's function while the service does `steps`, then answers."""
     question = kit.new_question()
     with spy(*steps, limit=limit) as service:
-        run = Run(service)
         asked = kit.new_client(timeout=30), question, *arguments
-        run.value, run.raised = kit.attempt(service.call, function, *asked)
-    if run.raised and isinstance(run.raised.error, (NotImplementedError, NameError, SyntaxError)):
-        raise run.raised
+        run = record(service, service.call, function, *asked)
+    if run.failed and not run.raised:
+        raise run.failed
     if not run.raised or run.sent:
         for row in range(run.sent):
             kit.expect_chat_request(service, question, models.chat, row=row)
@@ -146,8 +126,7 @@ def _expect_an_end(ask_again) -> None:
             endless = str(ended).startswith("Your function had sent")
             expect(not endless, say["endless"], what=what, tries=TRIES)
             raise
-        requests = run.requests
-        expect(run.sent == TRIES, say["whatever"], what=what, requests=requests, tries=TRIES)
+        expect(run.sent == TRIES, say["whatever"], what=what, requests=run.requests, tries=TRIES)
 
 
 # ---- task 4 ----

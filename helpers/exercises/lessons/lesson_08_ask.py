@@ -4,8 +4,9 @@ import traceback
 from dataclasses import dataclass
 
 from helpers.exercises import kit
-from helpers.exercises.kit import NotYet, Raised, Spy, error, expect, spy
+from helpers.exercises.kit import NotYet, error, expect, spy
 from helpers.exercises.lessons.lesson_08_plane import CONTROL, Plane
+from helpers.exercises.scenes import Run, record
 
 SAY = kit.read_messages(__file__)
 ALL = SAY[""]
@@ -13,18 +14,11 @@ MAX_TOKENS = 100
 
 
 @dataclass
-class Asked:
-    """A question as it went: what came back, or why nothing did."""
+class Asked(Run):
+    """A question as it went."""
 
-    plane: Plane
-    service: Spy
-    question: str
-    value: object = None
-    failed: NotYet | None = None  # Raised, or the function did not end
-
-    @property
-    def raised(self) -> Raised | None:
-        return self.failed if isinstance(self.failed, Raised) else None
+    plane: Plane | None = None
+    question: str = ""
 
     @property
     def sent_to(self) -> list[str]:
@@ -41,14 +35,9 @@ class Asked:
 def ask(function, plane: Plane, place: str) -> Asked:
     """Call function(place, question)."""
     with spy(routes=plane, limit=30, seconds=20) as service:
-        asked = Asked(plane, service, kit.new_question())
-        try:
-            asked.value = service.call(function, place, asked.question)
-        except NotYet as failed:
-            asked.failed = failed
-    if asked.raised and isinstance(asked.raised.error, (NotImplementedError, NameError)):
-        raise asked.raised
-    return asked
+        question = kit.new_question()
+        run = record(service, service.call, function, place, question)
+    return Asked(**vars(run), plane=plane, question=question)
 
 
 def expect_question(asked: Asked, entry) -> None:
