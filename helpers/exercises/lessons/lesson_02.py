@@ -19,21 +19,6 @@ CLIENT = SAY["connect"]
 
 
 def check_connect(connect) -> str:
-    client = _connected(connect)
-    number = isinstance(client.timeout, (int, float))
-    limit = client.timeout if number else getattr(client.timeout, "read", None)
-    expect(limit != 600, CLIENT["ten_minutes"], right=SECONDS)
-    expect(limit is not None, CLIENT["for_ever"], right=SECONDS)
-    expect(limit == SECONDS, CLIENT["other_limit"], limit=limit, right=SECONDS)
-    expect(client.max_retries == 0, CLIENT["repeats"], times=client.max_retries)
-    for missing in (None, ""):
-        for key_of_another in (f"sk-{words(1)}", None):
-            _expect_refused(connect, missing, key_of_another)
-    return CLIENT["right"]
-
-
-def _connected(connect):
-    """The client that the function makes, when it has sent a request with the right token."""
     from openai import AsyncOpenAI, OpenAI
 
     token = f"hf_{random.getrandbits(160):040x}"  # another one than in the environment
@@ -60,7 +45,17 @@ def _connected(connect):
         expect(client.api_key == token, CLIENT["other_token"])
         url = service.sent.last.url
         expect(url == f"{ROUTER}/chat/completions", CLIENT["other_url"], url=url)
-    return client
+
+    number = isinstance(client.timeout, (int, float))
+    limit = client.timeout if number else getattr(client.timeout, "read", None)
+    expect(limit != 600, CLIENT["ten_minutes"], right=SECONDS)
+    expect(limit is not None, CLIENT["for_ever"], right=SECONDS)
+    expect(limit == SECONDS, CLIENT["other_limit"], limit=limit, right=SECONDS)
+    expect(client.max_retries == 0, CLIENT["repeats"], times=client.max_retries)
+    for missing in (None, ""):
+        for key_of_another in (f"sk-{words(1)}", None):
+            _expect_refused(connect, missing, key_of_another)
+    return CLIENT["right"]
 
 
 def _expect_refused(connect, missing: str | None, key_of_another: str | None) -> None:
@@ -141,7 +136,13 @@ def _chosen(cheapest, offers: list[dict], needs: list[str]) -> str | None:
     cheap, given = offer(f"{words(1)}-cheap", 0.01), list(needs)
     listed = {name: [cheap] for name in (other, f"{model}-mini", models.tools)}
     listed[model] = random.sample(offers, len(offers))
-    with spy(routes=_catalogue(listed)) as service:
+    head = {"object": "model", "created": 0}
+    rows = [
+        {"id": name, "owned_by": name.split("/")[0], "providers": each, **head}
+        for name, each in listed.items()
+    ]
+    page = answer({"object": "list", "data": rows})
+    with spy(routes=lambda entry: page if entry.path == "/v1/models" else None) as service:
         try:
             value = call(service, cheapest, new_client(), model, given)
         except Raised as raised:
@@ -169,17 +170,6 @@ def _chosen(cheapest, offers: list[dict], needs: list[str]) -> str | None:
     right = value.startswith(f"{model}:")
     expect(right, OFFERS["other_form"], value=value, model=model, provider=providers[0])
     return value.split(":")[-1]
-
-
-def _catalogue(listed: dict[str, list[dict]]):
-    """GET /v1/models answers with these offers of each model."""
-    head = {"object": "model", "created": 0}
-    rows = [
-        {"id": name, "owned_by": name.split("/")[0], "providers": offers, **head}
-        for name, offers in listed.items()
-    ]
-    page = answer({"object": "list", "data": rows})
-    return lambda entry: page if entry.path == "/v1/models" else None
 
 
 # ---- task 3: the last turns are sent, the whole history comes back ----

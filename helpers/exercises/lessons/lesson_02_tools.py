@@ -107,7 +107,16 @@ class Toolbox:
             raise NotYet(if_raised.format(raised=raised, **fields)) if if_raised else raised
         kit.expect_chat_request(service, question, models.tools, row=0)
         kit.expect_given_client(service)
-        _expect_described(service.sent[0].json, self.tools)
+        offered = service.sent[0].json.get("tools")
+        expect(offered, TEXTS["no_tools"])
+        described = [tool.get("function", {}) for tool in offered if isinstance(tool, dict)]
+        names = [tool.get("name") for tool in described]
+        shown = {"names": ", ".join(map(str, names)), "right": ", ".join(self.tools)}
+        expect(set(names) == set(self.tools), TEXTS["other_names"], **shown)
+        for tool in described:
+            known = tool.get("parameters", {}).get("properties", {})
+            right = set(known) == set(self.tools[tool["name"]][0].model_fields)
+            expect(right, TEXTS["no_arguments"], name=tool["name"])
         again = service.sent[1].json if len(service.sent) > 1 else None
         return value, service, _results(again, question) if again else {}
 
@@ -117,26 +126,9 @@ def as_call(name: str, /, **arguments) -> str:
 
 
 def asks(*wanted: tuple[str, str], finish: str = "tool_calls"):
-    """A message of the model that asks for these calls: (name, arguments as the model wrote
-    them)."""
+    """A message of the model that asks for these calls: (name, arguments as it wrote them)."""
     calls = [{"name": name, "arguments": written} for name, written in wanted]
     return kit.answer(chat_body(None, models.tools, finish, calls))
-
-
-# ---- what is sent ----
-
-
-def _expect_described(body: dict, tools: dict) -> None:
-    offered = body.get("tools")
-    expect(offered, TEXTS["no_tools"])
-    described = [tool.get("function", {}) for tool in offered if isinstance(tool, dict)]
-    names = [tool.get("name") for tool in described]
-    shown = {"names": ", ".join(map(str, names)), "right": ", ".join(tools)}
-    expect(set(names) == set(tools), TEXTS["other_names"], **shown)
-    for tool in described:
-        known = tool.get("parameters", {}).get("properties", {})
-        right = set(known) == set(tools[tool["name"]][0].model_fields)
-        expect(right, TEXTS["no_arguments"], name=tool["name"])
 
 
 def _results(body: dict, question: str) -> dict[str, str]:
@@ -157,9 +149,6 @@ def _results(body: dict, question: str) -> dict[str, str]:
     model = str(body.get("model"))
     expect(model.split(":")[0] == models.tools, TEXTS["other_model"], model=model)
     return given
-
-
-# ---- what is run ----
 
 
 def _expect_one_call(box: Toolbox, name: str, **arguments: int) -> None:

@@ -77,7 +77,8 @@ def _expect_patient_request(asked: Asked) -> None:
     say, service, raised = SAY["ask_patiently"], asked.service, asked.raised
     expect(not raised or raised.kind != "StreamClosed", say["stream"])
     if asked.failed and not service.sent.entries:
-        by_client = raised and _raised_in(raised.error, "httpx2")
+        frames = [frame for frame, _ in traceback.walk_tb(raised and raised.error.__traceback__)]
+        by_client = frames and frames[-1].f_globals.get("__name__", "").startswith("httpx2")
         expect(not by_client, say["header_value"], raised=raised)
         raise asked.failed
     expect(service.sent.entries, say["nothing_sent"])
@@ -100,12 +101,6 @@ def _expect_patient_request(asked: Asked) -> None:
     limit = service.timeouts[0]
     patient = limit is None or limit >= int(PATIENCE)
     expect(patient, say["gives_up"], limit=limit, patience=PATIENCE)
-
-
-def _raised_in(error: BaseException, package: str) -> bool:
-    """Does the error come from a module of this package?"""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return bool(frames) and frames[-1].f_globals.get("__name__", "").startswith(package)
 
 
 # ---- task 4 ----
