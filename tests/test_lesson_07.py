@@ -11,8 +11,7 @@ from wrong import exercise
 
 from helpers import models
 from helpers.exercises.kit import spy
-from helpers.exercises.lessons.lesson_07 import TASKS
-from helpers.exercises.lessons.lesson_07_pictures import Studio
+from helpers.exercises.lessons.lesson_07 import TASKS, Studio
 
 DRAW, SWEEP, REDRAW, GRID, QUIZ = TASKS
 NAMES = {

@@ -153,39 +153,41 @@ def expect_none_of(mistakes: dict, value: float, say: dict, tolerance=1e-9, **fi
 
 
 def check_cost_of(cost_of) -> str:
+    say, known = SAY["cost_of"], models["chat"].price
     for _ in range(2):
         read, written = random.randint(300, 900), random.randint(1000, 9000)
         with other_prices() as price:
             value, service = told(cost_of, read, written)
-            paid = price["input"], price["output"]
-        _expect_cost(expect_number(value, "the cost in US dollars", service), read, written, *paid)
+            paid_in, paid_out = price["input"], price["output"]
+        cost = expect_number(value, "the cost in US dollars", service)
+        right = dollars(read, written, paid_in, paid_out)
+        if close(cost, right):
+            continue
+        mistakes = {
+            right * 1e6: "per_token",
+            right * 1e3: "per_thousand",
+            right * 100: "cents",
+            dollars(read, written, paid_out, paid_in): "swapped",
+            dollars(read, written, paid_in, paid_in): "all_at_input",
+            dollars(read, written, paid_out, paid_out): "all_at_output",
+            (read + written) * (paid_in + paid_out) / 1e6: "both_prices",
+            dollars(read, 0, paid_in, paid_out): "prompt_only",
+            dollars(0, written, paid_in, paid_out): "answer_only",
+            dollars(read, written, known["input"], known["output"]): "written_down",
+        }
+        expect_none_of(mistakes, cost, say)
+        for other in models:
+            if other.task == "chat-completion" and other.name != "chat" and other.price:
+                expect(
+                    not close(cost, other.cost(read, written)), say["other_model"], name=other.name
+                )
+        expect_none_of({round(right, digits): "rounded" for digits in range(10)}, cost, say)
+        tokens, prices = (
+            {"read": read, "written": written},
+            {"paid_in": paid_in, "paid_out": paid_out},
+        )
+        raise NotYet(say["other"].format(**tokens, **prices, right=right, cost=cost))
     return "prompt and answer priced apart, from `usage` and the registry."
-
-
-def _expect_cost(cost: float, read: int, written: int, paid_in: float, paid_out: float) -> None:
-    say, known = SAY["cost_of"], models["chat"].price
-    right = dollars(read, written, paid_in, paid_out)
-    if close(cost, right):
-        return
-    mistakes = {
-        right * 1e6: "per_token",
-        right * 1e3: "per_thousand",
-        right * 100: "cents",
-        dollars(read, written, paid_out, paid_in): "swapped",
-        dollars(read, written, paid_in, paid_in): "all_at_input",
-        dollars(read, written, paid_out, paid_out): "all_at_output",
-        (read + written) * (paid_in + paid_out) / 1e6: "both_prices",
-        dollars(read, 0, paid_in, paid_out): "prompt_only",
-        dollars(0, written, paid_in, paid_out): "answer_only",
-        dollars(read, written, known["input"], known["output"]): "written_down",
-    }
-    expect_none_of(mistakes, cost, say)
-    for other in models:
-        if other.task == "chat-completion" and other.name != "chat" and other.price:
-            expect(not close(cost, other.cost(read, written)), say["other_model"], name=other.name)
-    expect_none_of({round(right, digits): "rounded" for digits in range(10)}, cost, say)
-    tokens, prices = {"read": read, "written": written}, {"paid_in": paid_in, "paid_out": paid_out}
-    raise NotYet(say["other"].format(**tokens, **prices, right=right, cost=cost))
 
 
 # ---- task 4 ----

@@ -26,13 +26,10 @@ def call(service: Spy, function, *arguments):
         error, said = raised.error, str(raised.error)
         attribute = error.name if isinstance(error, AttributeError) else ""
         by_place = "positional argument" in said or "argument(s) but" in said
+        by_place = by_place and ("create" in said or "parse" in said)
         by_key = "object is not subscriptable" in said and "Chat" in said
         expect(attribute != "chat_completion", ALL["other_library"])
-        expect(
-            not by_place or not ("create" in said or "parse" in said),
-            ALL["by_place"],
-            raised=raised,
-        )
+        expect(not by_place, ALL["by_place"], raised=raised)
         expect("Missing required arguments" not in said, ALL["missing"], raised=raised)
         expect(not by_key, ALL["by_key"], raised=raised)
         raise

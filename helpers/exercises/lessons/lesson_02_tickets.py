@@ -63,7 +63,7 @@ def _scenes() -> Iterator[Scene]:
 
 def _expect_requests(run: Run, text: str, scene: Scene) -> None:
     expect(run.sent, TEXTS["not_sent"])
-    first, *more = run.sent
+    first, *more = run.bodies
     asked = first.get("response_format")
     expect(asked, TEXTS["no_format"])
     kind = asked.get("type") if isinstance(asked, dict) else None

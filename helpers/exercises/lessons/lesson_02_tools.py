@@ -25,11 +25,32 @@ def check_with_tools(with_tools) -> str:
     number, cents = random.randint(1, 9999), random.randint(1, 999)
     _expect_one_call(box, box.status, order_id=number)
     _expect_one_call(box, box.refund, cents=cents, order_id=number)
-    _expect_two_calls(box)
+
+    # two calls in one message
+    numbers = random.randint(1, 4999), random.randint(5000, 9999)
+    _, _, given = box.use(asks(*((box.status, f'{{"order_id": {number}}}') for number in numbers)))
+    made = [as_call(box.status, order_id=number) for number in numbers]
+    expect(box.ran == made, TEXTS["not_both"], ran=len(box.ran))
+    expect(given.get("call_1") == box.results[made[1]], TEXTS["swapped"])
+    # calls that must not be run, and of which the model is told why
     for key, what, written in FORBIDDEN:
-        _expect_not_run(box, key, what, written)
-    _expect_allowed_only(box)
-    _expect_no_call(box)
+        name = NO_TOOL if key == "unknown" else box.status
+        fields = {"name": name, "what": what, "written": written}
+        step = asks((name, written), finish="length" if key == "cut" else "tool_calls")
+        _, _, given = box.use(step, TEXTS[f"raised_{key}"], **fields)
+        expect(not box.ran, TEXTS[f"ran_{key}"], **fields)
+        expect(given.get("call_0", "").strip(), TEXTS["no_word"], **fields)
+    # one call that must not be run and one that may, in one message
+    written = f'{{"order_id": {number}}}'
+    step = asks((NO_TOOL, written), (box.status, written))
+    _, service, _ = box.use(step, TEXTS["raised_unknown"])
+    expect(len(service.sent) > 1, TEXTS["gives_up"])
+    ran = ", ".join(box.ran) or "nothing"
+    expect(ran == as_call(box.status, order_id=number), TEXTS["not_only_second"], ran=ran)
+    # the model answers at once
+    value, service, _ = box.use(kit.reply(), TEXTS["raised_no_call"])
+    expect(len(service.sent) == 1, TEXTS["sent_again"])
+    kit.expect_text(value, service.said[-1], service)
     return TEXTS["right"]
 
 
@@ -86,7 +107,16 @@ class Toolbox:
             raise NotYet(if_raised.format(raised=raised, **fields)) if if_raised else raised
         kit.expect_chat_request(service, question, models.tools, row=0)
         kit.expect_given_client(service)
-        _expect_described(service.sent[0].json, self.tools)
+        offered = service.sent[0].json.get("tools")
+        expect(offered, TEXTS["no_tools"])
+        described = [tool.get("function", {}) for tool in offered if isinstance(tool, dict)]
+        names = [tool.get("name") for tool in described]
+        shown = {"names": ", ".join(map(str, names)), "right": ", ".join(self.tools)}
+        expect(set(names) == set(self.tools), TEXTS["other_names"], **shown)
+        for tool in described:
+            known = tool.get("parameters", {}).get("properties", {})
+            right = set(known) == set(self.tools[tool["name"]][0].model_fields)
+            expect(right, TEXTS["no_arguments"], name=tool["name"])
         again = service.sent[1].json if len(service.sent) > 1 else None
         return value, service, _results(again, question) if again else {}
 
@@ -96,26 +126,9 @@ def as_call(name: str, /, **arguments) -> str:
 
 
 def asks(*wanted: tuple[str, str], finish: str = "tool_calls"):
-    """A message of the model that asks for these calls: (name, arguments as the model wrote
-    them)."""
+    """A message of the model that asks for these calls: (name, arguments as it wrote them)."""
     calls = [{"name": name, "arguments": written} for name, written in wanted]
     return kit.answer(chat_body(None, models.tools, finish, calls))
-
-
-# ---- what is sent ----
-
-
-def _expect_described(body: dict, tools: dict) -> None:
-    offered = body.get("tools")
-    expect(offered, TEXTS["no_tools"])
-    described = [tool.get("function", {}) for tool in offered if isinstance(tool, dict)]
-    names = [tool.get("name") for tool in described]
-    shown = {"names": ", ".join(map(str, names)), "right": ", ".join(tools)}
-    expect(set(names) == set(tools), TEXTS["other_names"], **shown)
-    for tool in described:
-        known = tool.get("parameters", {}).get("properties", {})
-        right = set(known) == set(tools[tool["name"]][0].model_fields)
-        expect(right, TEXTS["no_arguments"], name=tool["name"])
 
 
 def _results(body: dict, question: str) -> dict[str, str]:
@@ -138,9 +151,6 @@ def _results(body: dict, question: str) -> dict[str, str]:
     return given
 
 
-# ---- what is run ----
-
-
 def _expect_one_call(box: Toolbox, name: str, **arguments: int) -> None:
     """A call as it should be: it is run, and the model has the last word."""
     value, service, given = box.use(asks((name, json.dumps(arguments))))
@@ -152,42 +162,4 @@ def _expect_one_call(box: Toolbox, name: str, **arguments: int) -> None:
     expect(ran == made, TEXTS["other_call"], made=made, ran=ran)
     expect(given.get("call_0") == box.results[made], TEXTS["other_result"])
     expect(len(service.sent) == 2, TEXTS["many_requests"], sent=len(service.sent))
-    kit.expect_text(value, service.said[-1], service)
-
-
-def _expect_two_calls(box: Toolbox) -> None:
-    """Both are in one message."""
-    numbers = random.randint(1, 4999), random.randint(5000, 9999)
-    _, _, given = box.use(asks(*((box.status, f'{{"order_id": {number}}}') for number in numbers)))
-    made = [as_call(box.status, order_id=number) for number in numbers]
-    expect(box.ran == made, TEXTS["not_both"], ran=len(box.ran))
-    expect(given.get("call_1") == box.results[made[1]], TEXTS["swapped"])
-
-
-def _expect_not_run(box: Toolbox, key: str, what: str, written: str) -> None:
-    """A call that must not be run, and of which the model is told why."""
-    name = NO_TOOL if key == "unknown" else box.status
-    finish = "length" if key == "cut" else "tool_calls"
-    fields = {"name": name, "what": what, "written": written}
-    step = asks((name, written), finish=finish)
-    _, _, given = box.use(step, TEXTS[f"raised_{key}"], **fields)
-    expect(not box.ran, TEXTS[f"ran_{key}"], **fields)
-    expect(given.get("call_0", "").strip(), TEXTS["no_word"], **fields)
-
-
-def _expect_allowed_only(box: Toolbox) -> None:
-    """One call that must not be run and one that may, in one message."""
-    number = random.randint(1, 9999)
-    written = f'{{"order_id": {number}}}'
-    step = asks((NO_TOOL, written), (box.status, written))
-    _, service, _ = box.use(step, TEXTS["raised_unknown"])
-    expect(len(service.sent) > 1, TEXTS["gives_up"])
-    ran = ", ".join(box.ran) or "nothing"
-    expect(ran == as_call(box.status, order_id=number), TEXTS["not_only_second"], ran=ran)
-
-
-def _expect_no_call(box: Toolbox) -> None:
-    """The model answers at once."""
-    value, service, _ = box.use(kit.reply(), TEXTS["raised_no_call"])
-    expect(len(service.sent) == 1, TEXTS["sent_again"])
     kit.expect_text(value, service.said[-1], service)

@@ -8,7 +8,7 @@ from huggingface_hub.errors import OfflineModeIsEnabled
 from helpers.exercises import kit
 from helpers.exercises.kit import Raised, describe, error, expect, spy
 from helpers.exercises.lessons import lesson_03_loops as loops
-from helpers.exercises.lessons.lesson_03_calls import BASE, LATE, LOST, SAY, TINY
+from helpers.exercises.lessons.lesson_03_loops import BASE, LATE, LOST, SAY, TINY
 from helpers.models import models
 
 CAP = 20.0  # seconds: the pauses of task 2 double up to this
@@ -114,10 +114,23 @@ def check_seconds_to_wait(seconds_to_wait) -> str:
 
     for remain, left in ((12, "12 requests remain"), (1, "1 request remains")):
         value = _asked(seconds_to_wait, 1, {"RateLimit": f'"api";r={remain};t=250'})
-        some = say["some_remain"]
-        expect(value <= BASE + TINY, some, remain=remain, left=left, seconds=value)
+        fields = {"remain": remain, "left": left, "seconds": value}
+        expect(value <= BASE + TINY, say["some_remain"], **fields)
     for failures in (1, 2, 4, 5, 9):
-        _expect_jitter(failures, [_asked(seconds_to_wait, failures, {}) for _ in range(60)])
+        # drawn from the whole range, from 0 to what so many failures allow
+        drawn = [_asked(seconds_to_wait, failures, {}) for _ in range(60)]
+        limit, low, high = min(CAP, BASE * 2 ** (failures - 1)), min(drawn), max(drawn)
+        fields = {"failures": failures, "base": BASE, "cap": CAP}
+        for holds, key in (
+            (len(set(drawn)) > 3, "no_chance"),
+            (low >= 0, "below_zero"),
+            (high <= limit + TINY or failures < 9, "no_cap"),
+            (high <= limit + TINY, "too_wide"),
+            (drawn.count(high) < 5, "cut_off"),
+            (high > 0.7 * limit, "too_narrow"),
+            (low < 0.3 * limit, "not_from_zero"),
+        ):
+            expect(holds, say[key], low=low, high=high, limit=limit, **fields)
     return say["right"]
 
 
@@ -131,23 +144,6 @@ def _asked(seconds_to_wait, failures: int, headers: dict) -> float:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     expect(number, say["no_number"], what=describe(value))
     return value
-
-
-def _expect_jitter(failures: int, drawn: list[float]) -> None:
-    """The pauses are drawn from the whole range, from 0 to what `failures` failures allow."""
-    limit = min(CAP, BASE * 2 ** (failures - 1))
-    low, high = min(drawn), max(drawn)
-    fields = {"failures": failures, "base": BASE, "cap": CAP}
-    for holds, key in (
-        (len(set(drawn)) > 3, "no_chance"),
-        (low >= 0, "below_zero"),
-        (high <= limit + TINY or failures < 9, "no_cap"),
-        (high <= limit + TINY, "too_wide"),
-        (drawn.count(high) < 5, "cut_off"),
-        (high > 0.7 * limit, "too_narrow"),
-        (low < 0.3 * limit, "not_from_zero"),
-    ):
-        expect(holds, SAY["seconds_to_wait"][key], low=low, high=high, limit=limit, **fields)
 
 
 LOOPS = (loops.check_ask_again, loops.check_ask_within, loops.check_stream_text)

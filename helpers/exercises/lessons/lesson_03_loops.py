@@ -3,15 +3,63 @@
 import functools
 import random
 
-from helpers.exercises import kit
-from helpers.exercises.kit import NotYet, describe, error, expect, reply, words
-from helpers.exercises.lessons import lesson_03_calls as calls
-from helpers.exercises.lessons.lesson_03_calls import SAY, Run, expect_answer, play, told
+import httpx2
 
-TRIES = 4  # of task 3
+from helpers.exercises import kit
+from helpers.exercises.kit import NotYet, describe, error, expect, reply, spy, words
+from helpers.exercises.scenes import Run, record
+from helpers.models import models
+
+BASE = 0.5  # seconds: the range of the first pause
+TINY = 1e-9
+LOST = kit.broken(httpx2.ReadError, "[Errno 104] Connection reset by peer")
+LATE = kit.broken(httpx2.ReadTimeout, "The read operation timed out")  # the client's own limit
+
+SAY = kit.read_messages(__file__)
+
+
+def told(seconds: float):
+    return error(429, retry_after=seconds)
+
+
+# ---- one call, and how it ended ----
+def play(function, *steps, arguments=(), limit: int = 12) -> Run:
+    """Call the learner's function while the service does `steps`, then answers."""
+    question = kit.new_question()
+    with spy(*steps, limit=limit) as service:
+        asked = kit.new_client(timeout=30), question, *arguments
+        run = record(service, service.call, function, *asked)
+    if run.failed and not run.raised:
+        raise run.failed
+    if not run.raised or run.sent:
+        for row in range(run.sent):
+            kit.expect_chat_request(service, question, models.chat, row=row)
+        kit.expect_given_client(service)
+    expect(run.sent, SAY[""]["no_request"])
+    return run
+
+
+def expect_answer(run: Run, trouble: str) -> None:
+    say = SAY[""]
+    expect(not run.raised, say["unanswered"], trouble=trouble, raised=run.raised)
+    if run.value is None:
+        expect(run.service.said, say["not_sent"], trouble=trouble)
+        expect(run.service.printed, say["nothing"], trouble=trouble)
+    kit.expect_text(run.value, run.service.said[-1], run.service)
+
+
+def expect_original(run: Run, status: int, trouble: str) -> None:
+    """The error that happened is the error that is raised."""
+    say, raised = SAY[""], run.raised
+    expect(raised, say["as_if"], trouble=trouble, what=describe(run.value))
+    same = raised.status == status
+    expect(same, say["other_error"], trouble=trouble, kind=raised.kind)
 
 
 # ---- task 3 ----
+TRIES = 4
+
+
 def check_ask_again(ask_again) -> str:
     say = SAY["ask_again"]
     run = play(ask_again)
@@ -22,7 +70,7 @@ def check_ask_again(ask_again) -> str:
     run = play(ask_again, error(401))
     expect(run.sent == 1, say["401_again"])
     expect(not run.slept, say["401_waits"])
-    calls.expect_original(run, 401, "The token was wrong (401)")
+    expect_original(run, 401, "The token was wrong (401)")
 
     run = play(ask_again, error(503), error(503))
     expect(run.sent > 1, say["503_once"])
@@ -31,8 +79,8 @@ def check_ask_again(ask_again) -> str:
     expect(run.slept, say["no_wait"])
     expect(len(run.slept) == 2, say["two_waits"], waits=len(run.slept))
     waits = ", ".join(f"{seconds:.2f}" for seconds in run.slept)
-    in_range = all(seconds <= calls.BASE * 2**n + calls.TINY for n, seconds in enumerate(run.slept))
-    expect(in_range, say["ranges"], waits=waits, base=calls.BASE, double=2 * calls.BASE)
+    in_range = all(seconds <= BASE * 2**n + TINY for n, seconds in enumerate(run.slept))
+    expect(in_range, say["ranges"], waits=waits, base=BASE, double=2 * BASE)
 
     seconds = random.randint(40, 80)
     run = play(ask_again, told(seconds))
@@ -43,8 +91,8 @@ def check_ask_again(ask_again) -> str:
 
     for step, what in (
         (kit.broken(), "The connection was refused"),
-        (calls.LOST, "The connection was lost"),
-        (calls.LATE, "The request timed out"),
+        (LOST, "The connection was lost"),
+        (LATE, "The request timed out"),
     ):
         run = play(ask_again, step)
         no_response = run.raised and isinstance(run.raised.error, AttributeError)
@@ -53,7 +101,7 @@ def check_ask_again(ask_again) -> str:
 
     _expect_an_end(ask_again)
     longest = max(play(ask_again, *[error(500)] * 10).slept[-1] for _ in range(15))
-    expect(longest > calls.BASE, say["not_growing"], longest=longest, range=4 * calls.BASE)
+    expect(longest > BASE, say["not_growing"], longest=longest, range=4 * BASE)
     return say["right"].format(tries=TRIES)
 
 
@@ -63,10 +111,10 @@ def _expect_an_end(ask_again) -> None:
     run = play(ask_again, *[error(500)] * 10)
     expect(run.sent <= TRIES, say["too_many"], sent=run.sent, tries=TRIES)
     expect(run.sent == TRIES, say["too_few"], requests=run.requests, tries=TRIES)
-    calls.expect_original(run, 500, f"All {TRIES} requests failed (500)")
+    expect_original(run, 500, f"All {TRIES} requests failed (500)")
     waits = len(run.slept)
     expect(waits < TRIES, say["last_wait"], tries=TRIES, waits=TRIES - 1, slept=waits)
-    in_turn = [error(503), kit.broken(), calls.LATE, told(1), *[error(500)] * 8]
+    in_turn = [error(503), kit.broken(), LATE, told(1), *[error(500)] * 8]
     for steps, what in (
         ([kit.broken()] * 12, "The connection was refused again and again"),
         ([told(1)] * 12, "The service refused every time (429)"),
@@ -78,8 +126,7 @@ def _expect_an_end(ask_again) -> None:
             endless = str(ended).startswith("Your function had sent")
             expect(not endless, say["endless"], what=what, tries=TRIES)
             raise
-        requests = run.requests
-        expect(run.sent == TRIES, say["whatever"], what=what, requests=requests, tries=TRIES)
+        expect(run.sent == TRIES, say["whatever"], what=what, requests=run.requests, tries=TRIES)
 
 
 # ---- task 4 ----
@@ -122,17 +169,17 @@ def check_ask_within(ask_within) -> str:
 
     run, slept = wait(60, error(403))
     expect(run.sent == 1 and not slept, say["403_again"])
-    calls.expect_original(run, 403, "The token lacks the permission (403)")
+    expect_original(run, 403, "The token lacks the permission (403)")
 
     run, slept = wait(30, *[error(503)] * 4)
     expect_answer(run, f"Four failures with short pauses fit into 30 s {NO_NUMBER}")
     run, slept = wait(500, *[error(503)] * 10)
-    expect(max(run.slept) > calls.BASE, say["not_growing"], longest=max(run.slept))
+    expect(max(run.slept) > BASE, say["not_growing"], longest=max(run.slept))
     for patience in [3] * 3 + [30] * 15:
         run, slept = wait(patience, *[error(503)] * 60)
-        expect(slept <= patience + calls.TINY, say["drawn_again"], patience=patience, slept=slept)
+        expect(slept <= patience + TINY, say["drawn_again"], patience=patience, slept=slept)
         trouble = f"The pauses added up to more than the patience of {patience} s"
-        calls.expect_original(run, 503, trouble)
+        expect_original(run, 503, trouble)
     return say["right"]
 
 
@@ -143,12 +190,12 @@ def _expect_patience_ends(wait) -> None:
     expect(slept < 42, say["too_long"], slept=slept)
     expect(not slept, say["shortened"], slept=slept)
     expect(run.sent == 1, say["no_wait"], sent=run.sent)
-    calls.expect_original(run, 429, "The wait did not fit (42 s into 10 s)")
+    expect_original(run, 429, "The wait did not fit (42 s into 10 s)")
 
     run, slept = wait(10, *[told(4)] * 10)
-    expect(slept <= 10 + calls.TINY, say["sum"], slept=slept)
+    expect(slept <= 10 + TINY, say["sum"], slept=slept)
     expect(run.sent == 3, say["two_fit"], sent=run.sent)
-    calls.expect_original(run, 429, "The third wait did not fit (4 + 4 + 4 s into 10 s)")
+    expect_original(run, 429, "The third wait did not fit (4 + 4 + 4 s into 10 s)")
 
 
 # ---- task 5 ----
@@ -175,7 +222,17 @@ def check_stream_text(stream_text) -> str:
         expect(run.sent == 2, say["two"], what=what, sent=run.sent)
         expect("".join(got) == run.service.said[-1], say["second_text"], what=what)
 
-    _expect_no_second_beginning(stream_text)
+    # a stream that broke after three words: they are handed over, and so is the error
+    got, run = _streamed(stream_text, reply(words(12), breaks_after=4))
+    text, said = "".join(got), run.service.said
+    if run.sent > 1:
+        expect(text != said[-1], say["collects"])
+        raise NotYet(say["anew"].format(text=text[:60]))
+    expect(run.raised, say["as_if_whole"], text=text)
+    expect(text == " ".join(said[0].split(" ")[:3]), say["not_passed_on"], text=text)
+    same = run.raised.kind == "RemoteProtocolError"
+    expect(same, say["other_error"], kind=run.raised.kind)
+
     got, run = _streamed(stream_text, error(401))
     expect(run.raised and run.sent == 1, say["401_again"])
     got, run = _streamed(stream_text, *[error(503)] * 8)
@@ -224,17 +281,3 @@ def _streamed(stream_text, *steps) -> tuple[list, Run]:
     expect(not strange, say["no_text"], what=describe(strange[0] if strange else None))
     expect(all(entry.json.get("stream") for entry in run.service.sent), say["no_stream"])
     return got, run
-
-
-def _expect_no_second_beginning(stream_text) -> None:
-    """A stream that broke after three words: they are handed over, and so is the error."""
-    say = SAY["stream_text"]
-    got, run = _streamed(stream_text, reply(words(12), breaks_after=4))
-    text, said = "".join(got), run.service.said
-    if run.sent > 1:
-        expect(text != said[-1], say["collects"])
-        raise NotYet(say["anew"].format(text=text[:60]))
-    expect(run.raised, say["as_if_whole"], text=text)
-    expect(text == " ".join(said[0].split(" ")[:3]), say["not_passed_on"], text=text)
-    kind = run.raised.kind
-    expect(kind == "RemoteProtocolError", say["other_error"], kind=kind)

@@ -97,30 +97,23 @@ def check_embed_texts(embed_texts) -> str:
     expect(inputs[0] == texts, say["other_texts"])
     expect_rows(value, len(texts))
     expect(np.isfinite(value).all(), say["not_finite"])
-    _expect_length_1(value, stretched(texts))
-    expect(value.dtype != np.float16, say["float16"])
-    expect(same(value, texts), say["other_rows"])
-    expect(value.dtype == np.float32, say["dtype"], value=value)
-    kit.expect_unchanged(texts=(texts, given))
-    kit.expect_refusal_through(embed_texts, kit.new_client("hf-inference"), given)
-    return say["right"]
-
-
-def _expect_length_1(value: np.ndarray, raw: np.ndarray) -> None:
-    """Each row of `value` has the length 1; `raw` are the rows as the service sent them."""
-    lengths = np.linalg.norm(value, axis=1)
-    if np.allclose(lengths, 1, atol=1e-3):
-        return
+    raw, lengths = stretched(texts), np.linalg.norm(value, axis=1)
     mistakes = {
         "ignored": raw,
         "one_length": raw / np.linalg.norm(raw),
         "columns": raw / np.linalg.norm(raw, axis=0),
         "lengths": value,
     }
-    close = lambda rows: rows.shape == value.shape and np.allclose(value, rows, atol=1e-3)
-    key = next(key for key, rows in mistakes.items() if close(rows))
-    shown = [round(float(length), 2) for length in lengths]
-    raise NotYet(SAY["embed_texts"][key].format(lengths=shown))
+    if not np.allclose(lengths, 1, atol=1e-3):
+        close = lambda rows: rows.shape == value.shape and np.allclose(value, rows, atol=1e-3)
+        key = next(key for key, rows in mistakes.items() if close(rows))
+        raise NotYet(say[key].format(lengths=[round(float(length), 2) for length in lengths]))
+    expect(value.dtype != np.float16, say["float16"])
+    expect(same(value, texts), say["other_rows"])
+    expect(value.dtype == np.float32, say["dtype"], value=value)
+    kit.expect_unchanged(texts=(texts, given))
+    kit.expect_refusal_through(embed_texts, kit.new_client("hf-inference"), given)
+    return say["right"]
 
 
 # ---- task 2 ----
@@ -145,76 +138,63 @@ def check_search(search) -> str:
         expect(not set(sent) & set(texts), say["texts_again"])
         expect(len(sent) == 1, say["not_one"], requests=len(inputs), sent=len(sent))
         expect(sent == [question], say["other_question"])
-        _expect_best(value, best_first, k, shape)
+
+        best = best_first[:k]
+        expect(value is not None, ALL["nothing"])
+        value = value.tolist() if isinstance(value, np.ndarray) else value
+        expect(isinstance(value, list), say["no_list"], what=describe(value))
+        expect(value, "You returned an empty list.")
+        expect(all(isinstance(item, str) for item in value), say["no_texts"])
+        mistakes = {
+            "worst": best_first[::-1][:k],
+            "worst_upwards": best_first[-k:],
+            "all": best_first,
+            "best_last": best[::-1],
+        }
+        for key, found in mistakes.items():
+            expect(value != found, say[key], k=k)
+        expect(sorted(value) != sorted(best) or value == best, say["order"], k=k)
+        expect(len(value) == k, say["count"], found=len(value), k=k)
+        expect(value == best, say["other_texts"], shape=shape)
         kit.expect_unchanged(texts=(texts, given), vectors=(rows, kept))
     kit.expect_refusal_through(search, kit.new_client("hf-inference"), question, given, kept, k)
     return "only the question was sent, the best came first, and both shapes of an answer worked."
 
 
-def _expect_best(value: object, best_first: list[str], k: int, shape: str) -> None:
-    """`value` are the `k` best texts; for a provider that answers a single text with this shape."""
-    say, best = SAY["search"], best_first[:k]
-    expect(value is not None, ALL["nothing"])
-    value = value.tolist() if isinstance(value, np.ndarray) else value
-    expect(isinstance(value, list), say["no_list"], what=describe(value))
-    expect(value, "You returned an empty list.")
-    expect(all(isinstance(item, str) for item in value), say["no_texts"])
-    mistakes = {
-        "worst": best_first[::-1][:k],
-        "worst_upwards": best_first[-k:],
-        "all": best_first,
-        "best_last": best[::-1],
-    }
-    for key, texts in mistakes.items():
-        expect(value != texts, say[key], k=k)
-    expect(sorted(value) != sorted(best) or value == best, say["order"], k=k)
-    expect(len(value) == k, say["count"], found=len(value), k=k)
-    expect(value == best, say["other_texts"], shape=shape)
-
-
 # ---- task 3 ----
 def check_batches(embed_in_batches) -> str:
+    say = SAY["embed_in_batches"]
     for count, size in [(7, 3), (4, 2), (2, 5)]:
         texts = kit.texts_about(count)
         given = list(texts)
         with spy(*[vectors()] * 40) as service:
             value, inputs = run(embed_in_batches, service, given, size)
         here = f"With {count} texts and size={size}"
-        _expect_batches(inputs, texts, size, here)
-        _expect_one_array(value, count, size, here)
-        expect(same(value, texts), SAY["embed_in_batches"]["other_rows"], here=here)
+        sizes = [len(as_list(each)) for each in inputs]
+        sent, least = flat(inputs), -(-len(texts) // size)
+        expect(inputs, f"{here} no request was sent.")
+        expect(0 not in sizes, say["empty_request"], here=here)
+        joined = any(isinstance(each, str) and each not in texts for each in inputs)
+        expect(not joined, say["joined"], here=here)
+        expect(max(sizes) <= size, say["too_large"], here=here, largest=max(sizes), size=size)
+        expect(size == 1 or max(sizes) > 1, say["singly"], here=here, sent=len(sizes))
+        missing = [text for text in texts if text not in sent]
+        expect(not missing, say["missing"], here=here, missing=len(missing))
+        expect(set(sent) <= set(texts), say["filled_up"], here=here)
+        expect(len(sent) == len(set(sent)), say["overlap"], here=here)
+        expect(len(inputs) == least, say["too_many"], here=here, sent=len(inputs), least=least)
+
+        if isinstance(value, list) and value and isinstance(value[0], np.ndarray):
+            raise NotYet(say["list_of_rows" if value[0].ndim == 1 else "list_of_arrays"])
+        if isinstance(value, np.ndarray):
+            expect(value.ndim != 1, say["strung_together"], value=value)
+            one_batch = value.ndim == 2 and len(value) != count and len(value) <= size
+            expect(not one_batch, say["one_batch"], here=here, rows=len(value) if value.ndim else 0)
+        expect_rows(value, count)
+        expect(same(value, texts), say["other_rows"], here=here)
         kit.expect_unchanged(texts=(texts, given))
     kit.expect_refusal_through(embed_in_batches, kit.new_client("hf-inference"), given, 2)
-    return SAY["embed_in_batches"]["right"]
-
-
-def _expect_batches(inputs: list, texts: list[str], size: int, here: str) -> None:
-    """The requests hold all texts once, in as few batches as `size` allows."""
-    say = SAY["embed_in_batches"]
-    sizes = [len(as_list(each)) for each in inputs]
-    sent, least = flat(inputs), -(-len(texts) // size)
-    expect(inputs, f"{here} no request was sent.")
-    expect(0 not in sizes, say["empty_request"], here=here)
-    joined = any(isinstance(each, str) and each not in texts for each in inputs)
-    expect(not joined, say["joined"], here=here)
-    expect(max(sizes) <= size, say["too_large"], here=here, largest=max(sizes), size=size)
-    expect(size == 1 or max(sizes) > 1, say["singly"], here=here, sent=len(sizes))
-    missing = [text for text in texts if text not in sent]
-    expect(not missing, say["missing"], here=here, missing=len(missing))
-    expect(set(sent) <= set(texts), say["filled_up"], here=here)
-    expect(len(sent) == len(set(sent)), say["overlap"], here=here)
-    expect(len(inputs) == least, say["too_many"], here=here, sent=len(inputs), least=least)
-
-
-def _expect_one_array(value: object, count: int, size: int, here: str) -> None:
-    say = SAY["embed_in_batches"]
-    if isinstance(value, list) and value and isinstance(value[0], np.ndarray):
-        raise NotYet(say["list_of_rows" if value[0].ndim == 1 else "list_of_arrays"])
-    if isinstance(value, np.ndarray):
-        expect(value.ndim != 1, say["strung_together"], value=value)
-        one_batch = value.ndim == 2 and len(value) != count and len(value) <= size
-        expect(not one_batch, say["one_batch"], here=here, rows=len(value) if value.ndim else 0)
-    expect_rows(value, count)
+    return say["right"]
 
 
 # ---- task 4 ----

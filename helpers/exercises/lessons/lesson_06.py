@@ -15,6 +15,7 @@ from helpers.models import models
 
 # ---- task 1 ----
 def check_mood(mood) -> str:
+    say, allowed = SAY["mood"], ("positive", "negative", "unsure")
     cases = [
         ("NEGATIVE", 0.97, "negative"),
         ("POSITIVE", 0.91, "positive"),
@@ -29,21 +30,16 @@ def check_mood(mood) -> str:
         with spy(answer([scored((label, score), (other, round(1 - score, 2)))])) as service:
             value, bodies = run(mood, service, "text_classification", models.sentiment, text)
         calls.expect_one_request(bodies, text)
-        _expect_word(value, wanted, other.lower(), score, here)
+        expect(value is not None, say["none"] if wanted == "unsure" else ALL["nothing"], here=here)
+        expect(isinstance(value, str), say["no_word"], what=describe(value))
+        spelt = value in allowed or value.lower() not in allowed
+        expect(spelt, say["spelling"], value=value)
+        expect(wanted != "unsure" or value == "unsure", say["too_sure"], here=here, value=value)
+        expect(value != other.lower(), say["other_label"], here=here)
+        expect(score != 0.8 or value != "unsure", say["exactly"])
+        expect(value == wanted, say["other"], here=here, wanted=wanted, value=value)
     kit.expect_refusal_through(mood, kit.new_client("hf-inference"), text)
-    return SAY["mood"]["right"]
-
-
-def _expect_word(value: object, wanted: str, other: str, score: float, here: str) -> None:
-    say, allowed = SAY["mood"], ("positive", "negative", "unsure")
-    expect(value is not None, say["none"] if wanted == "unsure" else ALL["nothing"], here=here)
-    expect(isinstance(value, str), say["no_word"], what=describe(value))
-    spelt = value in allowed or value.lower() not in allowed
-    expect(spelt, say["spelling"], value=value)
-    expect(wanted != "unsure" or value == "unsure", say["too_sure"], here=here, value=value)
-    expect(value != other, say["other_label"], here=here)
-    expect(score != 0.8 or value != "unsure", say["exactly"])
-    expect(value == wanted, say["other"], here=here, wanted=wanted, value=value)
+    return say["right"]
 
 
 # ---- task 2 ----
@@ -162,8 +158,20 @@ def check_evaluate(evaluate) -> str:
     two = isinstance(value, (tuple, list)) and len(value) == 2
     expect(two, "The task asks for two things, `accuracy, matrix`.")
     share, matrix = value[0], _table(value[1])
-    _expect_share(share)
-    _expect_matrix(matrix, right)
+    number = isinstance(share, (int, float, np.number, Fraction)) and not isinstance(share, bool)
+    expect(number, say["no_number"], what=describe(share))
+    expect(not np.isclose(share, 3), say["how_many"])
+    expect(not np.isclose(share, 4 / 7), say["wrong_share"])
+    expect(not np.isclose(share, 300 / 7, atol=1), say["percent"])
+    expect(np.isclose(share, 3 / 7), say["other_share"], right=3 / 7, share=share)
+    total, count = matrix.sum(), right.sum()
+    expect(matrix.shape == right.shape, say["shape"], matrix=matrix)
+    expect(not np.array_equal(matrix, right.T), say["transposed"])
+    expect(np.array_equal(matrix, matrix.round()), say["fractions"])
+    expect(not np.array_equal(matrix, np.diag(np.diag(right))), say["diagonal"])
+    expect(total == count, say["other_sum"], total=total, count=count)
+    shown = {"right": right.tolist(), "matrix": matrix.tolist()}
+    expect(np.array_equal(matrix, right), say["other_cells"], **shown)
     kit.expect_unchanged(messages=(messages, given), labels=(labels, names))
     kit.expect_refusal_through(evaluate, kit.new_client("hf-inference"), given, names)
     return say["right"]
@@ -176,28 +184,6 @@ def _table(matrix: object) -> np.ndarray:
         no_table = SAY["evaluate"]["no_table"]
         raise NotYet(no_table.format(what=describe(matrix))) from None
     return table.astype(int) if np.array_equal(table, table.round()) else table
-
-
-def _expect_share(share: object) -> None:
-    """Three of seven."""
-    say = SAY["evaluate"]
-    number = isinstance(share, (int, float, np.number, Fraction)) and not isinstance(share, bool)
-    expect(number, say["no_number"], what=describe(share))
-    expect(not np.isclose(share, 3), say["how_many"])
-    expect(not np.isclose(share, 4 / 7), say["wrong_share"])
-    expect(not np.isclose(share, 300 / 7, atol=1), say["percent"])
-    expect(np.isclose(share, 3 / 7), say["other_share"], right=3 / 7, share=share)
-
-
-def _expect_matrix(matrix: np.ndarray, right: np.ndarray) -> None:
-    say, total, count = SAY["evaluate"], matrix.sum(), right.sum()
-    expect(matrix.shape == right.shape, say["shape"], matrix=matrix)
-    expect(not np.array_equal(matrix, right.T), say["transposed"])
-    expect(np.array_equal(matrix, matrix.round()), say["fractions"])
-    expect(not np.array_equal(matrix, np.diag(np.diag(right))), say["diagonal"])
-    expect(total == count, say["other_sum"], total=total, count=count)
-    shown = {"right": right.tolist(), "matrix": matrix.tolist()}
-    expect(np.array_equal(matrix, right), say["other_cells"], **shown)
 
 
 # ---- task 5 ----
@@ -216,7 +202,22 @@ def check_choose(choose) -> str:
                 raise
         again = say["again"] if why else "You sent {sent} requests for one message."
         expect(len(service.sent) == 1, again, sent=len(service.sent), why=why)
-        _expect_request(bodies[0], message, labels)
+        limit, schema = bodies[0].get("max_tokens"), calls.asked_schema(bodies[0], message)
+        expect(limit, say["no_limit"])
+        expect(limit <= 30, say["limit"], limit=limit)
+        expect(limit >= 12, say["too_short"], limit=limit)
+        properties = schema.get("properties") or {}
+        field = properties.get("label")
+        expect(isinstance(field, dict), say["no_property"], schema=json.dumps(schema)[:120])
+        expect(schema.get("type") == "object", say["no_object"])
+        others = [name for name in properties if name != "label"]
+        expect(not others, say["more_properties"], more=others and others[0])
+        expect("enum" in field, say["any_string"])
+        enum = field["enum"]
+        expect(isinstance(enum, list), say["enum_no_list"], what=describe(enum))
+        right = sorted(map(str, enum)) == sorted(labels)
+        expect(right, say["other_enum"], enum=enum, labels=labels)
+        expect("label" in (schema.get("required") or []), say["not_required"])
         shown = value if isinstance(value, str) else describe(value)
         expect(wanted or value is None, say["not_none"], why=why, shown=shown)
         expect(not isinstance(value, dict), say["object"])
@@ -225,27 +226,6 @@ def check_choose(choose) -> str:
         kit.expect_unchanged(labels=(labels, given))
     kit.expect_refusal_through(choose, kit.new_client(), message, given)
     return say["right"]
-
-
-def _expect_request(body: dict, message: str, labels: list[str]) -> None:
-    """Few tokens, and a JSON schema whose `label` allows exactly `labels`."""
-    say, limit = SAY["choose"], body.get("max_tokens")
-    schema = calls.asked_schema(body, message)
-    expect(limit, say["no_limit"])
-    expect(limit <= 30, say["limit"], limit=limit)
-    expect(limit >= 12, say["too_short"], limit=limit)
-    properties = schema.get("properties") or {}
-    field = properties.get("label")
-    expect(isinstance(field, dict), say["no_property"], schema=json.dumps(schema)[:120])
-    expect(schema.get("type") == "object", say["no_object"])
-    others = [name for name in properties if name != "label"]
-    expect(not others, say["more_properties"], more=others and others[0])
-    expect("enum" in field, say["any_string"])
-    enum = field["enum"]
-    expect(isinstance(enum, list), say["enum_no_list"], what=describe(enum))
-    right = sorted(map(str, enum)) == sorted(labels)
-    expect(right, say["other_enum"], enum=enum, labels=labels)
-    expect("label" in (schema.get("required") or []), say["not_required"])
 
 
 TASKS = kit.read_tasks(

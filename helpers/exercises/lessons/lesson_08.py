@@ -50,8 +50,22 @@ def check_audit(audit) -> str:
         cost = bill.expect_number(value[0], "the right cost", service)
         rate = bill.expect_number(value[1], "the rate", service)
         _expect_cost(cost, rate, example, rows)
-        _expect_rate(rate, example, used=rows[USED][0], right=rows[SAME_RATE[0]][0])
-        _expect_ids(value[2], ["-".join(parts) for parts in SAME_RATE])
+        right, hours, printed = rows[SAME_RATE[0]][0], example["hours"], example["printed"]
+        expect(abs(rate - printed / hours) > 0.0006, say["rate_of_all"])
+        expect(not close(rate, rows[USED][0]), say["todays_rate"])
+        expect(close(rate, right) or abs(rate - right) > 0.0005, say["not_rounded"])
+        shown = {"printed": printed, "hours": hours, "replicas": example["min_replica"]}
+        expect(close(rate, right), say["other_rate"], **shown, right=right, rate=rate)
+
+        found, ids = value[2], ["-".join(parts) for parts in SAME_RATE]
+        expect(not isinstance(found, str), say["one_id"])
+        expect(isinstance(found, (list, tuple, set)), say["no_list"], what=describe(found))
+        expect(not any(hasattr(one, "price_per_hour") for one in found), say["objects"])
+        expect(ids[0] in found or ids[1] not in found, say["available_only"])
+        expect(found, say["found_none"])
+        found = sorted(map(str, found))
+        expect(len(found) == len(set(found)), say["twice"])
+        expect(found == sorted(ids), say["other_ids"], ids=ids, found=found)
         expect(given == example, say["changed"])
     return say["right"]
 
@@ -82,77 +96,45 @@ def _expect_cost(cost: float, rate: float, example: dict, rows: dict) -> None:
     expect(abs(cost - right) <= 0.0051, say["other_cost"], **shown)
 
 
-def _expect_rate(rate: float, example: dict, used: float, right: float) -> None:
-    say, hours, printed = SAY["audit"], example["hours"], example["printed"]
-    expect(abs(rate - printed / hours) > 0.0006, say["rate_of_all"])
-    expect(not close(rate, used), say["todays_rate"])
-    expect(close(rate, right) or abs(rate - right) > 0.0005, say["not_rounded"])
-    shown = {"printed": printed, "hours": hours, "replicas": example["min_replica"]}
-    expect(close(rate, right), say["other_rate"], **shown, right=right, rate=rate)
-
-
-def _expect_ids(found, ids: list[str]) -> None:
-    say = SAY["audit"]
-    expect(not isinstance(found, str), say["one_id"])
-    expect(isinstance(found, (list, tuple, set)), say["no_list"], what=describe(found))
-    expect(not any(hasattr(one, "price_per_hour") for one in found), say["objects"])
-    expect(ids[0] in found or ids[1] not in found, say["available_only"])
-    expect(found, say["found_none"])
-    found = sorted(map(str, found))
-    expect(len(found) == len(set(found)), say["twice"])
-    expect(found == sorted(ids), say["other_ids"], ids=ids, found=found)
-
-
 # ---- task 2 ----
 DAY = 24 * 3600  # seconds
 
 
 def check_break_even(break_even) -> str:
-    for _ in range(2):
-        _check_meeting(break_even)
-    _check_full_before(break_even)
-    for slack in (0.99, 1.01):  # a limit in other units would miss what a replica can hold
-        _check_limit(break_even, slack)
-    return SAY["break_even"]["right"]
-
-
-def _check_meeting(break_even) -> None:
     say, known = SAY["break_even"], models["chat"].price
-    read, written = random.randint(900, 2900), random.randint(1000, 9000)
-    day, seconds = 24 * random.randint(20, 90) / 100, random.randint(2, 6)
-    at_once = random.randint(8, 23)
-    with bill.other_prices() as price:
-        value, service = bill.told(break_even, read, written, seconds, day / 24, at_once)
-        paid_in, paid_out = price["input"], price["output"]
-    one = dollars(read, written, paid_in, paid_out)
-    right, full = day / one, at_once / seconds * DAY
-    expect(value is not None or not service.printed, say["printed"])
-    expect(value is not None, say["none"], right=right, full=full)
-    value = bill.expect_number(value, "the break-even", service)
-    if close(value, right, 1e-6):
-        return
-    mistakes = {
-        right / 24: "an_hour",
-        right * 30: "a_month",
-        right * 730 / 24: "a_month",
-        right / 1e6: "per_token",
-        1 / right: "upside_down",
-        day * one: "multiplied",
-        full: "limit",
-        day / dollars(read, written, paid_in, paid_in): "all_at_input",
-        day / dollars(read, written, paid_out, paid_out): "all_at_output",
-        day / dollars(read, 0, paid_in, paid_out): "prompt_only",
-        day / dollars(0, written, paid_in, paid_out): "answer_only",
-        day / dollars(read, written, paid_out, paid_in): "swapped",
-        day / dollars(read, written, known["input"], known["output"]): "written_down",
-    }
-    bill.expect_none_of(mistakes, value, say, 1e-6)
-    expect(abs(value - right) <= 1.0, say["other"], day=day, one=one, right=right, value=value)
+    for _ in range(2):
+        read, written = random.randint(900, 2900), random.randint(1000, 9000)
+        day, seconds = 24 * random.randint(20, 90) / 100, random.randint(2, 6)
+        at_once = random.randint(8, 23)
+        with bill.other_prices() as price:
+            value, service = bill.told(break_even, read, written, seconds, day / 24, at_once)
+            paid_in, paid_out = price["input"], price["output"]
+        one = dollars(read, written, paid_in, paid_out)
+        right, full = day / one, at_once / seconds * DAY
+        expect(value is not None or not service.printed, say["printed"])
+        expect(value is not None, say["none"], right=right, full=full)
+        value = bill.expect_number(value, "the break-even", service)
+        if close(value, right, 1e-6):
+            continue
+        mistakes = {
+            right / 24: "an_hour",
+            right * 30: "a_month",
+            right * 730 / 24: "a_month",
+            right / 1e6: "per_token",
+            1 / right: "upside_down",
+            day * one: "multiplied",
+            full: "limit",
+            day / dollars(read, written, paid_in, paid_in): "all_at_input",
+            day / dollars(read, written, paid_out, paid_out): "all_at_output",
+            day / dollars(read, 0, paid_in, paid_out): "prompt_only",
+            day / dollars(0, written, paid_in, paid_out): "answer_only",
+            day / dollars(read, written, paid_out, paid_in): "swapped",
+            day / dollars(read, written, known["input"], known["output"]): "written_down",
+        }
+        bill.expect_none_of(mistakes, value, say, 1e-6)
+        expect(abs(value - right) <= 1.0, say["other"], day=day, one=one, right=right, value=value)
 
-
-def _check_full_before(break_even) -> None:
-    """The costs would meet where one replica is full already."""
-    say = SAY["break_even"]
+    # the costs would meet where one replica is full already
     with bill.other_prices() as price:
         meet = 24 * 2.5 / dollars(20, 5, price["input"], price["output"])
         said, raised = kit.attempt(bill.told, break_even, 20, 5, 9.0, 2.5, 2)
@@ -161,15 +143,14 @@ def _check_full_before(break_even) -> None:
     shown = value if isinstance(value, (int, float, str)) else describe(value)
     expect(value is None, say["no_none"], full=2 / 9 * DAY, meet=meet, value=shown)
 
-
-def _check_limit(break_even, slack: float) -> None:
-    """The costs meet at `slack` times what a replica can hold."""
-    say, full = SAY["break_even"], 4 / 3 * DAY
-    with bill.other_prices() as price:
-        hour = slack * full * dollars(1000, 1000, price["input"], price["output"]) / 24
-        value, _ = bill.told(break_even, 1000, 1000, 3, hour, 4)
-    expect(slack > 1 or value is not None, say["below_limit"], full=full, meet=slack * full)
-    expect(slack < 1 or value is None, say["above_limit"], full=full, meet=slack * full)
+    full = 4 / 3 * DAY
+    for slack in (0.99, 1.01):  # a limit in other units would miss what a replica can hold
+        with bill.other_prices() as price:
+            hour = slack * full * dollars(1000, 1000, price["input"], price["output"]) / 24
+            value, _ = bill.told(break_even, 1000, 1000, 3, hour, 4)
+        expect(slack > 1 or value is not None, say["below_limit"], full=full, meet=slack * full)
+        expect(slack < 1 or value is None, say["above_limit"], full=full, meet=slack * full)
+    return say["right"]
 
 
 TASKS = kit.read_tasks(

@@ -4,8 +4,9 @@ import traceback
 from dataclasses import dataclass
 
 from helpers.exercises import kit
-from helpers.exercises.kit import NotYet, Raised, Spy, error, expect, spy
+from helpers.exercises.kit import NotYet, error, expect, spy
 from helpers.exercises.lessons.lesson_08_plane import CONTROL, Plane
+from helpers.exercises.scenes import Run, record
 
 SAY = kit.read_messages(__file__)
 ALL = SAY[""]
@@ -13,18 +14,11 @@ MAX_TOKENS = 100
 
 
 @dataclass
-class Asked:
-    """A question as it went: what came back, or why nothing did."""
+class Asked(Run):
+    """A question as it went."""
 
-    plane: Plane
-    service: Spy
-    question: str
-    value: object = None
-    failed: NotYet | None = None  # Raised, or the function did not end
-
-    @property
-    def raised(self) -> Raised | None:
-        return self.failed if isinstance(self.failed, Raised) else None
+    plane: Plane | None = None
+    question: str = ""
 
     @property
     def sent_to(self) -> list[str]:
@@ -41,14 +35,9 @@ class Asked:
 def ask(function, plane: Plane, place: str) -> Asked:
     """Call function(place, question)."""
     with spy(routes=plane, limit=30, seconds=20) as service:
-        asked = Asked(plane, service, kit.new_question())
-        try:
-            asked.value = service.call(function, place, asked.question)
-        except NotYet as failed:
-            asked.failed = failed
-    if asked.raised and isinstance(asked.raised.error, (NotImplementedError, NameError)):
-        raise asked.raised
-    return asked
+        question = kit.new_question()
+        run = record(service, service.call, function, place, question)
+    return Asked(**vars(run), plane=plane, question=question)
 
 
 def expect_question(asked: Asked, entry) -> None:
@@ -88,7 +77,8 @@ def _expect_patient_request(asked: Asked) -> None:
     say, service, raised = SAY["ask_patiently"], asked.service, asked.raised
     expect(not raised or raised.kind != "StreamClosed", say["stream"])
     if asked.failed and not service.sent.entries:
-        by_client = raised and _raised_in(raised.error, "httpx2")
+        frames = [frame for frame, _ in traceback.walk_tb(raised and raised.error.__traceback__)]
+        by_client = frames and frames[-1].f_globals.get("__name__", "").startswith("httpx2")
         expect(not by_client, say["header_value"], raised=raised)
         raise asked.failed
     expect(service.sent.entries, say["nothing_sent"])
@@ -97,31 +87,20 @@ def _expect_patient_request(asked: Asked) -> None:
     expect(first.host == asked.plane.host, say["other_host"], host=first.host)
     generates = first.path in ("", "/") and "inputs" in str(first.json)
     expect(not generates, say["text_generation"])
-    _expect_patience(service.headers[0], str(first.json))
+    headers = {name.lower(): value for name, value in service.headers[0].items()}
+    sent = headers.get("x-scale-up-timeout")
+    if sent is None:
+        expect("scale" not in str(first.json).lower(), say["in_body"])
+        own = [name for name in headers if not name.startswith("x-stainless")]
+        near = [name for name in own if "scale" in name or "timeout" in name]
+        raise NotYet(say["other_header"].format(header=near[0]) if near else say["no_header"])
+    expect(sent == PATIENCE, say["other_patience"], sent=sent, patience=PATIENCE)
     expect_question(asked, first)
     if asked.failed and not raised:
         raise asked.failed
     limit = service.timeouts[0]
     patient = limit is None or limit >= int(PATIENCE)
     expect(patient, say["gives_up"], limit=limit, patience=PATIENCE)
-
-
-def _expect_patience(headers: dict[str, str], body: str) -> None:
-    say = SAY["ask_patiently"]
-    headers = {name.lower(): value for name, value in headers.items()}
-    sent = headers.get("x-scale-up-timeout")
-    if sent is None:
-        expect("scale" not in body.lower(), say["in_body"])
-        own = [name for name in headers if not name.startswith("x-stainless")]
-        near = [name for name in own if "scale" in name or "timeout" in name]
-        raise NotYet(say["other_header"].format(header=near[0]) if near else say["no_header"])
-    expect(sent == PATIENCE, say["other_patience"], sent=sent, patience=PATIENCE)
-
-
-def _raised_in(error: BaseException, package: str) -> bool:
-    """Does the error come from a module of this package?"""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return bool(frames) and frames[-1].f_globals.get("__name__", "").startswith(package)
 
 
 # ---- task 4 ----
@@ -146,41 +125,22 @@ TROUBLE = {
 
 
 def check_ask_my_own(ask_my_own) -> str:
+    say = SAY["ask_my_own"]
+
     def run(**changes) -> Asked:
         plane = Plane(**changes)
         asked = ask(ask_my_own, plane, plane.name)
-        _expect_end(asked)
+        if asked.failed and not asked.raised:  # it did not come back
+            resumed = "resume" in plane.done
+            expect(not plane.fails, say["waits_for_failed"])
+            if plane.comes is not None and resumed:
+                raise asked.failed
+            expect(resumed or plane.now() == "running", say["waits_for_paused"])
+            raise NotYet(say["no_deadline"])
         return asked
 
-    say, asked = SAY["ask_my_own"], run()
-    _expect_answer(asked)
-    _expect_paused(asked.plane, "When all was done")
-    for when, changes in TROUBLE.items():
-        asked = run(**changes)
-        expect(when != INTERRUPTED or asked.plane.now() == "paused", say["interrupted"])
-        _expect_paused(asked.plane, when)
-        _expect_error(asked, when)
-    asked = run(state="running")
-    expect(not asked.raised, say["runs_already"], raised=asked.raised)
-    _expect_paused(asked.plane, "When it ran already,")
-    return say["right"]
-
-
-def _expect_end(asked: Asked) -> None:
-    """The function came back, or raised."""
-    if asked.failed is None or asked.raised:
-        return
-    say, plane, resumed = SAY["ask_my_own"], asked.plane, "resume" in asked.plane.done
-    expect(not plane.fails, say["waits_for_failed"])
-    if plane.comes is not None and resumed:
-        raise asked.failed
-    expect(resumed or plane.now() == "running", say["waits_for_paused"])
-    raise NotYet(say["no_deadline"])
-
-
-def _expect_answer(asked: Asked) -> None:
-    """All went well: the endpoint was started, and asked once."""
-    say, service, plane = SAY["ask_my_own"], asked.service, asked.plane
+    asked = run()
+    service, plane = asked.service, asked.plane
     expect("create" not in plane.done, say["created"])
     expect(CONTROL in asked.sent_to, say["not_looked_up"])
     if asked.raised:
@@ -199,6 +159,22 @@ def _expect_answer(asked: Asked) -> None:
     expect_question(asked, reached[-1])
     expect(len(reached) == 1, say["many_requests"], sent=len(reached))
     kit.expect_text(asked.value, service.said[-1], service)
+    _expect_paused(plane, "When all was done")
+
+    for when, changes in TROUBLE.items():
+        asked = run(**changes)
+        expect(when != INTERRUPTED or asked.plane.now() == "paused", say["interrupted"])
+        _expect_paused(asked.plane, when)
+        waited = sum(asked.service.slept)
+        tries = sum(entry.path.endswith("/chat/completions") for entry in asked.service.sent)
+        shown = {"when": when, "tries": tries, "let_through": asked.let_through}
+        expect(tries <= 1, say["asked_again"], **shown)
+        expect(asked.raised, say["hidden_error"], when=when)
+        expect(waited <= LONGEST, say["long"], when=when, hours=waited / 3600)
+    asked = run(state="running")
+    expect(not asked.raised, say["runs_already"], raised=asked.raised)
+    _expect_paused(asked.plane, "When it ran already,")
+    return say["right"]
 
 
 def _expect_paused(plane: Plane, when: str) -> None:
@@ -207,13 +183,3 @@ def _expect_paused(plane: Plane, when: str) -> None:
     asleep = "scale-to-zero" in plane.done and state == "scaledToZero"
     expect(not asleep, say["asleep"])
     expect(state == "paused", say["left"], when=when, state=state)
-
-
-def _expect_error(asked: Asked, when: str) -> None:
-    """One try, and its error goes on to whoever called."""
-    say, waited = SAY["ask_my_own"], sum(asked.service.slept)
-    tries = sum(entry.path.endswith("/chat/completions") for entry in asked.service.sent)
-    shown = {"when": when, "tries": tries, "let_through": asked.let_through}
-    expect(tries <= 1, say["asked_again"], **shown)
-    expect(asked.raised, say["hidden_error"], when=when)
-    expect(waited <= LONGEST, say["long"], when=when, hours=waited / 3600)

@@ -2,13 +2,13 @@
 
 import copy
 
-from helpers.exercises.kit import answer, error, read_data, reply, words
+from helpers.exercises.kit import answer, error, read_data, read_messages, reply, words
 from helpers.exercises.running import Stop
 from helpers.models import models
 
 CONTROL = "api.endpoints.huggingface.cloud"
 LOOKS = 3000  # how often a function may look at the endpoint
-DATA = read_data(__file__)
+SAY, DATA = read_messages(__file__), read_data(__file__)
 
 
 class Plane:
@@ -75,10 +75,7 @@ class Plane:
         action = rest[1] if len(rest) > 1 else by_method.get(entry.method, "look")
         self.done.append(action)
         if self.done.count("look") > LOOKS:
-            raise Stop(
-                f"Your function looked at the endpoint {LOOKS:,} times. A loop that waits needs an"
-                " end."
-            )
+            raise Stop(SAY["ask_my_own"]["looks"].format(looks=LOOKS))
         if action == "resume" and self.now() in ("running", "initializing", "pending"):
             said = f"Bad Request: Endpoint is already running (state: {self.state})"
             return answer({"error": said}, 400)
@@ -130,8 +127,6 @@ def _hardware(rows: dict) -> dict:
         names |= {"instanceSize": size, "architecture": kind, "gpuMemoryGb": None}
         compute = DATA["compute"] | names | {"pricePerHour": price, "status": status}
         vendors.setdefault(vendor, {}).setdefault(region, []).append(compute)
-    named = {
-        vendor: [{"name": region, "computes": computes} for region, computes in inside.items()]
-        for vendor, inside in vendors.items()
-    }
-    return {"vendors": [{"name": vendor, "regions": inside} for vendor, inside in named.items()]}
+    listed = lambda field, inside: [{"name": name, field: each} for name, each in inside.items()]
+    regions = {vendor: listed("computes", inside) for vendor, inside in vendors.items()}
+    return {"vendors": listed("regions", regions)}

@@ -37,6 +37,7 @@ def asked(service: Spy, model: str) -> list[dict]:
 
 # ---- task 1 ----
 def check_triage(triage) -> str:
+    say = SAY["triage"]
     for mood in random.sample(["Positive", "neutral", "NEGATIVE"], 3):
         desks = {f"matters of {words(1)}": f"desk {i}" for i in random.sample(range(10, 99), 3)}
         text, given, ranked = kit.new_text(), dict(desks), random.sample(list(desks), 3)
@@ -45,38 +46,30 @@ def check_triage(triage) -> str:
         answers = {models.sentiment_three: moods, models.zero_shot: labels}
         with spy(routes=by_model(answers)) as service:
             value = kit.call_whole(service, triage, reader(), text, given)
-        _expect_two_stages(service, text, desks)
-        _expect_desk_and_sentiment(value, desks, ranked[0], mood)
+        routing = asked(service, models.zero_shot)
+        expect(service.sent.entries, say["nothing_sent"])
+        expect(asked(service, models.sentiment_three), say["no_sentiment"])
+        expect(routing, say["no_routing"])
+        expect(len(service.sent) == 2, say["many_requests"], sent=len(service.sent))
+        expect(all(entry.json.get("inputs") == text for entry in service.sent), say["other_text"])
+        kit.expect_given_client(service)
+        labels = (routing[0].get("parameters") or {}).get("candidate_labels")
+        expect(not isinstance(labels, str), say["one_string"])
+        expect(sorted(labels or []) == sorted(desks), say["other_labels"])
+
+        expect(value is not None, ALL["nothing"])
+        expect(isinstance(value, dict), say["no_dictionary"], what=describe(value))
+        keys = sorted(map(str, value))
+        expect(keys == ["desk", "sentiment"], say["other_keys"], keys=keys)
+        best, desk, said = ranked[0], value["desk"], value["sentiment"]
+        expect(desk not in list(desks), say["description"])
+        expect(desk == desks[best], say["other_desk"], best=best, right=desks[best], desk=desk)
+        expect(isinstance(said, str), say["no_label"], what=describe(said))
+        expect(said != mood or mood.islower(), say["spelling"], mood=mood)
+        expect(said == mood.lower(), say["other_sentiment"], mood=mood, said=said)
         kit.expect_unchanged(desks=(desks, given))
     kit.expect_refusal_through(triage, reader(), kit.new_text(), dict(desks))
-    return SAY["triage"]["right"]
-
-
-def _expect_two_stages(service: Spy, text: str, desks: dict[str, str]) -> None:
-    say, routing = SAY["triage"], asked(service, models.zero_shot)
-    expect(service.sent.entries, say["nothing_sent"])
-    expect(asked(service, models.sentiment_three), say["no_sentiment"])
-    expect(routing, say["no_routing"])
-    expect(len(service.sent) == 2, say["many_requests"], sent=len(service.sent))
-    expect(all(entry.json.get("inputs") == text for entry in service.sent), say["other_text"])
-    kit.expect_given_client(service)
-    labels = (routing[0].get("parameters") or {}).get("candidate_labels")
-    expect(not isinstance(labels, str), say["one_string"])
-    expect(sorted(labels or []) == sorted(desks), say["other_labels"])
-
-
-def _expect_desk_and_sentiment(value, desks: dict[str, str], best: str, mood: str) -> None:
-    say = SAY["triage"]
-    expect(value is not None, ALL["nothing"])
-    expect(isinstance(value, dict), say["no_dictionary"], what=describe(value))
-    keys = sorted(map(str, value))
-    expect(keys == ["desk", "sentiment"], say["other_keys"], keys=keys)
-    desk, said = value["desk"], value["sentiment"]
-    expect(desk not in list(desks), say["description"])
-    expect(desk == desks[best], say["other_desk"], best=best, right=desks[best], desk=desk)
-    expect(isinstance(said, str), say["no_label"], what=describe(said))
-    expect(said != mood or mood.islower(), say["spelling"], mood=mood)
-    expect(said == mood.lower(), say["other_sentiment"], mood=mood, said=said)
+    return say["right"]
 
 
 # ---- task 2 ----
@@ -114,22 +107,17 @@ def check_nearest(nearest) -> str:
         expect(bodies[0].get("inputs") in (text, [text]), say["other_text"])
         kit.expect_given_client(service)
         best = float((index @ (vector / np.linalg.norm(vector))).max())
-        _expect_nearest(value, None if row is None else ids[row], best, least)
+        if row is None:
+            expect(value is None, say["not_near"], best=best, least=least, value=value)
+        else:
+            expect(value is not None or best > least, say["exactly"], best=best)
+            expect(value is not None, say["near"], best=best, least=least)
+            expect(not isinstance(value, (int, np.integer)), say["row"])
+            expect(isinstance(value, str), say["no_id"], what=describe(value))
+            expect(value == ids[row], say["other_entry"])
         kit.expect_unchanged(index=(index, given))
     kit.expect_refusal_through(nearest, reader(), kit.new_text(), list(ids), index.copy(), 0.8)
     return "one request, the nearest entry, and None where the nearest is not near."
-
-
-def _expect_nearest(value, wanted: str | None, best: float, least: float) -> None:
-    say = SAY["nearest"]
-    if wanted is None:
-        expect(value is None, say["not_near"], best=best, least=least, value=value)
-        return
-    expect(value is not None or best > least, say["exactly"], best=best)
-    expect(value is not None, say["near"], best=best, least=least)
-    expect(not isinstance(value, (int, np.integer)), say["row"])
-    expect(isinstance(value, str), say["no_id"], what=describe(value))
-    expect(value == wanted, say["other_entry"])
 
 
 # ---- task 3 ----
@@ -144,7 +132,12 @@ def check_note(note) -> str:
             except Raised as raised:
                 expect(not why, say["raised"], why=why, raised=raised)
                 raise
-        _expect_note_request(bodies, text)
+        expect(len(bodies) == 1, say["many_requests"], sent=len(bodies))
+        schema = asked_schema(bodies[0], text)
+        expect((bodies[0].get("max_tokens") or 61) <= 60, say["no_limit"])
+        expect({"urgency", "summary"} <= set(schema.get("required") or []), say["not_required"])
+        urgency = (schema.get("properties") or {}).get("urgency", {})
+        expect(sorted(urgency.get("enum") or []) == ["high", "low", "normal"], say["any_urgency"])
         if wanted is None:
             expect(value is None, say["no_none"], why=why, what=describe(value))
             continue
@@ -154,16 +147,6 @@ def check_note(note) -> str:
         expect(fields == wanted, say["other_note"], said=said, fields=fields)
     kit.expect_refusal_through(note, kit.new_client(), kit.new_text())
     return say["right"]
-
-
-def _expect_note_request(bodies: list[dict], text: str) -> None:
-    say = SAY["note"]
-    expect(len(bodies) == 1, say["many_requests"], sent=len(bodies))
-    schema = asked_schema(bodies[0], text)
-    expect((bodies[0].get("max_tokens") or 61) <= 60, say["no_limit"])
-    expect({"urgency", "summary"} <= set(schema.get("required") or []), say["not_required"])
-    urgency = (schema.get("properties") or {}).get("urgency", {})
-    expect(sorted(urgency.get("enum") or []) == ["high", "low", "normal"], say["any_urgency"])
 
 
 # ---- task 4 ----
@@ -217,13 +200,8 @@ def check_finish(finish) -> str:
     expect(unlucky == 3, say["two_loops"], sent=unlucky)
     expect(sum(waited) > 0, say["other_policy"])
     expect(max(seen.values()) == 1, say["sent_again"])
-    _expect_outcome(value, messages)
-    expect(given == messages.texts, say["changed"])
-    return say["right"]
 
-
-def _expect_outcome(value, messages: Messages) -> None:
-    say, lost = SAY["finish"], {messages.refused, messages.empty}
+    lost = {messages.refused, messages.empty}
     expect(value is not None, ALL["nothing"])
     expect(isinstance(value, tuple) and len(value) == 2, say["no_pair"], what=describe(value))
     results, failed = value
@@ -234,6 +212,8 @@ def _expect_outcome(value, messages: Messages) -> None:
     expect(isinstance(failed, dict) and set(failed) == lost, say["other_failed"])
     expect(isinstance(failed[messages.refused], HfHubHTTPError), say["no_exception"])
     expect(isinstance(failed[messages.empty], IndexError), say["no_exception"])
+    expect(given == messages.texts, say["changed"])
+    return say["right"]
 
 
 TASKS = kit.read_tasks(__file__, check_triage, check_nearest, check_note, check_finish)
