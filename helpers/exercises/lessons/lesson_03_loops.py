@@ -52,8 +52,7 @@ def expect_original(run: Run, status: int, trouble: str) -> None:
     """The error that happened is the error that is raised."""
     say, raised = SAY[""], run.raised
     expect(raised, say["as_if"], trouble=trouble, what=describe(run.value))
-    same = raised.status == status
-    expect(same, say["other_error"], trouble=trouble, kind=raised.kind)
+    expect(raised.status == status, say["other_error"], trouble=trouble, kind=raised.kind)
 
 
 # ---- task 3 ----

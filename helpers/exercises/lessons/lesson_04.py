@@ -98,7 +98,10 @@ def check_read(read) -> str:
         text, complete, tokens, service = _read(read, step, what)
         expect(not complete, say["says_whole"], what=what)
         expect(text, say["text_lost"], what=what)
-        expect(text == arrived(service), say["not_arrived"], what=what)
+        events = [event for _, event in service.sent.last.events]
+        choices = [choice for event in events for choice in event.get("choices", [])]
+        arrived = "".join(choice["delta"].get("content") or "" for choice in choices)
+        expect(text == arrived, say["not_arrived"], what=what)
         expect(tokens is None, say["guess"], what=what)
 
     for status in (429, 401):
@@ -134,13 +137,6 @@ def _read(read, step, broke: str = "", together: bool = False) -> tuple:
         expect(text.strip() != said.strip(), say["white_space"])
         raise NotYet(say["last_piece" if together else "other_text"])
     return *value, service
-
-
-def arrived(service) -> str:
-    """The text that the last stream had brought when it ended."""
-    events = [event for _, event in service.sent.last.events]
-    choices = [choice for event in events for choice in event.get("choices", [])]
-    return "".join(choice["delta"].get("content") or "" for choice in choices)
 
 
 # ---- task 3 ----

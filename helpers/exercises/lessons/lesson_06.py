@@ -157,7 +157,13 @@ def check_evaluate(evaluate) -> str:
     expect(value is not None, ALL["nothing"])
     two = isinstance(value, (tuple, list)) and len(value) == 2
     expect(two, "The task asks for two things, `accuracy, matrix`.")
-    share, matrix = value[0], _table(value[1])
+    share, matrix = value
+    try:
+        matrix = np.array(matrix, dtype=float)
+    except (TypeError, ValueError):
+        raise NotYet(say["no_table"].format(what=describe(matrix))) from None
+    if np.array_equal(matrix, matrix.round()):
+        matrix = matrix.astype(int)
     number = isinstance(share, (int, float, np.number, Fraction)) and not isinstance(share, bool)
     expect(number, say["no_number"], what=describe(share))
     expect(not np.isclose(share, 3), say["how_many"])
@@ -175,15 +181,6 @@ def check_evaluate(evaluate) -> str:
     kit.expect_unchanged(messages=(messages, given), labels=(labels, names))
     kit.expect_refusal_through(evaluate, kit.new_client("hf-inference"), given, names)
     return say["right"]
-
-
-def _table(matrix: object) -> np.ndarray:
-    try:
-        table = np.array(matrix, dtype=float)
-    except (TypeError, ValueError):
-        no_table = SAY["evaluate"]["no_table"]
-        raise NotYet(no_table.format(what=describe(matrix))) from None
-    return table.astype(int) if np.array_equal(table, table.round()) else table
 
 
 # ---- task 5 ----
