@@ -492,7 +492,8 @@ NO_SECRET = (
     " task-oriented-and-more-words-here"
 )
 NO_MACHINE = (
-    "https://huggingface.co/home/x ~/work/x $HOME/root/x /home/jovyan/x docs/work/ .venv/bin/python"
+    "https://huggingface.co/home/x ~/"  # apart, so that this file names no place itself
+    + "work/x $HOME/root/x /home/jovyan/x docs/work/ .venv/bin/python"
 )
 
 
