@@ -1,7 +1,7 @@
 """The site in a real browser: notebooks to the bottom, the committed outputs, no request to anybody
 else, progress, widgets.
 
-A lesson, an exercise and the lesson with threads in every run; all notebooks with
+A lesson, an exercise and the lesson with the most asyncio in every run; all notebooks with
 SITE_NOTEBOOKS=all (pages.yml). NumPy, Matplotlib and Pillow are not delivered here, as without a
 network: cells that need them are named below and may fail, figures become tables, and everything
 else must be as committed.

@@ -114,7 +114,8 @@ class ScaledClock:
 
     def sleep(self, seconds: float) -> None:
         """Wait in this clock's time. Raises ValueError for a negative number."""
-        theirs["sleep"](seconds / self.speed)
+        with outside():  # a browser tab's `time.sleep` asks asyncio, which must not ask us again
+            theirs["sleep"](seconds / self.speed)
 
     def wall(self) -> float:
         return EPOCH + self.time()
@@ -140,7 +141,8 @@ class ScaledClock:
         return _real("call_soon_threadsafe", loop, callback, *args, context=context)
 
     def call_at(self, loop, when: float, callback: Callable, *args, context=None):
-        delay = max(0.0, when - loop.time()) / self.speed
+        # whole milliseconds: a browser's timers drop the rest, and would ring too early
+        delay = math.ceil(1000 * max(0.0, when - loop.time()) / self.speed) / 1000
         return _real("call_later", loop, delay, callback, *args, context=context)
 
     def call_later(self, loop, delay: float, callback: Callable, *args, context=None):
