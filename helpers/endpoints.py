@@ -105,39 +105,30 @@ class Workload:
             machines, or fixes the region.
         """
         serverless, endpoint = self.serverless(model), self.endpoint(hour)
-        at, reasons = self.break_even(model, hour), []
-        if not served:
-            reasons.append("No provider serves this model, so serverless is not on offer.")
-        if own_hardware:
-            reasons.append(
-                "The machine or its region must be yours alone; a provider chooses both for you."
-            )
-        forced = bool(reasons)
-        reasons.append(
-            f"A day costs ${serverless:,.2f} serverless, ${endpoint:,.2f} on {self.replicas}"
-            f" replica{'s' if self.replicas > 1 else ''} awake for {self.awake_hours:g} hours."
-        )
-        if at is None:
-            reasons.append(
-                f"There is no break-even: a replica is full at {self.capacity:,.0f} requests a day,"
-                f" and those cost ${self.capacity * self.request_cost(model):,.2f} serverless."
-            )
-        else:
-            reasons.append(
-                f"Break-even is at {at:,.0f} requests a day for each replica; you have"
-                f" {self.requests / self.replicas:,.0f}."
-            )
-        choice = "endpoint" if forced or endpoint < serverless else "serverless"
-        if choice == "endpoint" and self.idle_hours:
-            reasons.append(
-                "Those hours of sleep are paid for by whoever calls first afterwards: 503, or a"
-                " long wait."
-            )
-        if choice == "endpoint" and self.replicas == 1:
-            reasons.append("One replica is no spare: if people wait for the answers, take two.")
-        if choice == "serverless" and endpoint < 2 * serverless:
-            reasons.append("It is close. Prices change: look again when the bill has doubled.")
-        return Advice(choice, reasons)
+        at = self.break_even(model, hour)
+        rent = not served or own_hardware or endpoint < serverless
+        counts = {
+            "not_served": not served,
+            "own_hardware": own_hardware,
+            "costs": True,
+            "no_break_even": at is None,
+            "break_even": at is not None,
+            "sleep": rent and self.idle_hours,
+            "no_spare": rent and self.replicas == 1,
+            "close": not rent and endpoint < 2 * serverless,
+        }
+        numbers = {
+            "serverless": serverless,
+            "endpoint": endpoint,
+            "replicas": f"{self.replicas} replica{'s' if self.replicas > 1 else ''}",
+            "hours": self.awake_hours,
+            "full": self.capacity,
+            "full_costs": self.capacity * self.request_cost(model),
+            "at": at,
+            "each": self.requests / self.replicas,
+        }
+        reasons = [facts["advice"][name].format(**numbers) for name, so in counts.items() if so]
+        return Advice("endpoint" if rent else "serverless", reasons)
 
 
 @dataclass(frozen=True)
@@ -225,10 +216,8 @@ def confirm(session, what: str, hour: float, agreed: float | None = None) -> Non
     """
     number = isinstance(agreed, (int, float)) and not isinstance(agreed, bool)
     if session.mode != "live":
-        print(
-            f"{session.mode.capitalize()}: nothing is rented. Live, {what} would cost"
-            f" {dollars(hour)} an hour."
-        )
+        cost = f"Live, {what} would cost {dollars(hour)} an hour."
+        print(f"{session.mode.capitalize()}: nothing is rented. {cost}")
     elif not number or not math.isclose(agreed, hour, rel_tol=1e-9):
         asked = f"you agreed to {dollars(agreed)}" if number else "nobody has agreed to that"
         raise NotAgreed(
@@ -250,14 +239,11 @@ class Table:
         self.headings, self.rows = list(headings), [[str(cell) for cell in row] for row in rows]
 
     def __repr__(self) -> str:
-        if len(self.headings) > 3 or any(
-            len(cell) > 40 for row in self.rows for cell in row
-        ):  # too wide for columns
-            return "\n\n".join(
-                "\n".join(f"{name}: {cell}" for name, cell in zip(self.headings, row))
-                for row in self.rows
-            )
-        return plotting.columns([self.headings, *self.rows])
+        widest = max((len(cell) for row in self.rows for cell in row), default=0)
+        if len(self.headings) <= 3 and widest <= 40:
+            return plotting.columns([self.headings, *self.rows])
+        named = [[f"{name}: {cell}" for name, cell in zip(self.headings, row)] for row in self.rows]
+        return "\n\n".join(map("\n".join, named))
 
     def _repr_html_(self) -> str:
         left = "text-align:left;vertical-align:top;white-space:"
@@ -269,32 +255,27 @@ def compared(model: Model, hardware) -> Table:
     """The two ways side by side, each line with the day it was documented. hardware : an
     InferenceEndpointHardware."""
     # No dollar signs: notebooks take what stands between two of them for mathematics.
-    price = ", ".join(
-        f"{name} {value:g}"
-        for name, value in model.price.items()
-        if isinstance(value, (int, float))
-    )
-    today = [
-        "price of the examples here",
-        f"{price} {model.price['unit']}",
-        (
-            f"{hardware.price_per_hour:g} USD an hour for {hardware.instance_type}"
-            f" {hardware.instance_size}"
-        ),
-        model.price["date"],
-    ]
-    rows = [
-        [row["what"], row["serverless"], row["endpoint"], row["date"]] for row in facts["compared"]
-    ]
-    return Table(
-        ["what", "serverless (Inference Providers)", "an endpoint of your own", "as of"],
-        [rows[0], today, *rows[1:]],
-    )
+    numbers = {name: it for name, it in model.price.items() if isinstance(it, (int, float))}
+    price = ", ".join(f"{name} {number:g}" for name, number in numbers.items())
+    rented = f"{hardware.instance_type} {hardware.instance_size}"
+    today = {
+        "what": "price of the examples here",
+        "serverless": f"{price} {model.price['unit']}",
+        "endpoint": f"{hardware.price_per_hour:g} USD an hour for {rented}",
+        "date": model.price["date"],
+    }
+    headings = {
+        "what": "what",
+        "serverless": "serverless (Inference Providers)",
+        "endpoint": "an endpoint of your own",
+        "date": "as of",
+    }
+    first, *more = facts["compared"]
+    rows = [[row[column] for column in headings] for row in (first, today, *more)]
+    return Table(list(headings.values()), rows)
 
 
 def corrected() -> Table:
     """What older tutorials say, and what is documented."""
-    return Table(
-        ["older tutorials say", "documented", "as of"],
-        [[row["older"], row["now"], row["date"]] for row in facts["corrected"]],
-    )
+    rows = [[row["older"], row["now"], row["date"]] for row in facts["corrected"]]
+    return Table(["older tutorials say", "documented", "as of"], rows)

@@ -22,24 +22,11 @@ from helpers.tokens import mask, masked
 from helpers.wire import Piece, Plan
 
 # Response headers worth keeping: the lessons read them.
-KEEP = (
-    "content-type",
-    "location",
-    "ratelimit",
-    "ratelimit-policy",
-    "retry-after",
-    "retry-after-ms",
-    "x-should-retry",
-    "x-error-code",
-    "x-error-message",
-    "x-request-id",
-    "x-compute-type",
-    "x-compute-time",
-    "x-inference-provider",
-    "x-answered-by",
-    "x-answered-weights",
-    "x-answered-runtime",
-)
+LIMITS = ("ratelimit", "ratelimit-policy", "retry-after", "retry-after-ms", "x-should-retry")
+ERRORS = ("x-error-code", "x-error-message", "x-request-id")
+COMPUTE = ("x-compute-type", "x-compute-time", "x-inference-provider")
+ANSWERED = ("x-answered-by", "x-answered-weights", "x-answered-runtime")
+KEEP = ("content-type", "location", *LIMITS, *ERRORS, *COMPUTE, *ANSWERED)
 
 
 @dataclass

@@ -17,7 +17,6 @@ from pathlib import Path
 
 FILE = Path(__file__).with_name("models.toml")
 
-
 _instead: ContextVar[tuple] = ContextVar("instead", default=(None, {}))
 
 
@@ -78,14 +77,10 @@ class Model:
                 f"models.toml knows no price for {self.id}; add a [{self.name}.price] table with"
                 " its date"
             )
-        tokens = prompt_tokens * self.price.get("input", 0) + completion_tokens * self.price.get(
-            "output", 0
-        )
-        return (
-            tokens / 1e6
-            + seconds * self.price.get("second", 0)
-            + math.ceil(megapixels) * self.price.get("megapixel", 0)
-        )
+        price = self.price
+        tokens = prompt_tokens * price.get("input", 0) + completion_tokens * price.get("output", 0)
+        compute = seconds * price.get("second", 0)
+        return tokens / 1e6 + compute + math.ceil(megapixels) * price.get("megapixel", 0)
 
 
 class Registry:
@@ -131,10 +126,8 @@ class Registry:
         """
         from huggingface_hub import model_info
 
-        mapping = model_info(
-            self[name].id, expand="inferenceProviderMapping"
-        ).inference_provider_mapping
-        return {entry.provider: entry.status for entry in mapping or []}
+        found = model_info(self[name].id, expand="inferenceProviderMapping")
+        return {entry.provider: entry.status for entry in found.inference_provider_mapping or []}
 
 
 def _row(name: str, row: dict, file: Path) -> Model:
@@ -142,19 +135,15 @@ def _row(name: str, row: dict, file: Path) -> Model:
     unknown."""
     if not isinstance(row, dict):
         raise ValueError(f"{file.name}: {name} is not a table; write [{name}]")
-    known = {field.name: field for field in fields(Model) if field.name != "name"}
+    table, known = f"{file.name}: [{name}]", [one.name for one in fields(Model)[1:]]
     if missing := [field for field in known if field != "price" and field not in row]:
-        raise ValueError(f"{file.name}: [{name}] lacks {', '.join(missing)}")
-    if unknown := [field for field in row if field not in known]:
-        raise ValueError(
-            f"{file.name}: [{name}] has {', '.join(unknown)}, which no model has; it may have"
-            f" {', '.join(known)}"
-        )
-    if not isinstance(row["verified"], date):
-        raise ValueError(
-            f"{file.name}: [{name}] has verified = {row['verified']!r}; write a date without"
-            " quotes, 2026-01-31"
-        )
+        raise ValueError(f"{table} lacks {', '.join(missing)}")
+    if unknown := ", ".join(field for field in row if field not in known):
+        may = f"it may have {', '.join(known)}"
+        raise ValueError(f"{table} has {unknown}, which no model has; {may}")
+    if not isinstance(day := row["verified"], date):
+        right = "write a date without quotes, 2026-01-31"
+        raise ValueError(f"{table} has verified = {day!r}; {right}")
     return Model(name=name, **{**row, "price": Price(row.get("price", {}))})
 
 

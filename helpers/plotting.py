@@ -20,6 +20,7 @@ from helpers import browser
 # Okabe and Ito, "Color Universal Design", 2008: told apart with every kind of colour vision.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
 NOTE = {"textcoords": "offset points", "color": "#444444"}  # how a note beside a point looks
+Names, Values = Sequence[str], Sequence[float]
 DPI = 144  # drawn sharp, shown at 96
 EMPTY_ALT = re.compile(
     r"(an? |the )?(bar |line )?(figure|plot|chart|graph|image|heatmap|timeline|diagram)\b.{0,25}",
@@ -56,9 +57,8 @@ def describe(figure, alt: str):
     """
     alt = " ".join((alt or "").split())
     if len(alt) < 20 or EMPTY_ALT.fullmatch(alt):
-        raise ValueError(
-            f"alt text must state what the figure shows, in a sentence; {alt!r} does not"
-        )
+        what = "alt text must state what the figure shows, in a sentence"
+        raise ValueError(f"{what}; {alt!r} does not")
     if figure is None:
         return alt
     figure.alt = alt
@@ -83,10 +83,9 @@ def show(figure, alt: str | None = None, data: Mapping[str, Sequence] | None = N
     describe(figure, alt)
     alt = " ".join(alt.split())
     if figure is None:
-        shown = (
-            table(list(data), zip(*data.values())) if data else ""
-        ) + f"<p>{html.escape(alt)}</p>"
-        display({"text/plain": alt, "text/html": shown}, raw=True)
+        numbers = table(list(data), zip(*data.values())) if data else ""
+        shown = {"text/plain": alt, "text/html": f"{numbers}<p>{html.escape(alt)}</p>"}
+        display(shown, raw=True)
         return
     picture = as_png(figure)
     width = round(figure.get_size_inches()[0] * 96)
@@ -114,7 +113,7 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
 
 
 def table(
-    names: Sequence[str],
+    names: Names,
     rows: Iterable[Sequence],
     style: Callable[[str, str], str] | None = None,
     caption: str = "",
@@ -138,11 +137,7 @@ def table(
 
 
 def bars(
-    labels: Sequence[str],
-    values: Sequence[float],
-    xlabel: str = "",
-    ylabel: str = "",
-    horizontal: bool = False,
+    labels: Names, values: Values, xlabel: str = "", ylabel: str = "", horizontal: bool = False
 ):
     """One bar a label, each with its value written on it."""
     figure, axes = new_figure(height=max(2.2, 0.4 * len(labels)) if horizontal else 3.0)
@@ -158,8 +153,8 @@ def bars(
 
 
 def lines(
-    x: Sequence[float],
-    series: Mapping[str, Sequence[float]],
+    x: Values,
+    series: Mapping[str, Values],
     xlabel: str = "",
     ylabel: str = "",
     mark: Mapping[str, float] | None = None,
@@ -190,8 +185,8 @@ def lines(
 
 def heatmap(
     matrix,
-    labels: Sequence[str],
-    columns: Sequence[str] | None = None,
+    labels: Names,
+    columns: Names | None = None,
     low: float | None = None,
     high: float | None = None,
 ):
@@ -215,12 +210,7 @@ def heatmap(
 
 
 def scatter(
-    x: Sequence[float],
-    y: Sequence[float],
-    labels: Sequence[str] = (),
-    groups: Sequence[str] = (),
-    xlabel: str = "",
-    ylabel: str = "",
+    x: Values, y: Values, labels: Names = (), groups: Names = (), xlabel: str = "", ylabel: str = ""
 ):
     """One point for each pair of x and y, with its label beside it; points of one group share a
     colour and a shape."""
@@ -234,27 +224,23 @@ def scatter(
         axes.scatter(*points, s=45, color=colour, marker=shape, label=name, zorder=2)
     wide, tall = max(x) - min(x), max(y) - min(y)
     for i, label in enumerate(labels):
-        # The lower one of two close points has its label below, or the two would be written over
-        # each other.
-        crowded = any(
-            j != i and abs(x[j] - x[i]) < 0.2 * wide and 0 <= y[j] - y[i] < 0.05 * tall
-            for j in range(len(x))
-        )
+        others = [(x[j] - x[i], y[j] - y[i]) for j in range(len(x)) if j != i]
+        # Of two close points the lower one has its label below, or one would cover the other.
+        crowded = any(abs(right) < 0.2 * wide and 0 <= up < 0.05 * tall for right, up in others)
         place = (5, -12 if crowded else 4)
         axes.annotate(label, (x[i], y[i]), place, **NOTE, fontsize=8)
     axes.margins(0.12)
     axes.set(xlabel=xlabel, ylabel=ylabel)
     if any(groups):
-        axes.legend(
-            frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=len(set(groups))
-        )
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, 1.14)}
+        axes.legend(frameon=False, ncols=len(set(groups)), **place)
     return figure
 
 
 def timeline(
-    moments: Mapping[str, Sequence[float]],
+    moments: Mapping[str, Values],
     xlabel: str = "seconds since the request was sent",
-    groups: Sequence[str] = (),
+    groups: Names = (),
 ):
     """One row a name, one tick for each moment (in seconds): when the pieces of a stream arrived.
     Rows of one group share a colour."""
@@ -262,13 +248,9 @@ def timeline(
     if figure is None:
         return None
     groups = list(groups) or [""] * len(moments)
-    colours = dict(zip(dict.fromkeys(groups), PALETTE))
-    axes.eventplot(
-        list(moments.values()),
-        lineoffsets=range(len(moments)),
-        linelengths=0.6,
-        colors=[colours[group] for group in groups],
-    )
+    of_group = dict(zip(dict.fromkeys(groups), PALETTE))
+    look = {"linelengths": 0.6, "colors": [of_group[group] for group in groups]}
+    axes.eventplot(list(moments.values()), lineoffsets=range(len(moments)), **look)
     axes.set_yticks(range(len(moments)), list(moments))
     axes.invert_yaxis()
     axes.set_xlim(left=0)

@@ -16,8 +16,7 @@ from pyodide.ffi import create_once_callable
 from pyodide_js._api import scheduleCallback
 
 NO_THREADS = "a browser tab has one thread: use asyncio for several calls at once"
-# objects after which the memory is cleared up in between, while calls are set aside
-GARBAGE = 100_000
+GARBAGE = 100_000  # objects after which memory is cleared up although calls are set aside
 
 _real_run_sync, _real_comm_msg = pyodide.ffi.run_sync, comm.CommManager.comm_msg
 _aside = 0  # how many calls are

@@ -17,14 +17,9 @@ import sys
 import types
 
 NAMES = {"numpy": "NumPy", "PIL": "Pillow", "matplotlib": "Matplotlib"}
-PACKAGES = {
-    "numpy": "numpy",
-    "PIL": "pillow",
-    "matplotlib": "matplotlib",  # what is fetched for which module
-    "openai": "openai",
-    "pydantic": "pydantic",
-    "stamina": "stamina",
-}  # these from the site itself
+# What is fetched for which module; the last three from the site itself.
+PACKAGES = {"numpy": "numpy", "PIL": "pillow", "matplotlib": "matplotlib"}
+PACKAGES |= {name: name for name in ("openai", "pydantic", "stamina")}
 LONGEST = 60  # seconds that one of them may take to come
 
 _gave_up: set[str] = set()
@@ -50,14 +45,10 @@ def fetch(module: str, package: str | None = None) -> bool:
 
     if module in sys.modules:
         return not isinstance(sys.modules[module], _StandIn)
-    if (
-        module in _gave_up
-        or not can_run_sync()
-        or (module in NAMES and isinstance(sys.modules.get("numpy"), _StandIn))
-    ):
+    without_numpy = module in NAMES and isinstance(sys.modules.get("numpy"), _StandIn)
+    if module in _gave_up or without_numpy or not can_run_sync():
         return False
-    # a JsException; what counts is whether the module is there now
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception):  # a JsException; it counts whether the module is there now
         run_sync(_loaded_or_late(package or module))
     importlib.invalidate_caches()
     if importlib.machinery.PathFinder.find_spec(module) is None:
@@ -96,12 +87,10 @@ def _loaded_or_late(package: str):
     def silent(_text):
         """What went wrong is said where the package is missed."""
 
-    late = Promise.new(
-        create_once_callable(lambda resolve, _reject: setTimeout(resolve, 1000 * LONGEST))
-    )
-    return Promise.race(
-        to_js([loadPackage(package, messageCallback=silent, errorCallback=silent), late])
-    )
+    wait = create_once_callable(lambda resolve, _reject: setTimeout(resolve, 1000 * LONGEST))
+    late = Promise.new(wait)
+    loaded = loadPackage(package, messageCallback=silent, errorCallback=silent)
+    return Promise.race(to_js([loaded, late]))
 
 
 def absent(module: str) -> ModuleNotFoundError:
@@ -133,13 +122,11 @@ class _Last:
         root = name.partition(".")[0]
         if root not in PACKAGES:
             return None
-        if name == root and fetch(
-            root, PACKAGES[root]
-        ):  # a cell's own imports are fetched before it runs; this one is a module's
+        # A cell's own imports are fetched before it runs; this one is a module's.
+        if name == root and fetch(root, PACKAGES[root]):
             return importlib.machinery.PathFinder.find_spec(name)
-        if (
-            root not in NAMES or root == "matplotlib"
-        ):  # Matplotlib is missed in one place, which shows a table instead (plotting.py)
+        # Matplotlib is missed in one place, which shows a table instead (plotting.py).
+        if root not in NAMES or root == "matplotlib":
             return None
         if name == "numpy":
             return importlib.machinery.ModuleSpec(name, _Loader)

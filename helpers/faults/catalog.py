@@ -9,8 +9,7 @@ from pathlib import Path
 
 import httpx2
 
-# seconds after which the lab ends a call that is never answered and has no time limit
-NEVER = 3600.0
+NEVER = 3600.0  # seconds until the lab ends a call that nobody answers and that has no time limit
 
 
 @dataclass(frozen=True)
@@ -26,10 +25,8 @@ class Fault:
 
 def _read() -> dict[str, Fault]:
     rows = tomllib.loads(Path(__file__).with_name("catalog.toml").read_text(encoding="utf-8"))
-    return {
-        name: Fault(**row | {"body": json.loads(row.get("body", "null"))})
-        for name, row in rows.items()
-    }
+    bodies = {name: json.loads(row.get("body", "null")) for name, row in rows.items()}
+    return {name: Fault(**row | {"body": bodies[name]}) for name, row in rows.items()}
 
 
 FAULTS = _read()
@@ -58,7 +55,5 @@ def fault(name: "str | int | Fault") -> Fault:
     if isinstance(name, int) and not isinstance(name, bool) and 400 <= name <= 599:
         phrase = HTTPStatus(name).phrase if name in HTTPStatus._value2member_map_ else "Error"
         return Fault(name, {"error": phrase})
-    raise ValueError(
-        f"there is no fault {name!r}; choose an HTTP status from 400 to 599, or one of"
-        f" {', '.join(FAULTS)}"
-    )
+    choice = f"choose an HTTP status from 400 to 599, or one of {', '.join(FAULTS)}"
+    raise ValueError(f"there is no fault {name!r}; {choice}")

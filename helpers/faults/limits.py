@@ -40,10 +40,8 @@ class FixedWindow:
                 f"elapsed must be within the window of {self.seconds:g} s, used at most the quota"
                 f" of {self.quota}; got elapsed={self.elapsed}, used={self.used}"
             )
-        self._ends, self._used = (
-            (None if self.from_first and not self.used else self.seconds - self.elapsed),
-            self.used,
-        )
+        waits = self.from_first and not self.used
+        self._ends, self._used = None if waits else self.seconds - self.elapsed, self.used
 
     @property
     def window(self) -> float:
@@ -53,10 +51,8 @@ class FixedWindow:
         """(requests left, seconds until there are more) at the moment `now`."""
         if self._ends is not None and now >= self._ends - 1e-6:
             passed = math.floor((now - self._ends + 1e-6) / self.seconds) + 1
-            self._ends, self._used = (
-                (None if self.from_first else self._ends + passed * self.seconds),
-                0,
-            )
+            self._ends = None if self.from_first else self._ends + passed * self.seconds
+            self._used = 0
         return self.quota - self._used, self.seconds if self._ends is None else self._ends - now
 
     def take(self, now: float) -> None:
@@ -87,10 +83,8 @@ class TokenBucket:
         return self.quota / self.per_second
 
     def look(self, now: float) -> tuple[int, float]:
-        self._level, self._then = (
-            min(self.quota, self._level + (now - self._then) * self.per_second),
-            now,
-        )
+        self._level = min(self.quota, self._level + (now - self._then) * self.per_second)
+        self._then = now
         left = math.floor(self._level + 1e-6)
         return left, ((self.quota if left else 1) - self._level) / self.per_second
 
@@ -101,10 +95,8 @@ class TokenBucket:
 
 def _check(limit, *numbers: float) -> None:
     if not all(number > 0 for number in numbers):
-        raise ValueError(
-            f"{type(limit).__name__} needs numbers greater than 0, got"
-            f" {', '.join(map(str, numbers))}"
-        )
+        got = ", ".join(map(str, numbers))
+        raise ValueError(f"{type(limit).__name__} needs numbers greater than 0, got {got}")
     if unknown := set(limit.hints) - set(HINTS):
         raise ValueError(
             f"there is no hint {unknown.pop()!r}; choose from {', '.join(HINTS)}, or () for none"
@@ -129,9 +121,8 @@ def limit_headers(
                 headers["retry-after"] = str(max(seconds, int(headers.get("retry-after", 0))))
             if "Retry-After-Date" in limit.hints:
                 whole = math.floor if limit.round_down else math.ceil
-                headers["retry-after"] = formatdate(
-                    whole(round(clock_time + reset, 3)), usegmt=True
-                )
+                date = whole(round(clock_time + reset, 3))
+                headers["retry-after"] = formatdate(date, usegmt=True)
             if "Retry-After-Ms" in limit.hints:
                 headers["retry-after-ms"] = str(math.ceil(reset * 1000 - 1e-3))
     if said:

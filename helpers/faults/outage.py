@@ -93,14 +93,11 @@ class Outage:
     def __enter__(self) -> "Outage":
         inner = wire.current()
         if inner is None:
-            raise RuntimeError(
-                'nothing answers requests yet: run `session = start("…")` first, then `with'
-                " outage(…)`"
-            )
+            cure = 'run `session = start("…")` first, then `with outage(…)`'
+            raise RuntimeError(f"nothing answers requests yet: {cure}")
         if isinstance(inner, Outage):
-            raise RuntimeError(
-                "an outage is running already; leave its `with` before you start another"
-            )
+            cure = "leave its `with` before you start another"
+            raise RuntimeError(f"an outage is running already; {cure}")
         for row in getattr(inner, "log", []):
             if row.status == 200 and not row.note and row.plan.chunks:
                 self._answers[_asked(row)] = row.plan, row.answered_by
@@ -197,9 +194,8 @@ class Outage:
         first = plan.chunks[0][0] if len(plan.chunks) == 1 else plan.headers_at
         limit = (request.extensions.get("timeout") or {}).get("read")
         if limit is not None and first > limit:
-            entry.note = "; ".join(
-                filter(None, [entry.note, f"the client gave up after {limit:g} s"])
-            )
+            gave_up = f"the client gave up after {limit:g} s"
+            entry.note = "; ".join(filter(None, [entry.note, gave_up]))
             return wire.Plan(0, {}, [], limit, httpx2.ReadTimeout("The read operation timed out"))
         return plan
 
@@ -209,14 +205,10 @@ def _asked(entry: Entry) -> Key:
 
 
 def _refusal(ruling: Ruling) -> wire.Plan:
-    if ruling.status:
-        return wire.Plan(
-            ruling.status,
-            ruling.headers,
-            [(ruling.seconds, json.dumps(ruling.body).encode())],
-            ruling.seconds,
-        )
-    return wire.Plan(0, {}, [], ruling.seconds, copy(BREAKS[ruling.breaks]))
+    if not ruling.status:
+        return wire.Plan(0, {}, [], ruling.seconds, copy(BREAKS[ruling.breaks]))
+    body = json.dumps(ruling.body).encode()
+    return wire.Plan(ruling.status, ruling.headers, [(ruling.seconds, body)], ruling.seconds)
 
 
 def _troubled(plan: wire.Plan, ruling: Ruling, entry: Entry) -> wire.Plan:
@@ -226,12 +218,9 @@ def _troubled(plan: wire.Plan, ruling: Ruling, entry: Entry) -> wire.Plan:
     chunks, first = plan.chunks, plan.chunks[0][0] if plan.chunks else plan.headers_at
     shift = ruling.held + (0.0 if ruling.latency is None else ruling.latency - first)
     chunks = [(round(seconds + shift, 6), chunk) for seconds, chunk in chunks]
-    plan = replace(
-        plan,
-        headers={**plan.headers, **ruling.headers},
-        chunks=chunks,
-        headers_at=max(0.0, min(plan.headers_at + shift, first + shift)),
-    )
+    headers = {**plan.headers, **ruling.headers}
+    headers_at = max(0.0, min(plan.headers_at + shift, first + shift))
+    plan = replace(plan, headers=headers, chunks=chunks, headers_at=headers_at)
     after = ruling.drop_after if ruling.drop_after is not None else ruling.error_after
     if after is None or plan.status != 200:
         return plan

@@ -41,13 +41,8 @@ class ColdStart:
         body = {"error": f"Model {model} is currently loading"}
         if self.estimated_time is not None:
             body["estimated_time"] = float(self.estimated_time)
-        return Ruling(
-            503,
-            {},
-            body,
-            REFUSED_AFTER,
-            note=f"fault: 503, loading, ready in {self.ready - now:.3g} s",
-        )
+        note = f"fault: 503, loading, ready in {self.ready - now:.3g} s"
+        return Ruling(503, {}, body, REFUSED_AFTER, note=note)
 
 
 @dataclass
@@ -58,19 +53,13 @@ class ScaledToZero(ColdStart):
     def rule(self, now: float, patience: float, model: str) -> "Ruling | None":
         self.ready = now + self.seconds if self.ready is None else self.ready
         rest = max(0.0, self.ready - now)
-        if rest <= max(patience, 1e-6):
-            return (
-                Ruling(held=rest, note=f"fault: held {rest:.3g} s while the endpoint woke")
-                if rest > 1e-6
-                else None
-            )
-        return Ruling(
-            503,
-            {},
-            {"error": "503 Service Unavailable: the endpoint is starting"},
-            max(patience, REFUSED_AFTER),
-            note=f"fault: 503, endpoint waking, ready in {rest:.3g} s",
-        )
+        if rest <= 1e-6:
+            return None
+        if rest <= patience:
+            return Ruling(held=rest, note=f"fault: held {rest:.3g} s while the endpoint woke")
+        body = {"error": "503 Service Unavailable: the endpoint is starting"}
+        note = f"fault: 503, endpoint waking, ready in {rest:.3g} s"
+        return Ruling(503, {}, body, max(patience, REFUSED_AFTER), note=note)
 
 
 # ---- deciding ----------------------------------------------------------------------------------
@@ -115,23 +104,16 @@ class Trouble:
         seed: int = 0,
     ):
         limits = rate_limit if isinstance(rate_limit, list) else [rate_limit] if rate_limit else []
-        self.limits = [
-            FixedWindow(*limit) if isinstance(limit, tuple) else limit for limit in limits
-        ]
-        self.cold_start = (
-            ColdStart(cold_start) if isinstance(cold_start, (int, float)) else cold_start
-        )
-        if not all(isinstance(limit, (FixedWindow, TokenBucket)) for limit in self.limits):
-            raise ValueError(
-                "rate_limit must be a FixedWindow, a TokenBucket, (quota, seconds) or a list of"
-                f" those, got {rate_limit!r}"
-            )
-        if not isinstance(self.cold_start, (ColdStart, type(None))):
-            raise ValueError(
-                f"cold_start must be seconds, a ColdStart or a ScaledToZero, got {cold_start!r}"
-            )
-        self.limits = [replace(limit) for limit in self.limits]
-        self.cold_start = self.cold_start and replace(self.cold_start)
+        limits = [FixedWindow(*limit) if isinstance(limit, tuple) else limit for limit in limits]
+        cold = ColdStart(cold_start) if isinstance(cold_start, (int, float)) else cold_start
+        if not all(isinstance(limit, (FixedWindow, TokenBucket)) for limit in limits):
+            right = "a FixedWindow, a TokenBucket, (quota, seconds) or a list of those"
+            raise ValueError(f"rate_limit must be {right}, got {rate_limit!r}")
+        if not isinstance(cold, (ColdStart, type(None))):
+            right = "seconds, a ColdStart or a ScaledToZero"
+            raise ValueError(f"cold_start must be {right}, got {cold_start!r}")
+        self.limits = [replace(limit) for limit in limits]
+        self.cold_start = cold and replace(cold)
         self.always = self.shares = None
         self.script: list = []
         if isinstance(errors, float):
@@ -187,13 +169,8 @@ class Trouble:
             return _as_ruling(*planned)
         states = [limit.look(now) for limit in self.limits]
         if empty := [reset for left, reset in states if left < 1]:
-            return Ruling(
-                429,
-                {},
-                {"error": "Too Many Requests"},
-                REFUSED_AFTER,
-                note=f"fault: 429, window empty, {max(empty):.3g} s to reset",
-            )
+            note = f"fault: 429, window empty, {max(empty):.3g} s to reset"
+            return Ruling(429, {}, {"error": "Too Many Requests"}, REFUSED_AFTER, note=note)
         for limit in self.limits:
             limit.take(now)
         ruling = self.cold_start.rule(now, patience, model) if self.cold_start else None
@@ -230,10 +207,8 @@ def _in_turn(after) -> Iterator[int | None]:
 
 
 def _as_ruling(chosen: Fault, name) -> Ruling:
-    note = f"fault: {chosen.status or name}" + (
-        f", {name}" if isinstance(name, str) and chosen.status else ""
-    )
+    named = f", {name}" if isinstance(name, str) and chosen.status else ""
+    note = f"fault: {chosen.status or name}{named}"
     seconds = {"connect": 0.0, "timeout": NEVER}.get(chosen.breaks, REFUSED_AFTER)
-    return Ruling(
-        chosen.status, dict(chosen.headers), chosen.body, seconds, chosen.breaks, note=note
-    )
+    answer = chosen.status, dict(chosen.headers), chosen.body
+    return Ruling(*answer, seconds, chosen.breaks, note=note)

@@ -42,11 +42,8 @@ def _costs(recording: Recording) -> list[float | None]:
         for kept in record["answers"]:
             if 200 <= kept["status"] < 300:
                 model = _model(request) or paths.get(urlsplit(request["url"]).path)
-                how = {"seconds": kept["seconds"], "megapixels": _megapixels(request)}
-                known = model and model.price
-                costs.append(
-                    model.cost(*_tokens(request, kept, recording), **how) if known else None
-                )
+                used = *_tokens(request, kept, recording), kept["seconds"], _megapixels(request)
+                costs.append(model.cost(*used) if model and model.price else None)
     return costs
 
 
@@ -104,6 +101,5 @@ def _tokens(request: dict, kept: dict, recording: Recording) -> tuple[int, int]:
             return usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)
     if "stream" not in kept:
         return 0, 0
-    # About four letters a token is the usual rule of thumb; a stream sends about one token an
-    # event.
+    # The usual rule of thumb: four letters a token; a stream sends about one token an event.
     return len(json.dumps(request.get("json"))) // 4, len(said)

@@ -52,8 +52,7 @@ class Recorder:
             if method == "GET" and host == "huggingface.co" and record["answers"]:
                 return  # the Hub's look-ups come in any number
             turns = self._turns.setdefault(asked, [])
-            # Concurrent answers stand in the order of asking.
-            place = sum(turn < number for turn in turns)
+            place = sum(turn < number for turn in turns)  # concurrent ones in the order of asking
             turns.insert(place, number)
             record["answers"].insert(place, kept)
             write(self.new, self._in_order())

@@ -100,9 +100,8 @@ class Recording:
     def answer(self, method: str, url: str, content: bytes) -> tuple[Plan, dict] | None:
         """The next recorded answer to this request and its provenance; None if nobody recorded
         it."""
-        known = self._by_bytes.get((method, url, content)) or self._by_meaning.get(
-            key(method, url, content)
-        )
+        asked = method, url, content
+        known = self._by_bytes.get(asked) or self._by_meaning.get(key(*asked))
         if known is None:
             return None
         with self._lock:
@@ -118,12 +117,8 @@ class Recording:
     def calls(self) -> list[dict]:
         """All recorded answers to requests that do work (POST), in order: what the notebook's calls
         cost."""
-        return [
-            answer
-            for record in self.records
-            if record["request"]["method"] == "POST"
-            for answer in record["answers"]
-        ]
+        works = [record for record in self.records if record["request"]["method"] == "POST"]
+        return [answer for record in works for answer in record["answers"]]
 
     def nearest(self, method: str, url: str, content: bytes) -> tuple[dict, list[str]] | None:
         """The recorded request most like this one, and the fields in which they differ, the most
@@ -133,31 +128,22 @@ class Recording:
         except ValueError:
             body = None
         mine = {"method": method, "url": url, **_leaves(body)}
-        best = None
+        best, nearest = None, None
         for record in self.records:
             request = record["request"]
-            theirs = {
-                "method": request["method"],
-                "url": request["url"],
-                **_leaves(request.get("json")),
-            }
-            gaps = {
-                name: _gap(theirs.get(name), mine.get(name))
-                for name in theirs | mine
-                if theirs.get(name) != mine.get(name)
-            }
-            distance = ("method" in gaps, "url" in gaps, len(gaps), sum(gaps.values()))
-            if best is None or distance < best[0]:
-                best = (
-                    distance,
-                    request,
-                    [
-                        f"{name}: recorded {_short(theirs.get(name))}, yours"
-                        f" {_short(mine.get(name))}"
-                        for name in gaps
-                    ],
-                )
-        return best and best[1:]
+            theirs = {name: request[name] for name in ("method", "url")}
+            theirs |= _leaves(request.get("json"))
+            pairs = {name: (theirs.get(name), mine.get(name)) for name in theirs | mine}
+            differing = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+            apart = sum(_gap(*pair) for pair in differing.values())
+            distance = ("method" in differing, "url" in differing, len(differing), apart)
+            if best is None or distance < best:
+                best, nearest = distance, (request, differing)
+        if nearest is None:
+            return None
+        request, differing = nearest
+        said = "{}: recorded {}, yours {}".format
+        return request, [said(name, *map(_short, pair)) for name, pair in differing.items()]
 
 
 def miss(recording: Recording, method: str, url: str, content: bytes) -> Plan:
@@ -181,26 +167,21 @@ def miss(recording: Recording, method: str, url: str, content: bytes) -> Plan:
         " own token and credits)."
     )
     # openai prints "message", huggingface_hub prints "errors".
-    body = json.dumps(
-        {"message": text, "errors": [{"message": text}], "code": "not_recorded"}, ensure_ascii=False
-    )
-    return Plan(404, {"content-type": "application/json"}, [(0.0, body.encode())])
+    told = {"message": text, "errors": [{"message": text}], "code": "not_recorded"}
+    body = json.dumps(told, ensure_ascii=False).encode()
+    return Plan(404, {"content-type": "application/json"}, [(0.0, body)])
 
 
 def _leaves(value, name: str = "") -> dict:
     """{"messages[0].content": "…", …}: every leaf of a JSON value under the path that leads to
     it."""
     if isinstance(value, dict):
-        return {
-            k: v
-            for field, item in value.items()
-            for k, v in _leaves(item, f"{name}.{field}" if name else field).items()
-        }
-    if isinstance(value, list):
-        return {
-            k: v for i, item in enumerate(value) for k, v in _leaves(item, f"{name}[{i}]").items()
-        }
-    return {name: value} if name else {}
+        inside = {f"{name}.{field}" if name else field: item for field, item in value.items()}
+    elif isinstance(value, list):
+        inside = {f"{name}[{i}]": item for i, item in enumerate(value)}
+    else:
+        return {name: value} if name else {}
+    return {path: leaf for at, item in inside.items() for path, leaf in _leaves(item, at).items()}
 
 
 def _gap(one, other) -> float:

@@ -25,9 +25,8 @@ MEND = "restore it with git, or record again"
 
 def compact(value) -> bytes:
     """A JSON value as the clients and the service send it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(
-        "utf-8", "surrogatepass"
-    )
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "surrogatepass")
 
 
 def chunks(kept: dict, path: Path) -> list[tuple[float, bytes]]:
@@ -82,18 +81,15 @@ def read(path: Path) -> tuple[list[dict], list[str]]:
     try:
         found, problems = json.loads(content.decode()), []
         if not isinstance(found, list):
-            return [], [
-                f"{path.name}, line 1: this is not a recording (a list of requests and answers);"
-                f" {MEND}"
-            ]
+            what = "this is not a recording (a list of requests and answers)"
+            return [], [f"{path.name}, line 1: {what}; {MEND}"]
     except ValueError:
         found, problems = _rescue(content, path.name)
     records = []
     for number, record in enumerate(found, 1):
         if wrong := _wrong(record, path):
-            problems.append(
-                f"{path.name}, line {_line_of(record, content)}: record {number} {wrong}; {MEND}"
-            )
+            place = f"{path.name}, line {_line_of(record, content)}"
+            problems.append(f"{place}: record {number} {wrong}; {MEND}")
         else:
             records.append(record)
     return records, problems
@@ -102,33 +98,30 @@ def read(path: Path) -> tuple[list[dict], list[str]]:
 def _rescue(content: bytes, name: str) -> tuple[list, list[str]]:
     """What can still be read of a damaged file. Each record begins with a "{" alone on its line."""
     records, problems = [], []
-    starts = [match.start() for match in re.finditer(rb"^\{\r?$", content, re.MULTILINE)] + [
-        len(content)
-    ]
+
+    def note(line: int, wrong: str) -> None:
+        problems.append(f"{name}, line {line}: {wrong}; {MEND}")
+
+    starts = [found.start() for found in re.finditer(rb"^\{\r?$", content, re.MULTILINE)]
+    starts.append(len(content))
     if len(starts) == 1 or content[: starts[0]].strip() != b"[":
-        problems.append(f"{name}, line 1: this is not how a recording begins; {MEND}")
+        note(1, "this is not how a recording begins")
     for start, end in zip(starts, starts[1:]):
         line = content.count(b"\n", 0, start) + 1
+        this = f"the record that begins in line {line}"
         try:
             text = content[start:end].decode()
             record, stopped = json.JSONDecoder().raw_decode(text)
             records.append(record)
             rest, at = text[stopped:], line + text.count("\n", 0, stopped)
             if rest.strip() not in ((",",) if end < len(content) else ("]",)):
-                problems.append(
-                    f"{name}, line {at}: what follows the record cannot be read"
-                    f" ({json.dumps(rest.strip()[:40])}); {MEND}"
-                )
+                odd = json.dumps(rest.strip()[:40])
+                note(at, f"what follows the record cannot be read ({odd})")
         except json.JSONDecodeError as error:
-            problems.append(
-                f"{name}, line {line + error.lineno - 1}: the record that begins in line {line}"
-                f" cannot be read ({error.msg}); {MEND}"
-            )
+            note(line + error.lineno - 1, f"{this} cannot be read ({error.msg})")
         except UnicodeDecodeError as error:
             at = line + content.count(b"\n", start, start + error.start)
-            problems.append(
-                f"{name}, line {at}: the record that begins in line {line} is not UTF-8; {MEND}"
-            )
+            note(at, f"{this} is not UTF-8")
     return records, problems
 
 
@@ -167,27 +160,23 @@ def check(path: Path) -> list[str]:
     """Everything wrong with one recording file: damaged records, altered pictures, missing
     provenance, secrets."""
     path = Path(path)
-    records, problems = read(path)
+    records, damage = read(path)
+    problems = []
     for record in records:
         for answer in record["answers"]:
             if not answer["answered_by"].get("model"):
-                problems.append(
-                    f"{path.name}: an answer to {record['request']['url']} does not say who gave it"
-                )
-            if "file" in answer:
-                content = (pictures(path) / answer["file"]).read_bytes()
-                if not answer["file"].startswith(hashlib.sha256(content).hexdigest()[:16]):
+                problems.append(f"an answer to {record['request']['url']} does not say who gave it")
+            if picture := answer.get("file"):
+                content = (pictures(path) / picture).read_bytes()
+                if not picture.startswith(hashlib.sha256(content).hexdigest()[:16]):
                     problems.append(
-                        f"{path.name}: the picture {answer['file']} is not the one that was"
-                        f" recorded; {MEND}"
+                        f"the picture {picture} is not the one that was recorded; {MEND}"
                     )
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     if secrets := TOKEN.findall(text):
-        problems.append(
-            f"{path.name}: holds {len(secrets)} text(s) that look like access tokens; revoke them"
-            " and record again"
-        )
-    return problems
+        found = f"holds {len(secrets)} text(s) that look like access tokens"
+        problems.append(f"{found}; revoke them and record again")
+    return damage + [f"{path.name}: {problem}" for problem in problems]
 
 
 # ---- writing -----------------------------------------------------------------------------------
@@ -224,23 +213,16 @@ def pretty(value, indent: int = 0, width: int = 110) -> str:
     """JSON that is short to read and to diff: what fits a line, and any list of plain values, stays
     on one line."""
     line = json.dumps(value, ensure_ascii=False)
-    plain_list = isinstance(value, list) and not any(
-        isinstance(item, (list, dict)) for item in value
-    )
-    if (
-        not value
-        or not isinstance(value, (list, dict))
-        or plain_list
-        or (indent and len(line) + indent <= width)
-    ):
+    fits = indent and len(line) + indent <= width
+    if fits or not value or not isinstance(value, (list, dict)):
         return line
-    pad = " " * (indent + 1)
     if isinstance(value, dict):
-        items = [
-            f"{pad}{json.dumps(name, ensure_ascii=False)}: {pretty(item, indent + 1)}"
-            for name, item in value.items()
-        ]
+        names = [json.dumps(name, ensure_ascii=False) + ": " for name in value]
+        inside, (opening, closing) = list(value.values()), "{}"
+    elif any(isinstance(item, (list, dict)) for item in value):
+        names, inside, (opening, closing) = [""] * len(value), value, "[]"
     else:
-        items = [pad + pretty(item, indent + 1) for item in value]
-    opening, closing = "{}" if isinstance(value, dict) else "[]"
-    return f"{opening}\n" + ",\n".join(items) + f"\n{' ' * indent}{closing}"
+        return line
+    pad = "\n" + " " * indent
+    items = [f"{pad} {name}{pretty(item, indent + 1)}" for name, item in zip(names, inside)]
+    return opening + ",".join(items) + pad + closing
