@@ -1,5 +1,4 @@
-"""What every exercise's checks have to prove, said once. A test file lists its cases; these tests
-draw them.
+"""What every exercise's checks have to prove, said once; a test file lists its cases.
 
 class TestExercise(CheckCases):
     tasks, quiz = TASKS[:4], QUIZ
@@ -11,11 +10,8 @@ class TestExercise(CheckCases):
 
 def named(value) -> str:
     """How a case is called in a test's name."""
-    return (
-        getattr(value, "__name__", None)
-        or getattr(value, "name", None)
-        or (value[:30] if isinstance(value, str) else type(value).__name__)
-    )
+    text = value[:30] if isinstance(value, str) else type(value).__name__
+    return getattr(value, "__name__", None) or getattr(value, "name", None) or text
 
 
 def stub(*arguments):
@@ -48,15 +44,10 @@ UNRULY = (
 
 class CheckCases:
     tasks, right, wrong, unruly, quiz = (), (), (), UNRULY, None
-    draws_right, draws_wrong = (
-        1,
-        1,
-    )  # how often each case is judged: checks draw their words and prices by lot
-    choices, shortest_why, places = (
-        (4, 4),
-        41,
-        3,
-    )  # of a question: how many, with how long reasons; of all: where the right one stands
+    # How often each case is judged: checks draw their words and prices by lot.
+    draws_right, draws_wrong = 1, 1
+    # Of a question: how many choices, with how long reasons; of all: where the right one stands.
+    choices, shortest_why, places = (4, 4), 41, 3
 
     def pytest_generate_tests(self, metafunc):
         """One test a case."""
@@ -67,27 +58,15 @@ class CheckCases:
             "question": self.quiz.questions,
             "odd, task": [(odd, task) for odd in self.unruly for task in self.tasks],
         }
-        wanted = ", ".join(
-            name
-            for name in metafunc.function.__code__.co_varnames[
-                1 : metafunc.function.__code__.co_argcount
-            ]
-            if name != "capsys"
-        )
+        code = metafunc.function.__code__
+        names = code.co_varnames[1 : code.co_argcount]
+        wanted = ", ".join(name for name in names if name != "capsys")
         if wanted:
-            metafunc.parametrize(
-                wanted,
-                cases[wanted],
-                ids=(
-                    named
-                    if "," in wanted
-                    else [named(getattr(case, "text", case)) for case in cases[wanted]]
-                ),
-            )
+            ids = [named(getattr(case, "text", case)) for case in cases[wanted]]
+            metafunc.parametrize(wanted, cases[wanted], ids=named if "," in wanted else ids)
 
     def stub(self, task):
-        """What stands in the exercise before the learner begins; another kind of function for some
-        tasks."""
+        """What the exercise holds before the learner begins; for some tasks another function."""
         return stub
 
     def before(self, draw):
@@ -112,10 +91,8 @@ class CheckCases:
             assert not verdict.ok
             assert said in verdict.message, verdict.message
             assert len(verdict.message) > 40, "a message says what the mistake is about"
-            assert (
-                "This check itself broke" not in verdict.message
-                and "fault of the course" not in verdict.message
-            )
+            assert "This check itself broke" not in verdict.message
+            assert "fault of the course" not in verdict.message
 
     def test_the_stub_fails_and_says_where_to_begin(self, task):
         verdict = task.judge(self.stub(task))
@@ -136,19 +113,15 @@ class CheckCases:
 
     def test_every_choice_is_explained(self, question):
         assert sum(choice.right for choice in question.choices) == 1
-        assert (
-            len({choice.text for choice in question.choices})
-            == len({choice.why for choice in question.choices})
-            == len(question.choices)
-        )
+        texts = {choice.text for choice in question.choices}
+        assert len(texts) == len({choice.why for choice in question.choices})
+        assert len(texts) == len(question.choices)
         assert self.choices[0] <= len(question.choices) <= self.choices[1]
         assert all(len(choice.why) >= self.shortest_why for choice in question.choices)
         for letter, choice in zip("abcd", question.choices):
             assert question.judge(letter).ok == choice.right
 
     def test_the_right_answers_have_no_pattern(self):
-        letters = [
-            next(letter for letter, choice in zip("abcd", question.choices) if choice.right)
-            for question in self.quiz.questions
-        ]
-        assert len(letters) >= 4 and len(set(letters)) >= self.places
+        right = lambda question: [choice.right for choice in question.choices].index(True)
+        places = [right(question) for question in self.quiz.questions]
+        assert len(places) >= 4 and len(set(places)) >= self.places

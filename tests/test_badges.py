@@ -1,5 +1,4 @@
-"""The one public address: in pyproject.toml, and from there in every notebook and the README,
-always the same."""
+"""The one public address: in pyproject.toml, and from there in every notebook and the README."""
 
 import os
 import re
@@ -28,17 +27,12 @@ def copy(tmp_path):
 
 
 def contents(folder):
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def cells(path, name):
-    return [
-        (number, cell) for number, cell in enumerate(read(path).cells) if cell.get("id") == name
-    ]
+    return [one for one in enumerate(read(path).cells) if one[1].get("id") == name]
 
 
 @pytest.mark.parametrize("path", notebooks(), ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -52,10 +46,8 @@ def test_each_notebook_has_its_own_links_and_the_cell_for_colab(path):
         f"https://{OWNER.lower()}.github.io/{REPOSITORY}/lab/index.html?path={named}",
     ]
     ((_, setup),) = cells(path, "setup")
-    assert (setup.execution_count, setup.outputs) == (
-        1,
-        [],
-    ) and f'"git+{ADDRESS}@main"' in setup.source
+    assert (setup.execution_count, setup.outputs) == (1, [])
+    assert f'"git+{ADDRESS}@main"' in setup.source
 
 
 def test_running_it_changes_nothing(copy, capsys):
@@ -65,15 +57,12 @@ def test_running_it_changes_nothing(copy, capsys):
 
 
 def test_the_whole_course_is_as_the_command_writes_it():
-    assert badges.readme((ROOT / "README.md").read_text(encoding="utf-8"), ADDRESS) == (
-        ROOT / "README.md"
-    ).read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert badges.readme(readme, ADDRESS) == readme
     for path in notebooks():
-        notebook = read(path)
-        assert not badges.update(notebook, ADDRESS, f"{path.parent.name}/{path.name}"), (
-            f"{path}: make badges"
-        )
-        assert notebook == read(path), f"{path}: make badges"
+        notebook, name = read(path), f"{path.parent.name}/{path.name}"
+        assert not badges.update(notebook, ADDRESS, name), f"{name}: make badges"
+        assert notebook == read(path), f"{name}: make badges"
 
 
 def test_a_new_address_reaches_every_file_and_the_way_back_too(copy):
@@ -82,23 +71,19 @@ def test_a_new_address_reaches_every_file_and_the_way_back_too(copy):
     after = contents(copy)
     assert badges.address(copy) == OTHER
     for name, content in after.items():
-        assert (
-            b"Some-Body/a.course" in content and (OWNER + "/" + REPOSITORY).encode() not in content
-        ), name
-    assert (
-        b"some-body.github.io/a.course/lab/index.html?path=exercises/"
-        in after["exercises/01_first_call.ipynb"]
-    )
+        assert b"Some-Body/a.course" in content, name
+        assert f"{OWNER}/{REPOSITORY}".encode() not in content, name
+    site = b"some-body.github.io/a.course/lab/index.html?path=exercises/"
+    assert site in after["exercises/01_first_call.ipynb"]
     assert badges.main(["--address", ADDRESS], root=copy) == 0
     assert contents(copy) == before
 
 
 def test_a_notebook_without_the_cells_gets_them_and_is_run(copy):
     path = copy / "notebooks" / "02_new.ipynb"
-    made = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_markdown_cell("# New"), nbformat.v4.new_code_cell("print(6 * 7)")]
-    )
-    nbformat.write(made, path)
+    new = nbformat.v4
+    made = [new.new_markdown_cell("# New"), new.new_code_cell("print(6 * 7)")]
+    nbformat.write(new.new_notebook(cells=made), path)
     assert badges.main([], root=copy) == 0
     title, links, setup, first = read(path).cells
     assert (title.source, links.id, setup.id) == ("# New", "badges", "setup")
@@ -133,10 +118,8 @@ def test_a_readme_that_lost_its_line_is_refused(copy, capsys):
 
 
 def test_on_github_the_address_is_that_of_the_repository():
-    assert (
-        badges.disagreement(OTHER, "some-body/A.course") == badges.disagreement(OTHER, None) == ""
-    )
-    assert badges.disagreement(OTHER, "you/course").endswith(
-        "make badges ADDRESS=https://github.com/you/course"
-    )
+    assert badges.disagreement(OTHER, "some-body/A.course") == ""
+    assert badges.disagreement(OTHER, None) == ""
+    says = "make badges ADDRESS=https://github.com/you/course"
+    assert badges.disagreement(OTHER, "you/course").endswith(says)
     assert badges.disagreement(ADDRESS, os.environ.get("GITHUB_REPOSITORY")) == ""

@@ -9,9 +9,8 @@ LONG = "This sentence says in more than forty letters what the mistake is."
 
 
 def judged(ok, message, hints=("x" * 41,) * 3):
-    return SimpleNamespace(
-        judge=lambda function: SimpleNamespace(ok=ok, message=message), hints=hints
-    )
+    verdict = SimpleNamespace(ok=ok, message=message)
+    return SimpleNamespace(judge=lambda function: verdict, hints=hints)
 
 
 class Cases(CheckCases):
@@ -19,14 +18,9 @@ class Cases(CheckCases):
 
 
 def question(rights=(True, False, False, False), why=LONG, judges=None):
-    choices = [
-        SimpleNamespace(text=f"choice {i}", why=f"{why} {i}", right=right)
-        for i, right in enumerate(rights)
-    ]
-    return SimpleNamespace(
-        choices=choices,
-        judge=lambda letter: SimpleNamespace(ok=(judges or rights)["abcd".index(letter)]),
-    )
+    made = lambda i, right: SimpleNamespace(text=f"choice {i}", why=f"{why} {i}", right=right)
+    judge = lambda letter: SimpleNamespace(ok=(judges or rights)["abcd".index(letter)])
+    return SimpleNamespace(choices=[made(*one) for one in enumerate(rights)], judge=judge)
 
 
 @pytest.mark.parametrize(
@@ -106,9 +100,6 @@ def test_a_task_needs_mistakes_and_hints_and_a_quiz_no_pattern():
 
 
 def test_cases_have_names():
-    assert [named(value) for value in (print, "a long text that goes on and on and on", 3)] == [
-        "print",
-        "a long text that goes on and o",
-        "int",
-    ]
+    values = (print, "a long text that goes on and on and on", 3)
+    assert [named(one) for one in values] == ["print", "a long text that goes on and o", "int"]
     assert len(UNRULY) > 15

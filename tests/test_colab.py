@@ -1,9 +1,7 @@
-"""A session on Colab, as near as one gets without Colab: its versions, its modules, no file of the
-course but the notebook.
+"""A session on Colab, as near as one gets: its versions, its modules, no file of the course.
 
-The notebooks' cell `setup` itself installs the course here, from a repository on this machine, over
-Colab's older clients. `make colab` (or COLAB_NOTEBOOKS=all) runs every notebook there, otherwise a
-few.
+The notebooks' cell `setup` itself installs the course, from a repository on this machine, over
+Colab's older clients. `make colab` (COLAB_NOTEBOOKS=all) runs every notebook there, else a few.
 """
 
 import json
@@ -31,40 +29,23 @@ FEW = (
 # What uv and pip say where no package index can be reached. (The course's build needs hatchling,
 # which every index has.)
 NO_INDEX = re.compile(
-    r"error sending request|dns error|failed to fetch|NewConnectionError|name"
-    r" resolution|distribution found for hatchling",
+    r"error sending request|dns error|failed to fetch|NewConnectionError|name resolution"
+    r"|distribution found for hatchling",
     re.I,
 )
-MAY_CHANGE = {
-    "huggingface-hub",
-    "openai",
-    "httpx2",
-    "httpcore2",
-    "truststore",
-    "stamina",
-    "tenacity",
-    "hf-inference-course",
-}
+MUST_CHANGE = {"hf-inference-course", "huggingface-hub", "openai", "httpx2"}
+MAY_CHANGE = MUST_CHANGE | {"httpcore2", "truststore", "stamina", "tenacity"}
 SECRET = "hf_" + "Cq8" * 12  # put together here: nothing in this file looks like a token
 
+NO_WHEELS = "Colab's numpy 2.1.3 and matplotlib 3.10.0 have no wheels for this Python"
+NO_GIT = "Colab installs the course with git, which is missing here: apt-get install git"
 pytestmark = [
-    pytest.mark.skipif(
-        sys.version_info >= (3, 14),
-        reason="Colab's numpy 2.1.3 and matplotlib 3.10.0 have no wheels for this Python",
-    ),
-    pytest.mark.skipif(
-        shutil.which("git") is None,
-        reason="Colab installs the course with git, which is missing here: apt-get install git",
-    ),
+    pytest.mark.skipif(sys.version_info >= (3, 14), reason=NO_WHEELS),
+    pytest.mark.skipif(shutil.which("git") is None, reason=NO_GIT),
 ]
 
-# What Colab's kernels have loaded, as far as anybody asks for it: the package, and its store of
-# secrets.
-STUB = {
-    "__init__.py": "",
-    "errors.py": "class Error(Exception): pass\n",
-    "userdata.py": (
-        """
+# What Colab's kernels have loaded, as far as anybody asks for it: the package and its secrets.
+USERDATA = """
 import os
 from google.colab.errors import Error
 
@@ -77,22 +58,19 @@ def get(name):
         raise SecretNotFoundError(name)
     return secrets[name]
 """
-    ),
-}
+ERRORS = "class Error(Exception): pass\n"
+STUB = {"__init__.py": "", "errors.py": ERRORS, "userdata.py": USERDATA}
+COLAB = (
+    "import builtins, google.colab\nbuiltins.get_ipython = lambda:"
+    " '<google.colab._shell.Shell object>'\n"
+)
 
 
 def run(*command, env=None, check=True, timeout=600, **options):
-    done = subprocess.run(
-        [str(word) for word in command],
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        **options,
-    )
-    assert not check or done.returncode == 0, (
-        f"{' '.join(map(str, command[:6]))} …\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    )
+    how = {"env": env, "capture_output": True, "text": True, "timeout": timeout} | options
+    done = subprocess.run(list(map(str, command)), **how)
+    said = f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    assert not check or done.returncode == 0, f"{' '.join(map(str, command[:6]))} …\n{said}"
     return done
 
 
@@ -110,65 +88,57 @@ class Colab:
         self.content.mkdir()
         venv = folder / "venv"
         self.python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-        for arguments in (
-            ["venv", "-q", "--seed", "--python", sys.executable, venv],
-            [
-                "pip",
-                "install",
-                "-q",
-                "--only-binary=:all:",
-                "--python",
-                self.python,
-                "-r",
-                VERSIONS,
-                "pytest",
-                "nbval",
-            ],
-        ):
-            done = run(sys.executable, "-m", "uv", *arguments, check=False)
-            skip_without_index(done)
-            assert done.returncode == 0, done.stderr
-        site = run(
-            self.python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"
-        ).stdout.strip()
+        packages = ("-r", VERSIONS, "pytest", "nbval")
+        self.uv("venv", "-q", "--seed", "--python", sys.executable, venv)
+        self.uv("pip", "install", "-q", "--only-binary=:all:", "--python", self.python, *packages)
+        where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+        site = run(self.python, "-c", where).stdout.strip()
         for name, source in STUB.items():
             file = Path(site) / "google" / "colab" / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(source)
         self.env = clean_environment(folder)
-        for name in (
-            "PYTHONPATH",
-            "COURSE_MODE",
-            "COURSE_PROGRESS",
-        ):  # COURSE_PACE stays: nobody waits
-            self.env.pop(name)
+        for name in ("PYTHONPATH", "COURSE_MODE", "COURSE_PROGRESS"):
+            self.env.pop(name)  # COURSE_PACE stays: nobody waits
         self.env["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
         startup = Path(self.env["IPYTHONDIR"]) / "profile_default" / "startup" / "00.py"
         startup.parent.mkdir(parents=True)
         startup.write_text("import google.colab\n")
 
-    def packages(self) -> dict[str, str]:
-        listed = json.loads(
-            run(self.python, "-m", "pip", "list", "--format=json", env=self.env).stdout
-        )
-        return {row["name"].lower().replace("_", "-"): row["version"] for row in listed}
+    def uv(self, *arguments) -> None:
+        done = run(sys.executable, "-m", "uv", *arguments, check=False)
+        skip_without_index(done)
+        assert done.returncode == 0, done.stderr
 
-    def cell(
-        self, source: str, before: str = "", check: bool = True, **environment
-    ) -> subprocess.CompletedProcess:
+    def packages(self) -> dict[str, str]:
+        listed = run(self.python, "-m", "pip", "list", "--format=json", env=self.env).stdout
+        rows = json.loads(listed)
+        return {row["name"].lower().replace("_", "-"): row["version"] for row in rows}
+
+    def cell(self, source, before="", check=True, **environment) -> subprocess.CompletedProcess:
         """Run a cell as Colab would: its package is loaded, and the shell calls itself Colab's."""
-        colab = (
-            "import builtins, google.colab\nbuiltins.get_ipython = lambda:"
-            " '<google.colab._shell.Shell object>'\n"
-        )
-        return run(
-            self.python,
+        code, env = f"{COLAB}{before}\n{source}", self.env | environment
+        return run(self.python, "-c", code, env=env, check=check, cwd=self.content)
+
+    def nbval(self, folder: Path) -> subprocess.CompletedProcess:
+        """Run the notebooks in a folder and compare strictly; no file of the course is in sight."""
+        settings = self.folder / "pytest.ini"
+        settings.write_text("[pytest]\n")
+        plain = (
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
             "-c",
-            colab + before + "\n" + source,
-            env=self.env | environment,
-            check=check,
-            cwd=self.content,
+            settings,
+            "--rootdir",
+            folder,
         )
+        compare = ("--nbval", "--nbval-current-env", "--nbval-cell-timeout=120")
+        sanitize = ("--nbval-sanitize-with", ROOT / "tests" / "nbval_sanitize.cfg", folder)
+        how = {"env": self.env, "cwd": folder, "check": False, "timeout": 1800}
+        return run(self.python, *plain, *compare, *sanitize, **how)
 
 
 @pytest.fixture(scope="module")
@@ -180,24 +150,12 @@ def repository(tmp_path_factory) -> str:
         if named.parts[0] == "helpers" or str(named) in ("pyproject.toml", "README.md", "LICENSE"):
             (folder / named).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, folder / named)
-    git = [
-        "git",
-        "-C",
-        folder,
-        "-c",
-        "user.name=course",
-        "-c",
-        "user.email=course@localhost",
-        "-c",
-        "commit.gpgsign=false",
-    ]
-    for arguments in (
-        ["init", "-q"],
-        ["checkout", "-q", "-b", badges.BRANCH],
-        ["add", "-A"],
-        ["commit", "-q", "-m", "The course"],
-    ):
-        run(*git, *arguments)
+    who = ("user.name=course", "user.email=course@localhost", "commit.gpgsign=false")
+    git = ["git", "-C", folder, *(word for setting in who for word in ("-c", setting))]
+    run(*git, "init", "-q")
+    run(*git, "checkout", "-q", "-b", badges.BRANCH)
+    run(*git, "add", "-A")
+    run(*git, "commit", "-q", "-m", "The course")
     return folder.as_uri()
 
 
@@ -209,11 +167,8 @@ def bare(tmp_path_factory) -> Colab:
 
 @pytest.fixture(scope="module")
 def colab(bare, repository) -> Colab:
-    """Colab after the cell `setup`, which ran while an older client was loaded.
-
-    `said` is what that cell said; `changed` holds every package that it put in or replaced, with
-    its new version.
-    """
+    """Colab after the cell `setup`, which ran while an older client was loaded: `said` is what it
+    said, `changed` the new versions of all packages that it put in or replaced."""
     before = bare.packages()
     done = bare.cell(badges.setup(repository), before="import huggingface_hub", check=False)
     skip_without_index(done)
@@ -229,16 +184,14 @@ def test_an_installation_that_fails_stops_the_notebook_and_says_why(bare, tmp_pa
     before = bare.packages()
     done = bare.cell(badges.setup((tmp_path / "nothing").as_uri()), check=False)
     assert done.returncode == 1
-    assert (
-        "RuntimeError: The course was not installed. Run this cell again. pip says:" in done.stderr
-    )
+    says = "RuntimeError: The course was not installed. Run this cell again. pip says:"
+    assert says in done.stderr
     assert "nothing" in done.stderr.rsplit("pip says:")[-1]
     assert bare.packages() == before
 
 
 def test_nothing_of_colabs_own_is_touched(colab):
-    assert set(colab.changed) <= MAY_CHANGE, colab.changed
-    assert {"hf-inference-course", "huggingface-hub", "openai", "httpx2"} <= set(colab.changed)
+    assert MUST_CHANGE <= set(colab.changed) <= MAY_CHANGE, colab.changed
     have = colab.packages()
     for line in VERSIONS.read_text().splitlines():
         name, _, version = line.lower().replace("_", "-").partition("==")
@@ -246,25 +199,17 @@ def test_nothing_of_colabs_own_is_touched(colab):
 
 
 def test_a_client_that_is_already_loaded_asks_for_a_restart(colab):
-    assert re.search(
-        r"ImportError: huggingface_hub 1\.27\.0 is loaded, 2\.\S+ is installed\. Restart the"
-        r" session",
-        colab.said,
-    ), colab.said
-    loaded = (
-        "import sys, types\nsys.modules['huggingface_hub'] ="
-        " types.SimpleNamespace(__version__='1.27.0')"
-    )
-    assert (
-        "Restart the session"
-        in colab.cell("from helpers import start", before=loaded, check=False).stderr
-    )
+    says = r"huggingface_hub 1\.27\.0 is loaded, 2\.\S+ is installed\. Restart the session"
+    assert re.search("ImportError: " + says, colab.said), colab.said
+    module = "types.SimpleNamespace(__version__='1.27.0')"
+    loaded = f"import sys, types\nsys.modules['huggingface_hub'] = {module}"
+    done = colab.cell("from helpers import start", before=loaded, check=False)
+    assert "Restart the session" in done.stderr
 
 
 def test_once_installed_the_cell_installs_nothing(colab, tmp_path):
-    done = colab.cell(
-        badges.setup((tmp_path / "nothing").as_uri()) + "\nimport helpers; print(helpers.__file__)"
-    )
+    where = "\nimport helpers; print(helpers.__file__)"
+    done = colab.cell(badges.setup((tmp_path / "nothing").as_uri()) + where)
     assert Path(done.stdout.strip()).is_relative_to(colab.folder / "venv")
 
 
@@ -275,43 +220,31 @@ def test_elsewhere_the_cell_does_nothing(bare, tmp_path):
 
 # ---- the token: a secret of Colab --------------------------------------------------------------
 
-LIVE = 'from helpers import start\nsession = start("01_first_call", mode="live")\n'
+REPLAY = 'from helpers import start\nsession = start("01_first_call")\n'
+LIVE = REPLAY.replace(")", ', mode="live")')
+ASK = "from huggingface_hub import get_token\nprint(get_token())\n"
+HAS_SECRET = {"STUB_SECRETS": f"HF_TOKEN={SECRET}"}
 
 
 def test_the_secret_is_found_by_get_token_and_can_be_hidden(colab):
-    """get_token() is what both clients are built with: huggingface_hub asks it itself, the lessons
-    pass it to openai."""
-    ask = (
-        "from huggingface_hub import get_token\nprint(get_token())\nwith session.without_token():"
-        " print(get_token())\nprint(get_token())"
-    )
-    said = colab.cell(LIVE + ask, STUB_SECRETS=f"HF_TOKEN={SECRET}").stdout.splitlines()
+    """Both clients are built with get_token(): huggingface_hub asks it itself, the lessons pass it
+    to openai."""
+    hide = f"with session.without_token(): print(get_token())\n{ASK}"
+    said = colab.cell(LIVE + ASK + hide, **HAS_SECRET).stdout.splitlines()
     assert said[0].startswith("Live: your token pays.") and said[1:] == [SECRET, "None", SECRET]
-    alone = colab.cell(
-        "from huggingface_hub import get_token\nprint(get_token())",
-        STUB_SECRETS=f"HF_TOKEN={SECRET}",
-    ).stdout
-    assert alone.strip() == SECRET
+    assert colab.cell(ASK, **HAS_SECRET).stdout.strip() == SECRET
 
 
 def test_a_secret_alone_does_not_switch_to_live(colab):
-    said = colab.cell(
-        'from helpers import start\nstart("01_first_call")\nfrom huggingface_hub import'
-        " get_token\nprint(get_token())",
-        STUB_SECRETS=f"HF_TOKEN={SECRET}",
-    ).stdout
+    said = colab.cell(REPLAY + ASK, **HAS_SECRET).stdout
     assert said.startswith("Replay: nothing leaves this machine.") and SECRET not in said
 
 
 def test_a_missing_secret_is_said_in_a_sentence_and_replay_goes_on(colab):
     done = colab.cell(LIVE, check=False)
-    assert (
-        "RuntimeError: Live needs your own token" in done.stderr
-        and "on Colab: add the secret HF_TOKEN" in done.stderr
-    )
-    assert colab.cell('from helpers import start\nstart("01_first_call")').stdout.startswith(
-        "Replay: nothing leaves this machine."
-    )
+    assert "RuntimeError: Live needs your own token" in done.stderr
+    assert "on Colab: add the secret HF_TOKEN" in done.stderr
+    assert colab.cell(REPLAY).stdout.startswith("Replay: nothing leaves this machine.")
 
 
 def test_the_doctor_is_content(colab):
@@ -323,69 +256,32 @@ def test_the_doctor_is_content(colab):
 # ---- the notebooks -----------------------------------------------------------------------------
 
 
-def nbval(colab: Colab, folder: Path) -> subprocess.CompletedProcess:
-    """Run the notebooks in a folder and compare strictly, with no file of the course in sight."""
-    settings = colab.folder / "pytest.ini"
-    settings.write_text("[pytest]\n")
-    return run(
-        colab.python,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-c",
-        settings,
-        "--rootdir",
-        folder,
-        "--nbval",
-        "--nbval-current-env",
-        "--nbval-cell-timeout=120",
-        "--nbval-sanitize-with",
-        ROOT / "tests" / "nbval_sanitize.cfg",
-        folder,
-        env=colab.env,
-        cwd=folder,
-        check=False,
-        timeout=1800,
-    )
-
-
 def chosen() -> list[Path]:
-    every = notebooks()
-    return (
-        every
-        if os.environ.get("COLAB_NOTEBOOKS") == "all"
-        else [path for path in every if f"{path.parent.name}/{path.stem}" in FEW]
-    )
+    every = os.environ.get("COLAB_NOTEBOOKS") == "all"
+    return [path for path in notebooks() if every or f"{path.parent.name}/{path.stem}" in FEW]
 
 
 def test_the_notebooks_show_what_they_show_elsewhere(colab, tmp_path):
-    """One run for all of them, in folders as in the repository; what an exercise keeps lands beside
-    it."""
+    """One run for all of them, in folders as in the repository."""
     for path in chosen():
         (tmp_path / path.parent.name).mkdir(exist_ok=True)
         shutil.copy(path, tmp_path / path.parent.name)
-    done = nbval(colab, tmp_path)
+    done = colab.nbval(tmp_path)
     assert done.returncode == 0, done.stdout[-8000:]
-    assert sum(map(int, re.findall(r"(\d+) (?:passed|skipped)", done.stdout))) == sum(
-        len(list(code_cells(read(path)))) for path in chosen()
-    )
+    ran = sum(map(int, re.findall(r"(\d+) (?:passed|skipped)", done.stdout)))
+    assert ran == sum(len(list(code_cells(read(path)))) for path in chosen())
     if any(path.parent.name == "solutions" for path in chosen()):
+        # What an exercise keeps lands beside it.
         assert (tmp_path / "solutions" / "progress.json").exists()
 
 
 def test_another_output_would_be_seen(colab, tmp_path):
     """In the kernel of the test above: with Colab's versions and modules."""
-    source = (
-        "import sys, IPython, ipywidgets\nprint('google.colab' in sys.modules, IPython.__version__,"
-        " ipywidgets.__version__)"
-    )
-    cell = nbformat.v4.new_code_cell(
-        source,
-        execution_count=1,
-        outputs=[nbformat.v4.new_output("stream", name="stdout", text="False 9 8\n")],
-    )
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "made.ipynb")
-    done = nbval(colab, tmp_path)
+    versions = "IPython.__version__, ipywidgets.__version__"
+    source = f"import sys, IPython, ipywidgets\nprint('google.colab' in sys.modules, {versions})"
+    new = nbformat.v4
+    output = new.new_output("stream", name="stdout", text="False 9 8\n")
+    cell = new.new_code_cell(source, execution_count=1, outputs=[output])
+    nbformat.write(new.new_notebook(cells=[cell]), tmp_path / "made.ipynb")
+    done = colab.nbval(tmp_path)
     assert done.returncode == 1 and "True 7.34.0 7.7.1" in done.stdout, done.stdout

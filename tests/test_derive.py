@@ -1,5 +1,4 @@
-"""exercises/ is what solutions/ gives, and running notebooks leaves outputs that can be
-compared."""
+"""exercises/ is what solutions/ gives, and notebooks are run so that outputs can be compared."""
 
 import os
 from pathlib import Path
@@ -11,10 +10,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from authoring.derive import BadMarkers, derive, derive_source, differences, main
 from authoring.execute import NotebookFailed, clean_environment, execute, save
 
-SOLUTION = (
-    'def f(x):\n    """Twice."""\n    ### BEGIN SOLUTION\n    y = 2\n    return y * x\n    ### END'
-    " SOLUTION\n"
-)
+BODY = "    ### BEGIN SOLUTION\n    y = 2\n    return y * x\n    ### END SOLUTION\n"
+SOLUTION = f'def f(x):\n    """Twice."""\n{BODY}'
+CARD = "try:\n    print(f(2))\nexcept NotImplementedError as error:\n    print(error)"
 
 
 @pytest.fixture
@@ -23,18 +21,19 @@ def course(tmp_path):
     cells = [
         new_markdown_cell("# Exercise", id="title"),
         new_code_cell(SOLUTION, id="edit"),
-        new_code_cell(
-            "try:\n    print(f(2))\nexcept NotImplementedError as error:\n    print(error)",
-            id="card",
-        ),
+        new_code_cell(CARD, id="card"),
         new_markdown_cell("Why so.", id="why", metadata={"tags": ["solution-only"]}),
     ]
     save(new_notebook(cells=cells), tmp_path / "solutions" / "01_a.ipynb")
     return tmp_path
 
 
+def read(path: Path):
+    return nbformat.read(path, as_version=4)
+
+
 def change(path: Path, cell: int, source: str) -> None:
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read(path)
     notebook.cells[cell].source = source
     save(notebook, path)
 
@@ -46,49 +45,34 @@ def test_every_exercise_of_the_course_is_what_its_solution_gives(root):
 
 def test_every_exercise_has_been_run(root):
     for path in [*(root / "exercises").glob("*.ipynb"), *(root / "solutions").glob("*.ipynb")]:
-        cells = [
-            cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"
-        ]
-        assert cells and all(cell.execution_count for cell in cells), (
-            f"{path.name} has cells without outputs; run `make exercises`"
-        )
+        cells = [cell for cell in read(path).cells if cell.cell_type == "code"]
+        run = cells and all(cell.execution_count for cell in cells)
+        assert run, f"{path.name} has cells without outputs; run `make exercises`"
 
 
 def test_untouched_exercises_say_not_yet_and_solutions_right(root):
+    def verdicts(path):
+        outputs = [output for cell in read(path).cells for output in cell.get("outputs", [])]
+        texts = [output.get("data", {}).get("text/plain", "") for output in outputs]
+        cards = [text for text in texts if text.startswith("Task") and "To answer:" not in text]
+        return [text.split("\n")[1].split(":")[0] for text in cards]
+
     for path in (root / "solutions").glob("*.ipynb"):
-        verdicts = {}
-        for folder in ("exercises", "solutions"):
-            cells = nbformat.read(root / folder / path.name, as_version=4).cells
-            texts = [
-                output.data["text/plain"]
-                for cell in cells
-                for output in cell.get("outputs", [])
-                if "text/plain" in output.get("data", {})
-            ]
-            verdicts[folder] = [
-                text.split("\n")[1].split(":")[0]
-                for text in texts
-                if text.startswith("Task") and "To answer:" not in text
-            ]
-        assert len(verdicts["exercises"]) >= 3
-        assert set(verdicts["exercises"]) == {"Not yet"} and set(verdicts["solutions"]) == {"Right"}
+        exercise, solution = verdicts(root / "exercises" / path.name), verdicts(path)
+        assert len(exercise) >= 3
+        assert set(exercise) == {"Not yet"} and set(solution) == {"Right"}
 
 
 def test_deriving_and_deriving_again(course, capsys):
     assert main(["--check"], course) == 1 and "missing" in capsys.readouterr().out
     assert main([], course) == 0 and "derived anew" in capsys.readouterr().out
     target = course / "exercises" / "01_a.ipynb"
-    exercise = nbformat.read(target, as_version=4)
+    exercise, solution = read(target), read(course / "solutions" / "01_a.ipynb")
     assert [cell.id for cell in exercise.cells] == ["title", "edit", "card"]
-    assert (
-        exercise.cells[1].source
-        == 'def f(x):\n    """Twice."""\n    raise NotImplementedError("your code here")\n'
-    )
+    stub = '    raise NotImplementedError("your code here")\n'
+    assert exercise.cells[1].source == f'def f(x):\n    """Twice."""\n{stub}'
     assert exercise.cells[2].outputs[0].text == "your code here\n"
-    assert (
-        nbformat.read(course / "solutions" / "01_a.ipynb", as_version=4).cells[2].outputs[0].text
-        == "4\n"
-    )
+    assert solution.cells[2].outputs[0].text == "4\n"
     before = target.read_bytes()
     assert main(["--check"], course) == 0
     assert main(["01"], course) == 0 and "unchanged" in capsys.readouterr().out
@@ -117,9 +101,8 @@ def test_an_exercise_without_solution_is_noticed(course):
 
 
 def test_a_stub_of_ones_own():
-    assert derive_source(
-        "    ### BEGIN SOLUTION: answer = ...\n    answer = 42\n    ### END SOLUTION", ""
-    ) == ("    answer = ...", 1)
+    source = "    ### BEGIN SOLUTION: answer = ...\n    answer = 42\n    ### END SOLUTION"
+    assert derive_source(source, "") == ("    answer = ...", 1)
 
 
 @pytest.mark.parametrize(
@@ -143,10 +126,8 @@ def test_a_solution_without_markers_is_refused():
 
 def test_a_failing_notebook_changes_nothing_and_says_where(tmp_path):
     path = tmp_path / "bad.ipynb"
-    save(
-        new_notebook(cells=[new_code_cell("x = 1", id="one"), new_code_cell("print(y)", id="two")]),
-        path,
-    )
+    cells = [new_code_cell("x = 1", id="one"), new_code_cell("print(y)", id="two")]
+    save(new_notebook(cells=cells), path)
     before = path.read_bytes()
     with pytest.raises(NotebookFailed, match="bad.ipynb, cell 2 of 2: (?s:.*)NameError") as failed:
         execute(path)
@@ -166,12 +147,8 @@ def test_outputs_hold_nothing_that_differs_from_run_to_run(tmp_path):
     first = path.read_text()
     execute(path)
     assert path.read_text() == first
-    assert (
-        "model_id" not in first
-        and "Traceback" not in first
-        and str(tmp_path) not in first
-        and "IntSlider(value=3)" in first
-    )
+    assert not [word for word in ("model_id", "Traceback", str(tmp_path)) if word in first]
+    assert "IntSlider(value=3)" in first
     assert os.environ.get("HF_TOKEN") == before
 
 
@@ -179,7 +156,6 @@ def test_the_clean_environment_has_nothing_personal(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_mine")
     monkeypatch.setenv("COURSE_MODE", "live")
     clean = clean_environment(tmp_path)
-    assert (
-        "HF_TOKEN" not in clean and clean["COURSE_MODE"] == "replay" and clean["COURSE_PACE"] == "0"
-    )
+    assert "HF_TOKEN" not in clean
+    assert clean["COURSE_MODE"] == "replay" and clean["COURSE_PACE"] == "0"
     assert clean["HF_HOME"].startswith(str(tmp_path)) and clean["HF_HUB_DISABLE_TELEMETRY"] == "1"

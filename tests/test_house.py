@@ -27,14 +27,9 @@ def test_what_one_file_may_do_no_other_does():
 
 
 def lint_imports(folder):
-    return subprocess.run(
-        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run()"]
-        + ["--no-cache", "--no-logo"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    code = "from importlinter.cli import lint_imports_command as run; run()"
+    command = [sys.executable, "-c", code, "--no-cache", "--no-logo"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
 
 
 def test_every_import_goes_down():
@@ -48,21 +43,16 @@ def test_every_import_goes_down():
 @pytest.fixture
 def course(tmp_path):
     """A copy of helpers/ and authoring/ to spoil."""
+    no_code = ("node_modules", "recordings", "__pycache__", "*.json", "*.toml")
     for name in ("helpers", "authoring"):
-        only_code = lambda folder, names: [
-            one
-            for one in names
-            if one in ("node_modules", "recordings", "__pycache__")
-            or one.endswith((".json", ".toml"))
-        ]
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=only_code)
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns(*no_code))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     (tmp_path / "tests").mkdir()
     return tmp_path
 
 
 @pytest.mark.parametrize(
-    ("file", "count", "said"),
+    "file, count, said",
     [
         ("helpers/retry/waits.py", 301, "waits.py: .* lines; a module has 300"),
         ("helpers/retry/more.py", 1151, "helpers/retry/: .* lines; at most 1150"),
@@ -86,7 +76,7 @@ def test_sizes(course, file, count, said, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    "line, said",
     [
         ('HERE = sys.platform == "emscripten"', "only helpers/browser may ask"),
         ('os.environ["HF_TOKEN"] = token', "only helpers/tokens.py may write HF_TOKEN"),
@@ -109,7 +99,7 @@ def test_alone(course, line, said):
 
 
 @pytest.mark.parametrize(
-    ("file", "line", "contract"),
+    "file, line, contract",
     [
         ("helpers/retry/waits.py", "from helpers.models import models", "retry/ is taken along"),
         ("helpers/wire/scopes.py", "from helpers import session", "Floors"),
@@ -131,8 +121,6 @@ def test_every_room_and_file_has_its_floor():
     floors = contracts["contracts"][0]
     assert floors["exhaustive"]
     named = {name.strip() for floor in floors["layers"] for name in floor.split("|")}
-    assert named == {
-        path.stem
-        for path in (ROOT / "helpers").iterdir()
-        if (path.suffix == ".py" and path.stem != "__init__") or (path / "__init__.py").is_file()
-    }
+    files = [path for path in (ROOT / "helpers").glob("*.py") if path.stem != "__init__"]
+    rooms = [path.parent for path in (ROOT / "helpers").glob("*/__init__.py")]
+    assert named == {path.stem for path in files + rooms}

@@ -1,5 +1,4 @@
-"""Whatever is sent to the practice server: an answer in time, never a 5xx, and the headers that say
-who answered."""
+"""Whatever is sent to the practice server: an answer in time, who answered, and never a 5xx."""
 
 import json
 import queue
@@ -83,65 +82,38 @@ GOOD = {
         "config": {"name": "y"},
     },
 }
+MORE = "stream seed stop tools tool_choice response_format n logprobs stream_options temperature"
 NAMES = sorted(
-    {name for body in GOOD.values() for name in body}
-    | {
-        "stream",
-        "seed",
-        "stop",
-        "tools",
-        "tool_choice",
-        "response_format",
-        "n",
-        "logprobs",
-        "stream_options",
-        "encoding_format",
-        "temperature",
-    }
+    {name for body in GOOD.values() for name in body} | {*MORE.split(), "encoding_format"}
 )
+INNER = ["width", "seed", "top_k", "candidate_labels", "max_new_tokens", "scaling", "repository"]
+TEXTS = ["", "\x00", "🌍", "a\u0301" * 5, "-1", "1e999", "../../etc/passwd", "{}", "<|im_end|>"]
+NUMBERS = st.integers() | st.floats(allow_nan=False) | st.sampled_from([2**70, -(2**70), 1e300])
 ODD = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False)
-    | st.text(max_size=20)
-    | st.sampled_from(
-        [
-            "",
-            "\x00",
-            "🌍",
-            "a\u0301" * 5,
-            "-1",
-            "1e999",
-            2**70,
-            -(2**70),
-            1e300,
-            "../../etc/passwd",
-            "{}",
-            "<|im_end|>",
-        ]
-    ),
+    st.none() | st.booleans() | NUMBERS | st.text(max_size=20) | st.sampled_from(TEXTS),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=8), inner, max_size=3)
     ),
     max_leaves=6,
 )
+HUBS = ("api.endpoints.huggingface.cloud", "x.endpoints.huggingface.cloud")
+HOSTS = st.sampled_from([None, None, "router.huggingface.co", *HUBS])
+PARTS = (
+    "v1|v2|api|models|endpoint|hf-inference|pipeline|chat|completions|groq|files|health|..|%2e%2e"
+    "|%00|🌍|a b|recipe|catalog|requests|status"
+)
+ODD_HOSTS = ["[::1]", "x" * 300, "a@b", ":", "a.b.c.endpoints.huggingface.cloud"]
+METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]
 
 
 def fine(answer: httpx2.Response) -> None:
     """No 5xx but that of an endpoint on its way up, which is the service's own; and provenance."""
     waking = answer.status_code == 503 and "the endpoint is starting" in answer.text
-    assert answer.status_code < 500 or waking, (
-        answer.request.url,
-        answer.request.content[:500],
-        answer.text[:500],
-    )
-    assert (
-        answer.headers["x-answered-by"]
-        and answer.headers["x-answered-runtime"]
-        and answer.headers["x-request-id"]
-    )
+    what = (answer.request.url, answer.request.content[:500], answer.text[:500])
+    assert answer.status_code < 500 or waking, what
+    for name in ("x-answered-by", "x-answered-runtime", "x-request-id"):
+        assert answer.headers[name]
     if answer.status_code >= 400:
         assert answer.text.strip(), "an error that says nothing"
 
@@ -150,12 +122,9 @@ pytestmark = pytest.mark.usefixtures("none_left")
 
 
 def test_the_good_bodies_are_good(http):
+    odd = {"/replicate/v1/predictions": 422, "/v2/endpoint/practice-user/nobody/pause": 404}
     for path, body in GOOD.items():
-        status = http.post(path, json=body).status_code
-        expected = {
-            "/replicate/v1/predictions": 422,
-            "/v2/endpoint/practice-user/nobody/pause": 404,
-        }.get(path, 200)
+        status, expected = http.post(path, json=body).status_code, odd.get(path, 200)
         assert status == expected or (status == 201 and "replicate" in path), (path, status)
 
 
@@ -163,31 +132,8 @@ def test_the_good_bodies_are_good(http):
 @given(
     path=st.sampled_from(sorted(GOOD)),
     changes=st.dictionaries(st.sampled_from(NAMES), ODD, max_size=2),
-    inner=st.dictionaries(
-        st.sampled_from(
-            [
-                "width",
-                "seed",
-                "top_k",
-                "candidate_labels",
-                "max_new_tokens",
-                "scaling",
-                "repository",
-                "prompt",
-            ]
-        ),
-        ODD,
-        max_size=2,
-    ),
-    host=st.sampled_from(
-        [
-            None,
-            None,
-            "router.huggingface.co",
-            "api.endpoints.huggingface.cloud",
-            "x.endpoints.huggingface.cloud",
-        ]
-    ),
+    inner=st.dictionaries(st.sampled_from([*INNER, "prompt"]), ODD, max_size=2),
+    host=HOSTS,
 )
 def test_odd_fields(http, path, changes, inner, host):
     body = {**GOOD[path], **changes}
@@ -204,53 +150,14 @@ def test_odd_fields(http, path, changes, inner, host):
     body=st.binary(max_size=60) | ODD.map(lambda value: json.dumps(value).encode()),
 )
 def test_odd_bodies(http, path, body):
-    answer = http.post(path, content=body)
-    fine(answer)
+    fine(http.post(path, content=body))
 
 
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(
-    method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]),
-    parts=st.lists(
-        st.sampled_from(
-            [
-                "v1",
-                "v2",
-                "api",
-                "models",
-                "endpoint",
-                "hf-inference",
-                "pipeline",
-                "chat",
-                "completions",
-                "groq",
-                "files",
-                "health",
-                "..",
-                "%2e%2e",
-                "%00",
-                "🌍",
-                "a b",
-                "recipe",
-                "catalog",
-                "requests",
-                "status",
-            ]
-        ),
-        max_size=6,
-    ),
-    host=st.sampled_from(
-        [
-            None,
-            "huggingface.co",
-            "v3.fal.media",
-            "a.b.c.endpoints.huggingface.cloud",
-            "[::1]",
-            "x" * 300,
-            "a@b",
-            ":",
-        ]
-    ),
+    method=st.sampled_from(METHODS),
+    parts=st.lists(st.sampled_from(PARTS.split("|")), max_size=6),
+    host=st.sampled_from([None, "huggingface.co", "v3.fal.media", *ODD_HOSTS]),
 )
 def test_odd_routes(http, method, parts, host):
     answer = http.request(method, "/" + "/".join(parts), headers={"host": host} if host else {})
@@ -260,7 +167,7 @@ def test_odd_routes(http, method, parts, host):
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "text"),
+    "body, status, text",
     [
         (b"", 400, "no body"),
         (b"{", 400, "not valid JSON"),
@@ -287,24 +194,18 @@ def test_a_body_without_end_is_given_up(practice, monkeypatch):
     monkeypatch.setattr(incoming, "BODY_SECONDS", 0.3)
     host, port = practice.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=120) as line:
-        line.sendall(
-            "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer"
-            f" {TOKEN}\r\ncontent-length: 100\r\n\r\n{{".encode()
-        )
+        asked = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n"
+        line.sendall(f"{asked}authorization: Bearer {TOKEN}\r\n\r\n{{".encode())
         started = time.perf_counter()
         assert line.recv(4096).startswith(b"HTTP/1.1 408")
         assert time.perf_counter() - started < 60
 
 
-def test_a_model_that_takes_too_long_is_a_504_and_too_many_waiting_a_429(
-    practice, http, monkeypatch
-):
+def test_one_that_takes_too_long_is_a_504_and_too_many_waiting_a_429(practice, http, monkeypatch):
     from authoring.practice_server import llm
 
-    body = CHAT | {
-        "messages": [{"role": "user", "content": "Write a long story."}],
-        "max_tokens": 2000,
-    }
+    story = [{"role": "user", "content": "Write a long story."}]
+    body = CHAT | {"messages": story, "max_tokens": 2000}
     monkeypatch.setattr(llm, "REQUEST_SECONDS", 0.4)
     answer = http.post("/v1/chat/completions", json=body)
     assert answer.status_code == 504 and "timed out" in answer.text
@@ -334,21 +235,15 @@ def test_the_listener_of_the_model_library_is_closed_to_others(practice, http):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["--port", "0"], "--port"),
-        (["--speed", "0"], "--speed"),
-        (["--weights", "gpt-5"], "--weights"),
-        (["--threads", "0"], "--threads"),
-    ],
+    "name, value", [("--port", "0"), ("--speed", "0"), ("--weights", "gpt-5"), ("--threads", "0")]
 )
-def test_the_command_says_what_is_wrong_with_its_arguments(arguments, said, monkeypatch, capsys):
+def test_the_command_says_what_is_wrong_with_its_arguments(name, value, monkeypatch, capsys):
     from authoring.practice_server.__main__ import main
 
-    monkeypatch.setattr("sys.argv", ["practice_server", *arguments])
+    monkeypatch.setattr("sys.argv", ["practice_server", name, value])
     with pytest.raises(SystemExit):
         main()
-    assert said in capsys.readouterr().err
+    assert name in capsys.readouterr().err
 
 
 def test_a_taken_port_is_said_at_once(monkeypatch, capsys):

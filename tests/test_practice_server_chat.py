@@ -1,45 +1,50 @@
 """Chat of the practice server: real clients, a real socket, a real small model."""
 
+import asyncio
 import json
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import openai
 import pytest
 from huggingface_hub import AsyncInferenceClient, InferenceClient, set_async_client_factory
 from huggingface_hub.errors import BadRequestError, HfHubHTTPError
+from huggingface_hub.utils import _http
 from practice_fixtures import TOKEN, as_service, http, practice  # noqa: F401
 
 MODEL = "openai/gpt-oss-120b"
 SMOLLM2 = "SmolLM2-135M-Instruct (q4_1)"
 SHA = "sha256:b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+TEXT = {"type": "string", "maxLength": 20}
 CITY = {
     "type": "object",
-    "properties": {"city": {"type": "string", "maxLength": 20}, "number": {"type": "integer"}},
+    "properties": {"city": TEXT, "number": {"type": "integer"}},
     "required": ["city", "number"],
     "additionalProperties": False,
 }
+STRICT = {"type": "json_schema", "json_schema": {"name": "city", "schema": CITY, "strict": True}}
+PARAMETERS = {"type": "object", "properties": {"city": TEXT}, "required": ["city"]}
 WEATHER = {
     "type": "function",
     "function": {
         "name": "get_weather",
         "description": "The weather of a city",
-        "parameters": {
-            "type": "object",
-            "properties": {"city": {"type": "string", "maxLength": 20}},
-            "required": ["city"],
-        },
+        "parameters": PARAMETERS,
     },
 }
+CHAT = "/v1/chat/completions"
+SMOLLM3 = "HuggingFaceTB/SmolLM3-3B"
+FRANCE = "What is the capital of France?"
 
 
-def ask(text: str = "What is the capital of France?", **more) -> dict:
-    return {
-        "model": MODEL,
-        "messages": [{"role": "user", "content": text}],
-        "max_tokens": 12,
-    } | more
+def ask(text: str = FRANCE, **more) -> dict:
+    messages = [{"role": "user", "content": text}]
+    return {"model": MODEL, "messages": messages, "max_tokens": 12} | more
+
+
+def post(http, text: str = FRANCE, **more) -> httpx2.Response:
+    return http.post(CHAT, json=ask(text, **more))
 
 
 def said(answer: httpx2.Response) -> str:
@@ -58,150 +63,93 @@ def events(text: str) -> list:
 
 
 def test_an_answer_has_the_services_fields_and_says_who_gave_it(http):
-    answer = http.post("/v1/chat/completions", json=ask())
+    answer = post(http)
     body = answer.json()
-    assert list(body) == [
-        "id",
-        "object",
-        "created",
-        "model",
-        "system_fingerprint",
-        "choices",
-        "usage",
-    ]
-    assert (
-        body["object"] == "chat.completion"
-        and body["model"] == "HuggingFaceTB/SmolLM2-135M-Instruct"
-    )
-    choice = body["choices"][0]
-    assert (
-        choice["message"]["role"] == "assistant"
-        and choice["message"]["content"]
-        and choice["finish_reason"] in ("stop", "length")
-    )
-    usage = body["usage"]
-    assert (
-        usage["prompt_tokens"] > 5
-        and usage["prompt_tokens"] + usage["completion_tokens"] == usage["total_tokens"]
-    )
-    assert (
-        answer.headers["x-answered-by"] == SMOLLM2 and answer.headers["x-answered-weights"] == SHA
-    )
-    assert answer.headers["x-answered-runtime"].startswith("xllamacpp 20") and answer.headers[
-        "x-request-id"
-    ].startswith("Root=1-")
+    fields = "id object created model system_fingerprint choices usage"
+    assert list(body) == fields.split()
+    assert body["object"] == "chat.completion"
+    assert body["model"] == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    [choice], usage = body["choices"], body["usage"]
+    assert choice["message"]["role"] == "assistant" and choice["message"]["content"]
+    assert choice["finish_reason"] in ("stop", "length")
+    assert usage["prompt_tokens"] > 5
+    assert usage["prompt_tokens"] + usage["completion_tokens"] == usage["total_tokens"]
+    about = answer.headers
+    assert (about["x-answered-by"], about["x-answered-weights"]) == (SMOLLM2, SHA)
+    assert about["x-answered-runtime"].startswith("xllamacpp 20")
+    assert about["x-request-id"].startswith("Root=1-")
 
 
 def test_a_stream_carries_the_same_text_and_ends_with_usage_only_if_asked(http):
-    whole = said(http.post("/v1/chat/completions", json=ask()))
-    answer = http.post(
-        "/v1/chat/completions", json=ask(stream=True, stream_options={"include_usage": True})
-    )
-    assert (
-        answer.headers["content-type"].startswith("text/event-stream")
-        and answer.headers["x-answered-by"] == SMOLLM2
-    )
-    chunks = events(answer.text)
-    assert chunks[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
-    assert (
-        "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks[:-1]) == whole
-    )
-    assert [chunk["choices"][0]["finish_reason"] for chunk in chunks[:-1]][-1] in ("stop", "length")
-    assert chunks[-1]["choices"] == [] and chunks[-1]["usage"]["completion_tokens"] > 0
-    assert all(chunk["usage"] is None for chunk in chunks[:-1])
-    plain = events(http.post("/v1/chat/completions", json=ask(stream=True)).text)
-    assert all(chunk["choices"] for chunk in plain)
+    whole = said(post(http))
+    answer = post(http, stream=True, stream_options={"include_usage": True})
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.headers["x-answered-by"] == SMOLLM2
+    *chunks, last = events(answer.text)
+    choices = [chunk["choices"][0] for chunk in chunks]
+    assert choices[0]["delta"] == {"role": "assistant", "content": ""}
+    assert "".join(choice["delta"].get("content", "") for choice in choices) == whole
+    assert choices[-1]["finish_reason"] in ("stop", "length")
+    assert last["choices"] == [] and last["usage"]["completion_tokens"] > 0
+    assert all(chunk["usage"] is None for chunk in chunks)
+    assert all(chunk["choices"] for chunk in events(post(http, stream=True).text))
 
 
-def test_chunks_arrive_while_the_model_works(practice):
-    moments = []
-    with httpx2.stream(
-        "POST",
-        practice.url + "/v1/chat/completions",
-        headers={"authorization": f"Bearer {TOKEN}"},
-        timeout=60,
-        json=ask("Tell me a long story.", stream=True, max_tokens=60),
-    ) as answer:
-        for _ in answer.iter_raw():
-            moments.append(time.perf_counter())
-    gaps = [after - before for before, after in zip(moments, moments[1:], strict=False)]
-    assert len(moments) > 30 and sum(gap > 0.001 for gap in gaps) > 20, (
-        "the answer came in one heap"
-    )
+def test_chunks_arrive_while_the_model_works(http):
+    body = ask("Tell me a long story.", stream=True, max_tokens=60)
+    with http.stream("POST", CHAT, json=body) as answer:
+        moments = [time.perf_counter() for _ in answer.iter_raw()]
+    gaps = [after - before for before, after in zip(moments, moments[1:])]
+    at_once = "the answer came in one heap"
+    assert len(moments) > 30 and sum(gap > 0.001 for gap in gaps) > 20, at_once
 
 
 # ---- the same again ----
 
 
 def test_a_request_repeats_whatever_came_before(http):
-    questions = [
-        "What is the capital of France?",
-        "What is a transformer?",
-        "What is the capital of Spain?",
-    ]
-    bodies = [ask(text, seed=7, temperature=0.9) for text in questions]
-    first = [said(http.post("/v1/chat/completions", json=body)) for body in bodies]
-    again = [said(http.post("/v1/chat/completions", json=body)) for body in reversed(bodies)]
+    questions = [FRANCE, "What is a transformer?", "What is the capital of Spain?"]
+    ask_all = lambda texts: [said(post(http, text, seed=7, temperature=0.9)) for text in texts]
+    first, again = ask_all(questions), ask_all(reversed(questions))
     assert first == again[::-1]
     assert len(set(first)) == len(first)
 
 
 def test_without_a_seed_it_follows_from_what_is_asked(http):
-    answers = [http.post("/v1/chat/completions", json=ask(text)) for text in ("Hi", "Hi", "Ho")]
+    answers = [post(http, text) for text in ("Hi", "Hi", "Ho")]
     seeds = [answer.headers["x-answered-seed"] for answer in answers]
     assert said(answers[0]) == said(answers[1]) and seeds[0] == seeds[1] != seeds[2]
 
 
 def test_a_smaller_limit_only_cuts_the_answer_off(http):
-    long = http.post("/v1/chat/completions", json=ask(max_tokens=24, temperature=1.0)).json()
-    short = http.post("/v1/chat/completions", json=ask(max_tokens=5, temperature=1.0)).json()
-    assert long["choices"][0]["message"]["content"].startswith(
-        short["choices"][0]["message"]["content"]
-    )
-    assert (
-        short["choices"][0]["finish_reason"] == "length"
-        and short["usage"]["completion_tokens"] == 5
-    )
+    long, short = (post(http, max_tokens=most, temperature=1.0) for most in (24, 5))
+    assert said(long).startswith(said(short))
+    body = short.json()
+    assert body["choices"][0]["finish_reason"] == "length"
+    assert body["usage"]["completion_tokens"] == 5
 
 
 def test_seeds_make_a_difference(http):
-    assert (
-        len(
-            {
-                said(
-                    http.post(
-                        "/v1/chat/completions",
-                        json=ask("Tell me a story.", temperature=1.2, seed=seed),
-                    )
-                )
-                for seed in range(4)
-            }
-        )
-        > 1
-    )
+    story = lambda seed: said(post(http, "Tell me a story.", temperature=1.2, seed=seed))
+    assert len({story(seed) for seed in range(4)}) > 1
 
 
 # ---- what a request may ask for ----
 
 
 def test_stop_ends_the_answer(http):
-    whole = said(
-        http.post("/v1/chat/completions", json=ask("Count from one to ten.", max_tokens=30))
-    )
+    asked = {"text": "Count from one to ten.", "max_tokens": 30}
+    whole = said(post(http, **asked))
     stop = whole[len(whole) // 2]
-    body = http.post(
-        "/v1/chat/completions", json=ask("Count from one to ten.", max_tokens=30, stop=[stop])
-    ).json()
-    assert (
-        body["choices"][0]["message"]["content"] == whole[: whole.index(stop)]
-        and body["choices"][0]["finish_reason"] == "stop"
-    )
+    answer = post(http, stop=[stop], **asked)
+    assert said(answer) == whole[: whole.index(stop)]
+    assert answer.json()["choices"][0]["finish_reason"] == "stop"
 
 
 @pytest.mark.parametrize(
     "form",
     [
-        {"type": "json_schema", "json_schema": {"name": "city", "schema": CITY, "strict": True}},
+        STRICT,
         {"type": "json_schema", "schema": CITY},
         {"type": "json_object", "value": CITY},
         {"type": "json_object", "schema": CITY},
@@ -209,14 +157,8 @@ def test_stop_ends_the_answer(http):
     ids=["openai", "together", "hf-inference", "fireworks-ai"],
 )
 def test_each_way_of_writing_a_schema_is_kept_to(http, form):
-    answer = json.loads(
-        said(
-            http.post(
-                "/v1/chat/completions",
-                json=ask("A city?", max_tokens=80, seed=1, response_format=form),
-            )
-        )
-    )
+    asked = {"max_tokens": 80, "seed": 1, "response_format": form}
+    answer = json.loads(said(post(http, "A city?", **asked)))
     assert set(answer) == {"city", "number"} and isinstance(answer["number"], int)
 
 
@@ -225,61 +167,33 @@ def test_each_way_of_writing_a_schema_is_kept_to(http, form):
 )
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_forced_call_is_a_call_with_arguments_that_fit(http, choice, stream):
-    answer = http.post(
-        "/v1/chat/completions",
-        json=ask(
-            "What is the weather in Paris?",
-            max_tokens=60,
-            tools=[WEATHER],
-            tool_choice=choice,
-            stream=stream,
-        ),
-    )
+    asked = {"max_tokens": 60, "tools": [WEATHER], "tool_choice": choice, "stream": stream}
+    answer = post(http, "What is the weather in Paris?", **asked)
     if stream:
-        chunks = events(answer.text)
-        parts = [
-            part for chunk in chunks for part in chunk["choices"][0]["delta"].get("tool_calls", [])
-        ]
-        name, arguments = (
-            parts[0]["function"]["name"],
-            "".join(part["function"].get("arguments", "") for part in parts),
-        )
-        finish = chunks[-1]["choices"][0]["finish_reason"]
+        choices = [chunk["choices"][0] for chunk in events(answer.text)]
+        parts = [part for one in choices for part in one["delta"].get("tool_calls", [])]
+        name, finish = parts[0]["function"]["name"], choices[-1]["finish_reason"]
+        arguments = "".join(part["function"].get("arguments", "") for part in parts)
     else:
-        choice = answer.json()["choices"][0]
-        call = choice["message"]["tool_calls"][0]
-        name, arguments, finish = (
-            call["function"]["name"],
-            call["function"]["arguments"],
-            choice["finish_reason"],
-        )
-        assert (
-            choice["message"]["content"] is None
-            and call["type"] == "function"
-            and call["id"].startswith("call_")
-        )
-    assert (name, finish) == ("get_weather", "tool_calls") and isinstance(
-        json.loads(arguments)["city"], str
-    )
+        one = answer.json()["choices"][0]
+        call, finish = one["message"]["tool_calls"][0], one["finish_reason"]
+        name, arguments = call["function"]["name"], call["function"]["arguments"]
+        assert one["message"]["content"] is None
+        assert call["type"] == "function" and call["id"].startswith("call_")
+    assert (name, finish) == ("get_weather", "tool_calls")
+    assert isinstance(json.loads(arguments)["city"], str)
 
 
 def test_log_probabilities(http):
-    body = http.post(
-        "/v1/chat/completions", json=ask(max_tokens=3, logprobs=True, top_logprobs=2)
-    ).json()
-    rows = body["choices"][0]["logprobs"]["content"]
-    assert (
-        len(rows) == 3
-        and "".join(row["token"] for row in rows) == body["choices"][0]["message"]["content"]
-    )
+    answer = post(http, max_tokens=3, logprobs=True, top_logprobs=2)
+    rows = answer.json()["choices"][0]["logprobs"]["content"]
+    assert len(rows) == 3 and "".join(row["token"] for row in rows) == said(answer)
     assert all(row["logprob"] <= 0 and len(row["top_logprobs"]) == 2 for row in rows)
 
 
 def test_the_policies_choose_a_provider_and_a_name_is_one(http):
     def provider(suffix):
-        answer = http.post(
-            "/v1/chat/completions", json=ask(max_tokens=1) | {"model": MODEL + suffix}
-        )
+        answer = post(http, max_tokens=1, model=MODEL + suffix)
         assert answer.status_code == 200, answer.text
         return answer.headers["x-inference-provider"]
 
@@ -290,138 +204,91 @@ def test_the_policies_choose_a_provider_and_a_name_is_one(http):
 # ---- many at once ----
 
 
-def test_other_routes_answer_while_the_model_works_and_a_lost_caller_stops_it(practice, http):
-    with httpx2.stream(
-        "POST",
-        practice.url + "/v1/chat/completions",
-        headers={"authorization": f"Bearer {TOKEN}"},
-        timeout=60,
-        json=ask("Write a very long story.", stream=True, max_tokens=2000, temperature=1.0),
-    ) as answer:
+STORY = ask("Write a very long story.", max_tokens=2000, temperature=1.0)
+
+
+def answers_soon(http):
+    started = time.perf_counter()
+    assert said(post(http, max_tokens=2)) is not None
+    took = time.perf_counter() - started
+    assert took < 30, "the story that nobody waits for is still being written"
+
+
+def test_other_routes_answer_while_the_model_works_and_a_lost_caller_stops_it(http):
+    with http.stream("POST", CHAT, json=STORY | {"stream": True}) as answer:
         next(answer.iter_raw())
         started = time.perf_counter()
         assert http.get("/api/models/" + MODEL).status_code == 200
         assert time.perf_counter() - started < 20
-    started = time.perf_counter()
-    assert said(http.post("/v1/chat/completions", json=ask(max_tokens=2))) is not None
-    assert time.perf_counter() - started < 30, (
-        "the story that nobody waits for is still being written"
-    )
+    answers_soon(http)
 
 
-def test_a_caller_who_gives_up_on_a_whole_answer_stops_it_too(practice, http):
-    body = ask("Write a very long story.", max_tokens=2000, temperature=1.0)
+def test_a_caller_who_gives_up_on_a_whole_answer_stops_it_too(http):
     with pytest.raises(httpx2.ReadTimeout):
-        httpx2.post(
-            practice.url + "/v1/chat/completions",
-            json=body,
-            timeout=0.5,
-            headers={"authorization": f"Bearer {TOKEN}"},
-        )
-    started = time.perf_counter()
-    assert said(http.post("/v1/chat/completions", json=ask(max_tokens=2))) is not None
-    assert time.perf_counter() - started < 30, (
-        "the story that nobody waits for is still being written"
-    )
+        http.post(CHAT, json=STORY, timeout=0.5)
+    answers_soon(http)
 
 
 def test_requests_from_many_threads_get_their_own_answers(http):
-    alone = [
-        said(http.post("/v1/chat/completions", json=ask(f"Say {n}.", max_tokens=6)))
-        for n in range(4)
-    ]
-    together = [None] * 4
-
-    def one(n):
-        together[n] = said(http.post("/v1/chat/completions", json=ask(f"Say {n}.", max_tokens=6)))
-
-    threads = [threading.Thread(target=one, args=[n]) for n in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert together == alone
+    one = lambda n: said(post(http, f"Say {n}.", max_tokens=6))
+    alone = [one(n) for n in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(one, range(4))) == alone
 
 
 # ---- the real clients ----
 
 
 def test_huggingface_hub(as_service):
-    client = InferenceClient()
-    messages = ask()["messages"]
-    whole = client.chat_completion(messages, model=MODEL, max_tokens=8)
+    asked, chat = ask(max_tokens=8), InferenceClient().chat_completion
+    whole = chat(**asked)
     assert whole.choices[0].message.content and whole.usage.completion_tokens
-    text = ""
-    for chunk in client.chat_completion(
-        messages, model=MODEL, max_tokens=8, stream=True, stream_options={"include_usage": True}
-    ):
-        text += chunk.choices[0].delta.content or "" if chunk.choices else ""
-    assert text == whole.choices[0].message.content and chunk.usage.total_tokens
+    *chunks, last = chat(**asked, stream=True, stream_options={"include_usage": True})
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert text == whole.choices[0].message.content and last.usage.total_tokens
     assert {request.url.host for request in as_service.seen} == {"router.huggingface.co"}
     with pytest.raises(BadRequestError) as error:
-        client.chat_completion(messages, model="nobody/nothing")
+        chat(**asked | {"model": "nobody/nothing"})
     assert error.value.response.json()["error"]["code"] == "model_not_supported"
     with pytest.raises(HfHubHTTPError, match="Invalid username or password"):
-        InferenceClient(api_key="hf_invalid").chat_completion(messages, model=MODEL)
+        InferenceClient(api_key="hf_invalid").chat_completion(**asked)
+
+
+# Those that serve MODEL, then the others, each with a model of its own.
+SERVING = "cerebras groq together fireworks-ai novita nscale deepinfra scaleway ovhcloud"
 
 
 @pytest.mark.parametrize(
-    ("provider", "model"),
+    "provider, model",
     [
-        (name, MODEL)
-        for name in (
-            "cerebras",
-            "groq",
-            "together",
-            "fireworks-ai",
-            "novita",
-            "nscale",
-            "deepinfra",
-            "scaleway",
-            "ovhcloud",
-        )
-    ]
-    + [
+        *((name, MODEL) for name in SERVING.split()),
         ("baseten", "deepseek-ai/DeepSeek-V4-Flash-0731"),
         ("cohere", "CohereLabs/command-a-reasoning-08-2025"),
         ("featherless-ai", "google/gemma-2-2b-it"),
         ("publicai", "swiss-ai/Apertus-8B-Instruct-2509"),
         ("zai-org", "zai-org/GLM-4.5"),
-        ("hf-inference", "HuggingFaceTB/SmolLM3-3B"),
+        ("hf-inference", SMOLLM3),
     ],
 )
 def test_every_provider_has_its_path(as_service, provider, model):
-    answer = InferenceClient(provider=provider).chat_completion(
-        ask()["messages"], model=model, max_tokens=2
-    )
+    answer = InferenceClient(provider=provider).chat_completion(**ask(max_tokens=2, model=model))
     assert answer.choices[0].message.content is not None
     assert as_service.seen[-1].url.path.startswith(f"/{provider}/")
 
 
 def test_a_schema_through_the_providers_that_rewrite_it(as_service):
-    form = {"type": "json_schema", "json_schema": {"name": "city", "schema": CITY, "strict": True}}
-    for provider, model in (
-        ("hf-inference", "HuggingFaceTB/SmolLM3-3B"),
-        ("together", MODEL),
-        ("fireworks-ai", MODEL),
-    ):
-        answer = InferenceClient(provider=provider).chat_completion(
-            ask("A city?")["messages"], model=model, max_tokens=80, seed=1, response_format=form
-        )
+    providers = {"hf-inference": SMOLLM3, "together": MODEL, "fireworks-ai": MODEL}
+    for provider, model in providers.items():
+        asked = ask("A city?", model=model, max_tokens=80, seed=1, response_format=STRICT)
+        answer = InferenceClient(provider=provider).chat_completion(**asked)
         assert set(json.loads(answer.choices[0].message.content)) == {"city", "number"}
 
 
-def test_async_huggingface_hub(practice, as_service, monkeypatch):
-    import asyncio
-
-    from huggingface_hub.utils import _http
-
+def test_async_huggingface_hub(as_service):
     class Transport(httpx2.AsyncHTTPTransport):
         async def handle_async_request(self, request):
-            request.headers["x-forwarded-host"] = request.url.host
-            request.url = request.url.copy_with(
-                scheme="http", host=as_service.to.host, port=as_service.to.port
-            )
+            there, request.headers["x-forwarded-host"] = as_service.to, request.url.host
+            request.url = request.url.copy_with(scheme="http", host=there.host, port=there.port)
             return await super().handle_async_request(request)
 
     before = _http._GLOBAL_ASYNC_CLIENT_FACTORY
@@ -429,12 +296,8 @@ def test_async_huggingface_hub(practice, as_service, monkeypatch):
 
     async def both():
         async with AsyncInferenceClient() as client:
-            return await asyncio.gather(
-                *(
-                    client.chat_completion(ask(text)["messages"], model=MODEL, max_tokens=4)
-                    for text in ("Hi", "Ho")
-                )
-            )
+            asked = [ask(text, max_tokens=4) for text in ("Hi", "Ho")]
+            return await asyncio.gather(*(client.chat_completion(**one) for one in asked))
 
     try:
         assert all(answer.choices[0].message.content for answer in asyncio.run(both()))
@@ -459,8 +322,12 @@ def test_openai(practice):
 # ---- what is refused ----
 
 
+IMAGE = [{"type": "image_url", "image_url": {"url": "x"}}]
+NONSENSE = {"type": "json_object", "value": {"type": "nonsense"}}
+
+
 @pytest.mark.parametrize(
-    ("change", "status", "named"),
+    "change, status, named",
     [
         ({"max_tokens": -1}, 422, "max_tokens"),
         ({"max_tokens": 0}, 422, "max_tokens"),
@@ -485,22 +352,10 @@ def test_openai(practice):
         ({"messages": ["hi"]}, 422, "messages[0]"),
         ({"messages": [{"role": "king", "content": "hi"}]}, 422, "messages[0].role"),
         ({"messages": [{"role": "user"}]}, 422, "messages[0].content"),
-        (
-            {
-                "messages": [
-                    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}
-                ]
-            },
-            422,
-            "messages[0].content",
-        ),
+        ({"messages": [{"role": "user", "content": IMAGE}]}, 422, "messages[0].content"),
         ({"response_format": {"type": "xml"}}, 422, "response_format"),
         ({"response_format": {"type": "json_schema"}}, 422, "response_format"),
-        (
-            {"response_format": {"type": "json_object", "value": {"type": "nonsense"}}},
-            400,
-            "nonsense",
-        ),
+        ({"response_format": NONSENSE}, 400, "nonsense"),
         ({"tools": 5}, 422, "tools"),
         ({"tools": [{"type": "function"}]}, 422, "tools"),
         ({"tool_choice": "required"}, 422, "tool_choice"),
@@ -514,49 +369,40 @@ def test_openai(practice):
     ],
 )
 def test_a_wrong_field_is_named(http, change, status, named):
-    answer = http.post("/v1/chat/completions", json=ask() | change)
+    answer = post(http, **change)
     assert answer.status_code == status, answer.text
     assert named in answer.json()["error"]["message"]
-    streamed = http.post("/v1/chat/completions", json=ask() | {"stream": True} | change)
+    streamed = post(http, **{"stream": True} | change)
     assert streamed.status_code == status, "a stream must not begin with 200 and then fail"
 
 
+WRONG_TOKENS = (None, "Bearer sk-123", "Bearer hf_invalid_one", "Basic hf_x")
+PATHS = (CHAT, "/groq/openai" + CHAT, "/hf-inference/models/facebook/bart-large-mnli")
+
+
 @pytest.mark.parametrize(
-    ("token", "status", "text"),
+    "token, status, text",
     [
-        (None, 401, "Invalid username or password."),
-        ("Bearer sk-123", 401, "Invalid username or password."),
-        ("Bearer hf_invalid_one", 401, "Invalid username or password."),
-        ("Basic hf_x", 401, "Invalid username or password."),
+        *((wrong, 401, "Invalid username or password.") for wrong in WRONG_TOKENS),
         ("Bearer hf_no_permission", 403, "sufficient permissions to call Inference Providers"),
         ("Bearer hf_no_credits", 402, "exceeded your monthly included credits"),
     ],
 )
 def test_tokens(practice, token, status, text):
     headers = {"authorization": token} if token else {}
-    for path in (
-        "/v1/chat/completions",
-        "/groq/openai/v1/chat/completions",
-        "/hf-inference/models/facebook/bart-large-mnli",
-    ):
+    for path in PATHS:
         answer = httpx2.post(practice.url + path, json=ask(), headers=headers)
         assert answer.status_code == status and text in answer.json()["error"], path
         assert answer.headers["x-answered-by"] == "practice server"
 
 
-def test_the_old_host_is_gone_whatever_is_asked(practice):
-    for method, path in (
-        ("GET", "/"),
-        ("POST", "/v1/chat/completions"),
-        ("POST", "/models/gpt2"),
-        ("PUT", "/x/y"),
-    ):
-        answer = httpx2.request(
-            method, practice.url + path, headers={"host": "api-inference.huggingface.co"}
-        )
-        assert answer.status_code == 410 and answer.json() == {
-            "error": (
-                "https://api-inference.huggingface.co is no longer supported. Please use"
-                " https://router.huggingface.co instead."
-            )
-        }
+@pytest.mark.parametrize(
+    "method, path", [("GET", "/"), ("POST", CHAT), ("POST", "/models/gpt2"), ("PUT", "/x/y")]
+)
+def test_the_old_host_is_gone_whatever_is_asked(practice, method, path):
+    old = "api-inference.huggingface.co"
+    answer = httpx2.request(method, practice.url + path, headers={"host": old})
+    says = (
+        f"https://{old} is no longer supported. Please use https://router.huggingface.co instead."
+    )
+    assert answer.status_code == 410 and answer.json() == {"error": says}

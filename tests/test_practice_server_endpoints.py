@@ -1,5 +1,4 @@
-"""The control plane of Inference Endpoints, with huggingface_hub's own functions, and the endpoints
-it deploys."""
+"""The control plane of Inference Endpoints, by huggingface_hub's functions, and what it deploys."""
 
 import httpx2
 import huggingface_hub as hub
@@ -23,21 +22,14 @@ from authoring.practice_server.endpoints import (
     check,
 )
 
-SPEC = {
-    "repository": "Qwen/Qwen3-4B",
-    "framework": "pytorch",
-    "task": "text-generation",
-    "accelerator": "gpu",
-    "vendor": "aws",
-    "region": "us-east-1",
-    "instance_type": "nvidia-l4",
-    "instance_size": "x1",
-    "min_replica": 0,
-    "max_replica": 1,
-    "custom_image": {
-        "vLLM": {"url": "vllm/vllm-openai:v0.23.0", "port": 8000, "healthRoute": "/health"}
-    },
-}
+VLLM = {"url": "vllm/vllm-openai:v0.23.0", "port": 8000, "healthRoute": "/health"}
+SPEC = {"repository": "Qwen/Qwen3-4B", "framework": "pytorch", "task": "text-generation"}
+SPEC |= {"accelerator": "gpu", "vendor": "aws", "region": "us-east-1"}
+SPEC |= {"instance_type": "nvidia-l4", "instance_size": "x1", "min_replica": 0, "max_replica": 1}
+SPEC["custom_image"] = {"vLLM": VLLM}
+AT = "us-east-1.aws.endpoints.huggingface.cloud"
+CHAT = "/v1/chat/completions"
+SST = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
 HI = [{"role": "user", "content": "Hi"}]
 
 
@@ -48,15 +40,23 @@ def ready(endpoint):
     return endpoint.wait(timeout=120, refresh_every=0.02)
 
 
+def deployed(name, **change):
+    return ready(hub.create_inference_endpoint(name, **SPEC | change))
+
+
+def call(service, host, token=None, **headers):
+    """The answer of an endpoint to a chat, as plain HTTP brings it."""
+    headers = {"host": host} | headers | ({"authorization": f"Bearer {token}"} if token else {})
+    body = {"messages": HI, "max_tokens": 2}
+    return httpx2.post(f"{service.to}{CHAT}", json=body, timeout=120, headers=headers)
+
+
 def test_a_whole_life(as_service):
     endpoint = hub.create_inference_endpoint("my-endpoint", **SPEC)
     assert endpoint.status == "pending" and endpoint.url is None
     with pytest.raises(InferenceEndpointError, match="not yet deployed"):
         endpoint.client  # noqa: B018
-    assert (
-        ready(endpoint).status == "running"
-        and endpoint.url == "https://my-endpoint.us-east-1.aws.endpoints.huggingface.cloud"
-    )
+    assert ready(endpoint).status == "running" and endpoint.url == f"https://my-endpoint.{AT}"
     assert endpoint.client.chat_completion(HI, max_tokens=3).choices[0].message.content
     with pytest.raises(HfHubHTTPError, match="404"):  # vLLM answers nothing at its root
         endpoint.client.text_generation("Hi")
@@ -75,12 +75,11 @@ def test_a_whole_life(as_service):
 
 
 def test_a_sleeping_endpoint_wakes_when_it_is_called(as_service):
-    endpoint = ready(hub.create_inference_endpoint("sleeper", **SPEC))
-    client = endpoint.client
+    endpoint = deployed("sleeper")
+    client, host = endpoint.client, endpoint.url.removeprefix("https://")
     endpoint.scale_to_zero()
-    assert (
-        httpx2.get(f"{as_service.to}/health", headers={"host": endpoint.url[8:]}).status_code == 503
-    ), "a look does not wake it"
+    looked = httpx2.get(f"{as_service.to}/health", headers={"host": host})
+    assert looked.status_code == 503, "a look does not wake it"
     assert endpoint.fetch().status == "scaledToZero"
     with pytest.raises(HfHubHTTPError, match="503"):
         client.chat_completion(HI, max_tokens=2)
@@ -88,69 +87,28 @@ def test_a_sleeping_endpoint_wakes_when_it_is_called(as_service):
     ready(endpoint)
     assert client.chat_completion(HI, max_tokens=2).choices
     endpoint.scale_to_zero()
-    held = httpx2.post(
-        f"{as_service.to}/v1/chat/completions",
-        json={"messages": HI, "max_tokens": 2},
-        timeout=120,
-        headers={
-            "host": endpoint.url[8:],
-            "authorization": f"Bearer {TOKEN}",
-            "x-scale-up-timeout": "600",
-        },
-    )
-    assert held.status_code == 200, (
-        "X-Scale-Up-Timeout holds the request until the endpoint is there"
-    )
+    held = call(as_service, host, TOKEN, **{"x-scale-up-timeout": "600"})
+    assert held.status_code == 200, "X-Scale-Up-Timeout holds it until the endpoint is there"
 
 
 def test_who_may_call(as_service):
-    def call(endpoint, token):
-        headers = {"authorization": f"Bearer {token}"} if token else {}
-        return httpx2.post(
-            f"{as_service.to}/v1/chat/completions",
-            json={"messages": HI, "max_tokens": 2},
-            timeout=120,
-            headers=headers | {"host": endpoint.url[8:]},
-        ).status_code
-
-    closed, open_ = (
-        ready(hub.create_inference_endpoint(f"door-{kind}", type=kind, **SPEC))
-        for kind in ("authenticated", "public")
-    )
-    assert (
-        call(closed, None),
-        call(closed, "hf_invalid"),
-        call(closed, TOKEN),
-        call(open_, None),
-    ) == (401, 401, 200, 200)
+    closed, open_ = (deployed(f"door-{kind}", type=kind) for kind in ("authenticated", "public"))
+    doors = ((closed, None), (closed, "hf_invalid"), (closed, TOKEN), (open_, None))
+    statuses = [call(as_service, door.url[8:], token).status_code for door, token in doors]
+    assert statuses == [401, 401, 200, 200]
     closed.pause()
-    assert call(closed if closed.url else open_, TOKEN) == 200
-    paused = httpx2.post(
-        f"{as_service.to}/v1/chat/completions",
-        json={"messages": HI},
-        headers={
-            "host": "door-authenticated.us-east-1.aws.endpoints.huggingface.cloud",
-            "authorization": f"Bearer {TOKEN}",
-        },
-    )
+    door = closed if closed.url else open_
+    assert call(as_service, door.url[8:], TOKEN).status_code == 200
+    paused = call(as_service, f"door-authenticated.{AT}", TOKEN)
     assert paused.status_code == 400 and "Invalid state" in paused.text
 
 
 def test_other_images_answer_at_the_root(as_service):
-    tgi = ready(
-        hub.create_inference_endpoint(
-            "tgi", **SPEC | {"custom_image": {"tgi": {"url": "x", "port": 80}}}
-        )
-    )
+    tgi = deployed("tgi", custom_image={"tgi": {"url": "x", "port": 80}})
     assert tgi.client.text_generation("Once upon a time", max_new_tokens=3)
-    plain = {
-        **SPEC,
-        "repository": "distilbert/distilbert-base-uncased-finetuned-sst-2-english",
-        "task": "text-classification",
-        "accelerator": "cpu",
-        "instance_type": "intel-spr",
-    }
-    plain.pop("custom_image")
+    plain = SPEC | {"repository": SST, "task": "text-classification"}
+    plain |= {"accelerator": "cpu", "instance_type": "intel-spr"}
+    del plain["custom_image"]
     classifier = ready(hub.create_inference_endpoint("labels", **plain))
     assert classifier.client.text_classification("I like you")[0].label == "POSITIVE"
     with pytest.raises(HfHubHTTPError, match="404"):
@@ -170,44 +128,30 @@ def test_straight_on_this_machine_an_endpoint_has_a_local_address(practice):
         url = http.get("/v2/endpoint/practice-user/local").json()["status"]["url"]
         assert url == practice.url + "/endpoints/local"
         assert httpx2.get(url + "/health").status_code == 200
-        assert (
-            httpx2.post(
-                url + "/v1/chat/completions", json={"messages": HI, "max_tokens": 2}, timeout=120
-            ).status_code
-            == 200
-        )
+        body = {"messages": HI, "max_tokens": 2}
+        assert httpx2.post(url + CHAT, json=body, timeout=120).status_code == 200
 
 
 def test_hardware_and_catalog(as_service):
-    hardware = hub.list_inference_endpoints_hardware()
-    l4 = next(row for row in hardware if row.id == "aws-us-east-1-nvidia-l4-x1")
-    assert (
-        l4.price_per_hour,
-        l4.accelerator,
-        l4.gpu_memory_gb,
-        l4.status,
-        l4.used_accelerators,
-    ) == (0.8, "gpu", 24, "available", 0)
+    hardware = lambda: {row.id: row for row in hub.list_inference_endpoints_hardware()}
+    l4 = hardware()["aws-us-east-1-nvidia-l4-x1"]
+    assert (l4.price_per_hour, l4.accelerator, l4.gpu_memory_gb) == (0.8, "gpu", 24)
+    assert (l4.status, l4.used_accelerators) == ("available", 0)
     one = hub.create_inference_endpoint("one", **SPEC)
-    used = lambda: (
-        next(
-            row for row in hub.list_inference_endpoints_hardware() if row.id == l4.id
-        ).used_accelerators
-    )
+    used = lambda: hardware()[l4.id].used_accelerators
     assert used() == 1
     one.scale_to_zero()
     assert used() == 1, "a sleeping endpoint still counts against the quota"
     one.pause()
     assert used() == 0
-    assert hub.HfApi().list_inference_catalog(search="gpt-oss")[0].repo_id == "openai/gpt-oss-120b"
-    assert (
-        hub.HfApi().create_inference_endpoint_from_catalog("openai/gpt-oss-20b", name="shelf").name
-        == "shelf"
-    )
+    api = hub.HfApi()
+    assert api.list_inference_catalog(search="gpt-oss")[0].repo_id == "openai/gpt-oss-120b"
+    made = api.create_inference_endpoint_from_catalog("openai/gpt-oss-20b", name="shelf")
+    assert made.name == "shelf"
 
 
 @pytest.mark.parametrize(
-    ("change", "named"),
+    "change, named",
     [
         ({"instance_type": "intel-icl", "accelerator": "cpu"}, "deprecated"),
         ({"region": "mars"}, "provider.region"),
@@ -236,11 +180,8 @@ def test_a_name_is_taken_once_and_tokens_are_asked_for(as_service):
     hub.create_inference_endpoint("one", **SPEC)
     with pytest.raises(HfHubHTTPError, match="409(.|\n)*already exists"):
         hub.create_inference_endpoint("one", **SPEC)
-    for token, status in (
-        ("hf_invalid", "401"),
-        ("hf_no_permission", "403"),
-        ("hf_no_credits", "402"),
-    ):
+    tokens = {"hf_invalid": "401", "hf_no_permission": "403", "hf_no_credits": "402"}
+    for token, status in tokens.items():
         with pytest.raises(HfHubHTTPError, match=status):
             hub.create_inference_endpoint("two", namespace="practice-user", token=token, **SPEC)
 

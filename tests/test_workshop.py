@@ -1,5 +1,4 @@
-"""The hub for a class (workshop/): it starts as its page says, learners get the course, and nobody
-gets what is not theirs."""
+"""The hub for a class (workshop/) starts as its page says, and nobody gets what is not theirs."""
 
 import re
 import shutil
@@ -24,28 +23,28 @@ from authoring.bench import workshop
 from workshop import link as linking
 
 LESSON = "notebooks/01_first_call.ipynb"
+PRACTICE = "http://192.168.1.10:8760"
 
 
 @pytest.fixture(scope="module")
 def hub(root, tmp_path_factory):
-    """A running hub, started once for this file, with a token in its environment that no learner is
-    to see."""
+    """A running hub, started once, with a token in its environment that no learner is to see."""
     if not workshop.PROXY.exists():
         if shutil.which("npm") is None:
             pytest.skip("npm is not installed: the hub's proxy comes from it")
-        subprocess.run(
-            ["npm", "ci"], cwd=root / "workshop", check=True, timeout=300, capture_output=True
-        )
-    secret = {
-        "HF_TOKEN": "hf_" + "ofTheTeacher" * 3,
-        "COURSE_PRACTICE_URL": "http://192.168.1.10:8760",
-    }
+        how = {"cwd": root / "workshop", "check": True, "timeout": 300, "capture_output": True}
+        subprocess.run(["npm", "ci"], **how)
+    secret = {"HF_TOKEN": "hf_" + "ofTheTeacher" * 3, "COURSE_PRACTICE_URL": PRACTICE}
     with workshop.running(tmp_path_factory.mktemp("hub"), secret) as running:
         yield running
         family = psutil.Process(running.process.pid).children(recursive=True)
-    assert len(family) >= 4 and not [
-        one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE
-    ]
+    alive = [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    assert len(family) >= 4 and not alive
+
+
+def kernels(hub):
+    family = psutil.Process(hub.process.pid).children(recursive=True)
+    return [one for one in family if "ipykernel" in " ".join(one.cmdline())]
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +77,7 @@ def test_each_learner_finds_the_course_and_keeps_it(hub, learners):
 
 def test_servers_share_what_they_import(hub, learners):
     """Started from nothing a server has some 90 MiB of its own; forked, it has what it changed."""
-    kernels = [
-        one
-        for one in psutil.Process(hub.process.pid).children(recursive=True)
-        if "ipykernel" in " ".join(one.cmdline())
-    ]
-    servers = [one.parent() for one in kernels]
+    servers = [one.parent() for one in kernels(hub)]
     assert len(servers) == 2
     for server in servers:
         assert server.memory_full_info().uss / 2**20 < 60
@@ -91,28 +85,18 @@ def test_servers_share_what_they_import(hub, learners):
 
 def test_no_two_kernels_can_find_the_same_port(hub, learners):
     """Twenty that look for free ports at the same moment find the same ones; and a port is open to
-    everybody here.
-
-    One is left, ipykernel's own for the output of subprocesses: it is bound as soon as it is found.
+    everybody here. One is left, ipykernel's own: it is bound as soon as it is found.
     """
-    kernels = [
-        one
-        for one in psutil.Process(hub.process.pid).children(recursive=True)
-        if "ipykernel" in " ".join(one.cmdline())
-    ]
-    listening = [
-        len([c for c in kernel.net_connections("tcp") if c.status == psutil.CONN_LISTEN])
-        for kernel in kernels
-    ]
-    assert len(kernels) == 2 and max(listening) <= 1, listening
+    listening = lambda one: one.status == psutil.CONN_LISTEN
+    found = [sum(map(listening, one.net_connections("tcp"))) for one in kernels(hub)]
+    assert len(found) == 2 and max(found) <= 1, found
 
 
 def test_the_hubs_secrets_do_not_reach_a_kernel(hub, learners):
-    for process in psutil.Process(hub.process.pid).children(recursive=True):
-        if "ipykernel" in " ".join(process.cmdline()):
-            found = process.environ()
-            assert "HF_TOKEN" not in found and "CLASS_PASSWORD" not in found
-            assert found["COURSE_PRACTICE_URL"] == "http://192.168.1.10:8760"
+    for kernel in kernels(hub):
+        found = kernel.environ()
+        assert "HF_TOKEN" not in found and "CLASS_PASSWORD" not in found
+        assert found["COURSE_PRACTICE_URL"] == PRACTICE
 
 
 def test_the_password_of_the_class_is_asked_for(hub):
@@ -120,10 +104,8 @@ def test_the_password_of_the_class_is_asked_for(hub):
         http.headers.pop("authorization")
         page = http.get("/hub/login")
         form = {"username": "eve", "password": "not the password", "_xsrf": http.cookies["_xsrf"]}
-        assert (
-            http.post("/hub/login", data=form).status_code == 403
-            and "Invalid username or password" in http.post("/hub/login", data=form).text
-        )
+        assert http.post("/hub/login", data=form).status_code == 403
+        assert "Invalid username or password" in http.post("/hub/login", data=form).text
         assert "form" in page.text and http.get("/user/ada/api/contents").status_code in (302, 403)
 
 
@@ -136,31 +118,18 @@ def test_without_a_password_it_says_so_and_leaves_nothing(tmp_path):
 
 def test_the_values_for_kubernetes_say_what_they_must(root):
     values = yaml.safe_load((root / "workshop/values.yaml").read_text())
-    assert values["hub"]["config"]["JupyterHub"]["authenticator_class"] == "shared-password"
-    assert (
-        values["hub"]["config"]["SharedPasswordAuthenticator"]["user_password"] == ""
-    )  # each class sets its own
-    user = values["singleuser"]
-    assert {
-        "image",
-        "defaultUrl",
-        "memory",
-        "cpu",
-        "storage",
-        "lifecycleHooks",
-        "startTimeout",
-    } <= user.keys()
+    config, user = values["hub"]["config"], values["singleuser"]
+    assert config["JupyterHub"]["authenticator_class"] == "shared-password"
+    # Each class sets its own.
+    assert config["SharedPasswordAuthenticator"]["user_password"] == ""
+    wanted = {"image", "defaultUrl", "memory", "cpu", "storage", "lifecycleHooks", "startTimeout"}
+    assert wanted <= user.keys()
     assert (root / user["defaultUrl"].removeprefix("/lab/tree/")).is_file()
     size = {"M": 2**20, "G": 2**30}
-    guarantee, limit = (
-        int(user["memory"][name][:-1]) * size[user["memory"][name][-1]]
-        for name in ("guarantee", "limit")
-    )
-    assert (
-        guarantee < limit
-        and values["cull"]["enabled"]
-        and values["cull"]["timeout"] > values["cull"]["every"]
-    )
+    bytes_of = lambda text: int(text[:-1]) * size[text[-1]]
+    assert bytes_of(user["memory"]["guarantee"]) < bytes_of(user["memory"]["limit"])
+    cull = values["cull"]
+    assert cull["enabled"] and cull["timeout"] > cull["every"]
     for folder in re.findall(r"/srv/course/(\w+)", str(user["lifecycleHooks"])):
         assert (root / folder).is_dir()
 
@@ -168,11 +137,7 @@ def test_the_values_for_kubernetes_say_what_they_must(root):
 def test_the_link_is_well_formed(root):
     parts = urlsplit(linking.link("https://hub.example.org/", LESSON))
     asked = {name: value for name, [value] in parse_qs(parts.query, strict_parsing=True).items()}
-    assert (parts.scheme, parts.netloc, parts.path) == (
-        "https",
-        "hub.example.org",
-        "/hub/user-redirect/git-pull",
-    )
+    assert parts[:3] == ("https", "hub.example.org", "/hub/user-redirect/git-pull")
     assert asked["repo"] == address(root) and asked["branch"] == "main"
     folder = Path(urlsplit(asked["repo"]).path).name
     assert asked["urlpath"] == f"lab/tree/{folder}/{LESSON}"
@@ -187,49 +152,32 @@ def test_the_link_is_well_formed(root):
 )
 def test_a_link_to_nowhere_is_refused(hub, notebook, says, capsys):
     assert linking.main([hub, notebook]) == 1 and says in capsys.readouterr().err
-    assert linking.main(["https://hub.example.org"]) == 0 and capsys.readouterr().out.startswith(
-        "https://hub.example.org/hub/"
-    )
+    assert linking.main(["https://hub.example.org"]) == 0
+    assert capsys.readouterr().out.startswith("https://hub.example.org/hub/")
 
 
 def test_the_driver_sees_a_wrong_output(root):
     """What the bench calls right: the same text, whatever the pictures and widgets."""
     notebook = nbformat.read(root / LESSON, as_version=4)
-    cell = next(
-        one
-        for one in notebook.cells
-        if one.cell_type == "code" and one.outputs and one.outputs[0].output_type == "stream"
+    printed = lambda one: (
+        [output.output_type for output in one.get("outputs", [])][:1] == ["stream"]
     )
+    cell = next(filter(printed, notebook.cells))
     before = workshop.said(cell)
     cell.outputs[0].text += "x"
     assert workshop.said(cell) != before
-    picture = nbformat.v4.new_output(
-        "display_data",
-        {
-            "text/plain": "alt",
-            "text/html": "<img src='data:image/png;base64,AAAA'>",
-            "image/png": "AAAA",
-        },
-    )
-    other = nbformat.v4.new_output(
-        "display_data",
-        {
-            "text/plain": "alt",
-            "text/html": "<img src='data:image/png;base64,BBBB'>",
-            "image/png": "BBBB",
-        },
-    )
-    assert workshop.said(nbformat.v4.new_code_cell(outputs=[picture])) == workshop.said(
-        nbformat.v4.new_code_cell(outputs=[other])
-    )
+
+    def picture(data):
+        page = f"<img src='data:image/png;base64,{data}'>"
+        shown = {"text/plain": "alt", "text/html": page, "image/png": data}
+        output = nbformat.v4.new_output("display_data", shown)
+        return nbformat.v4.new_code_cell(outputs=[output])
+
+    assert workshop.said(picture("AAAA")) == workshop.said(picture("BBBB"))
 
 
 def test_the_driver_names_the_cells_that_differ():
-    found = [
-        workshop.Learner("ada", wrong=["cell 81"]),
-        workshop.Learner("grace", wrong=["cell 81", "cell 3"]),
-    ]
-    assert (
-        workshop.differing(found) == "cell 3 (1 of 2), cell 81 (2 of 2)"
-        and workshop.differing([workshop.Learner("ada")]) == ""
-    )
+    ada = workshop.Learner("ada", wrong=["cell 81"])
+    grace = workshop.Learner("grace", wrong=["cell 81", "cell 3"])
+    assert workshop.differing([ada, grace]) == "cell 3 (1 of 2), cell 81 (2 of 2)"
+    assert workshop.differing([workshop.Learner("ada")]) == ""

@@ -16,22 +16,13 @@ from check_cases import stub
 
 def sources(path: Path) -> dict[str, str]:
     """{name of a function: its source} from the cells of a solution; under "" its imports."""
-    cells = [
-        "".join(cell["source"])
-        for cell in json.loads(path.read_text())["cells"]
-        if cell["cell_type"] == "code"
-    ]
+    cells = json.loads(path.read_text())["cells"]
+    cells = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     solved = [cell for cell in cells if "### BEGIN SOLUTION" in cell]
-    found = {
-        cell.split("(")[0].removeprefix("async ").split("def ")[1]: cell
-        for cell in map(_from_def, solved)
-    }
-    imports = [
-        ast.unparse(node)
-        for cell in cells
-        for node in ast.parse(cell).body
-        if isinstance(node, (ast.Import, ast.ImportFrom))
-    ]
+    name = lambda cell: cell.split("(")[0].removeprefix("async ").split("def ")[1]
+    found = {name(cell): cell for cell in map(_from_def, solved)}
+    nodes = [node for cell in cells for node in ast.parse(cell).body]
+    imports = [ast.unparse(one) for one in nodes if isinstance(one, (ast.Import, ast.ImportFrom))]
     return found | {"": "\n".join(imports)}
 
 
@@ -67,9 +58,8 @@ def wrong(name: str, cases: list[tuple], others: dict[str, str], **names) -> lis
             source = head + "\n" + textwrap.indent(textwrap.dedent(edits[0]).strip("\n"), "    ")
             edits = []
         for old, new in zip(edits[::2], edits[1::2], strict=True):
-            assert source.count(old) == 1, (
-                f"{name}: {old!r} stands {source.count(old)} times in the solution"
-            )
+            stands = source.count(old)
+            assert stands == 1, f"{name}: {old!r} stands {stands} times in the solution"
             source = source.replace(old, new)
         made.append((function(source, name, others, names), said))
     return made

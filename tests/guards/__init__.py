@@ -46,22 +46,14 @@ def read(path: Path) -> nbformat.NotebookNode:
 
 def tracked() -> list[Path]:
     """Every file that is in the repository or would be with the next commit, and still exists."""
-    if not (
-        ROOT / ".git"
-        # downloaded as an archive: nothing but the repository's files, and what was installed
-    ).exists():
-        return [
-            path
-            for path in sorted(ROOT.rglob("*"))
-            if path.is_file() and not MADE_HERE & set(path.parts)
-        ]
+    if not (ROOT / ".git").exists():
+        # Downloaded as an archive: nothing but the repository's files, and what was installed.
+        files = [path for path in sorted(ROOT.rglob("*")) if path.is_file()]
+        return [path for path in files if not MADE_HERE & set(path.parts)]
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(
-        command, cwd=ROOT, capture_output=True, check=True, timeout=60
-    ).stdout.decode()
-    return [
-        ROOT / name for name in sorted(set(listed.split("\0"))) if name and (ROOT / name).is_file()
-    ]
+    how = {"cwd": ROOT, "capture_output": True, "check": True, "timeout": 60}
+    names = sorted(set(subprocess.run(command, **how).stdout.decode().split("\0")) - {""})
+    return [ROOT / name for name in names if (ROOT / name).is_file()]
 
 
 def code_cells(notebook) -> Iterator[tuple[str, nbformat.NotebookNode]]:
@@ -92,11 +84,7 @@ def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
     """(last part of the called name, the call) for every call."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
-            name = (
-                node.func.attr
-                if isinstance(node.func, ast.Attribute)
-                else getattr(node.func, "id", "")
-            )
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
             yield name, node
 
 

@@ -1,5 +1,4 @@
-"""Is the learner's code the code that anybody would write? What it may import, and what it must not
-pass."""
+"""Is the learner's code what anybody would write? What it may import, and must not pass."""
 
 import ast
 import re
@@ -17,15 +16,10 @@ def importable() -> set[str]:
     """Top-level modules a notebook may import: the standard library, the declared dependencies, and
     helpers."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = {
-        NAMES.match(line).group().lower().replace("_", "-") for line in project["dependencies"]
-    }
-    return (
-        {IMPORTED_AS.get(name, name.replace("-", "_")) for name in declared}
-        | COME_WITH
-        | {"helpers"}
-        | set(sys.stdlib_module_names)
-    )
+    names = [NAMES.match(line).group().lower() for line in project["dependencies"]]
+    declared = {name.replace("_", "-") for name in names}
+    modules = {IMPORTED_AS.get(name, name.replace("-", "_")) for name in declared}
+    return modules | COME_WITH | {"helpers"} | set(sys.stdlib_module_names)
 
 
 def imports(notebook, allowed: set[str]) -> list[str]:
@@ -33,15 +27,11 @@ def imports(notebook, allowed: set[str]) -> list[str]:
     problems = []
     for where, tree in _trees(notebook):
         for node in ast.walk(tree):
-            names = (
-                [alias.name for alias in node.names]
-                if isinstance(node, ast.Import)
-                else (
-                    [node.module or ""]
-                    if isinstance(node, ast.ImportFrom) and not node.level
-                    else []
-                )
-            )
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
             problems += [
                 f"{where}: imports {name}, which is not a dependency of the course"
                 for name in names
@@ -53,8 +43,7 @@ def imports(notebook, allowed: set[str]) -> list[str]:
 
 
 def canonical(notebook) -> list[str]:
-    """Nothing is passed to a client for the recordings' sake: no transport, no address of this
-    machine."""
+    """No client is given a transport, or an address of this machine, for the recordings' sake."""
     problems = []
     for where, tree in _trees(notebook):
         for name, call in calls(tree):
@@ -67,13 +56,9 @@ def canonical(notebook) -> list[str]:
             if name == "set_client_factory":
                 problems.append(f"{where}: set_client_factory(): the recordings need none")
             address = passed.get("base_url")
-            if isinstance(address, ast.Constant) and re.search(
-                r"127\.0\.0\.1|localhost", str(address.value)
-            ):
-                problems.append(
-                    f"{where}: base_url={address.value!r}: learners copy this; use the service's"
-                    " address"
-                )
+            said = str(address.value) if isinstance(address, ast.Constant) else ""
+            if re.search(r"127\.0\.0\.1|localhost", said):
+                problems.append(f"{where}: base_url={said!r}: learners copy it; use the service's")
     return problems
 
 

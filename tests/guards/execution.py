@@ -9,13 +9,14 @@ from guards import calls, code_cells, syntax, tags, text_of
 MAGICS = {"matplotlib", "config"}
 UNCOMPARED = {"NBVAL_IGNORE_OUTPUT", "NBVAL_SKIP", "nbval-ignore-output", "nbval-skip"}
 REASON = re.compile(r"^\s*#\s*not (compared|run): \S+(\s+\S+){2,}", re.MULTILINE)
-NOT_COMPARABLE = {
+AS_PRINTS = "its output is compared as plain prints: use helpers.widgets.explore"
+NOT_COMPARABLE = dict.fromkeys(("interact", "interactive", "interactive_output"), AS_PRINTS) | {
     "clear_output": "the comparison never clears: print pieces as they come instead",
-    "interact": "its output is compared as plain prints: use helpers.widgets.explore",
-    "interactive": "its output is compared as plain prints: use helpers.widgets.explore",
-    "interactive_output": "its output is compared as plain prints: use helpers.widgets.explore",
     "update_display": "only the first value is compared: display once",
 }
+IN_OUTPUT = (
+    "printing inside an Output widget is compared as plain prints: set the value of an HTML widget"
+)
 PICTURE = re.compile(r"data:image/png;base64,[A-Za-z0-9+/=]+")
 IN_OUTPUTS = {
     r"ipykernel_\d+|[^\s\"'(]*site-packages": "a path of the machine that ran it",
@@ -34,11 +35,8 @@ def executed(notebook) -> list[str]:
     """Run from top to bottom in one go: counts 1..n. nbval compares nothing in a cell without a
     count."""
     counts = [cell.execution_count for _, cell in code_cells(notebook)]
-    problems = [
-        f"{where}: empty code cell; delete it"
-        for where, cell in code_cells(notebook)
-        if not cell.source.strip()
-    ]
+    empty = [where for where, cell in code_cells(notebook) if not cell.source.strip()]
+    problems = [f"{where}: empty code cell; delete it" for where in empty]
     if counts != list(range(1, len(counts) + 1)):
         problems.append(
             f"execution counts are {counts}, not 1 to {len(counts)}: run the whole notebook once,"
@@ -58,17 +56,11 @@ def outputs_kept(notebook) -> list[str]:
         if cell.outputs or not cell.source.strip() or cell.source.rstrip().endswith(";"):
             continue
         body = syntax(cell.source).body
-        prints = any(
-            isinstance(node, ast.Expr)
-            and isinstance(node.value, ast.Call)
-            and getattr(node.value.func, "id", "") == "print"
-            for node in body
-        )
-        ends_in_value = (
-            body
-            and isinstance(body[-1], ast.Expr)
-            and not isinstance(body[-1].value, (ast.Call, ast.Await))
-        )
+        alone = [node.value for node in body if isinstance(node, ast.Expr)]
+        called = [node.func for node in alone if isinstance(node, ast.Call)]
+        prints = any(getattr(function, "id", "") == "print" for function in called)
+        last = body[-1].value if body and isinstance(body[-1], ast.Expr) else None
+        ends_in_value = last and not isinstance(last, (ast.Call, ast.Await))
         if prints or ends_in_value:
             problems.append(f"{where}: shows something when it runs, but has no output here")
     return problems
@@ -91,14 +83,11 @@ def no_hidden_failures(notebook) -> list[str]:
             for node in ast.walk(branch)
         }
         for name, call in calls(tree):
-            if (
-                name in ("run_line_magic", "run_cell_magic")
-                and id(call) not in guarded
-                and call.args[0].value not in MAGICS
-            ):
+            magic = name in ("run_line_magic", "run_cell_magic") and id(call) not in guarded
+            if magic and (word := call.args[0].value) not in MAGICS:
                 problems.append(
-                    f"{where}: %{call.args[0].value}: an unknown or failing magic passes the tests;"
-                    f" allowed: {', '.join(sorted(MAGICS))}"
+                    f"{where}: %{word}: an unknown or failing magic passes the tests; allowed:"
+                    f" {', '.join(sorted(MAGICS))}"
                 )
             if name in ("system", "getoutput") and "get_ipython" in ast.unparse(call.func):
                 problems.append(f"{where}: a shell line that fails passes the tests; use Python")
@@ -122,10 +111,8 @@ def comparisons_kept(notebook) -> list[str]:
     """A cell that is not compared says why, in a line `# not compared: …` (or `# not run: …`)."""
     problems = []
     for where, cell in code_cells(notebook):
-        marked = UNCOMPARED & (
-            {line.strip().lstrip("#").strip() for line in cell.source.splitlines()}
-            | set(tags(cell))
-        )
+        lines = {line.strip().lstrip("#").strip() for line in cell.source.splitlines()}
+        marked = UNCOMPARED & (lines | set(tags(cell)))
         if marked and not REASON.search(cell.source):
             problems.append(
                 f"{where}: {', '.join(sorted(marked))} without a line `# not compared: <reason>`"
@@ -139,9 +126,8 @@ def outputs_comparable(notebook) -> list[str]:
     problems = []
     for where, cell in code_cells(notebook):
         for output in cell.outputs:
-            said = PICTURE.sub(
-                "PICTURE", text_of(output)
-            )  # the patterns are slow over a picture, and find nothing in one
+            # The patterns are slow over a picture, and find nothing in one.
+            said = PICTURE.sub("PICTURE", text_of(output))
             for pattern, why in IN_OUTPUTS.items():
                 if found := re.search(pattern, said):
                     problems.append(f"{where}: its output holds {found.group().strip()!r}, {why}")
@@ -149,8 +135,7 @@ def outputs_comparable(notebook) -> list[str]:
 
 
 def no_uncomparable_widgets(notebook) -> list[str]:
-    """No display that a strict comparison gets wrong: interact, clear_output, printing inside an
-    Output widget."""
+    """No display that a strict comparison gets wrong."""
     problems = []
     for where, cell in code_cells(notebook):
         if UNCOMPARED & set(tags(cell)):
@@ -165,45 +150,30 @@ def no_uncomparable_widgets(notebook) -> list[str]:
             if name in NOT_COMPARABLE
         ]
         for node in ast.walk(tree):
+            within = []
             if isinstance(node, (ast.With, ast.AsyncWith)):
-                for item in node.items:
-                    if _is_output(item.context_expr, notebook):
-                        problems.append(
-                            f"{where}: printing inside an Output widget is compared as plain"
-                            " prints: set the value of an HTML widget"
-                        )
-            if isinstance(node, ast.FunctionDef) and any(
-                "capture" in ast.unparse(d)
-                and _is_output(getattr(getattr(d, "func", d), "value", None), notebook)
-                for d in node.decorator_list
-            ):
-                problems.append(
-                    f"{where}: printing inside an Output widget is compared as plain prints: set"
-                    " the value of an HTML widget"
-                )
+                within = [item.context_expr for item in node.items]
+            elif isinstance(node, ast.FunctionDef):
+                around = [d for d in node.decorator_list if "capture" in ast.unparse(d)]
+                within = [getattr(getattr(d, "func", d), "value", None) for d in around]
+            used = [one for one in within if _is_output(one, notebook)]
+            problems += [f"{where}: {IN_OUTPUT}" for _ in used]
     return problems
 
 
 def metadata_lean(notebook) -> list[str]:
-    """No stored widget state, no times of execution: they change on every run and nobody reads
-    them."""
-    problems = (
-        ["metadata.widgets: stored widget state; clear it"]
-        if "widgets" in notebook.metadata
-        else []
-    )
-    problems += [
-        f"{where}: metadata.execution: times of execution; clear them"
-        for where, cell in code_cells(notebook)
-        if "execution" in cell.metadata
-    ]
+    """No stored widget state, no times of execution: they change on every run."""
+    problems = []
+    if "widgets" in notebook.metadata:
+        problems.append("metadata.widgets: stored widget state; clear it")
+    timed = [where for where, cell in code_cells(notebook) if "execution" in cell.metadata]
+    problems += [f"{where}: metadata.execution: times of execution; clear them" for where in timed]
     name = notebook.metadata.get("kernelspec", {}).get("name")
     return problems if name == "python3" else [*problems, f"kernelspec is {name!r}, not 'python3'"]
 
 
 def _is_output(expression: ast.AST | None, notebook) -> bool:
-    """Is this an ipywidgets Output: made here, or a name that some cell of the notebook gave to
-    one?"""
+    """Is this an ipywidgets Output: made here, or a name that some cell gave to one?"""
     if isinstance(expression, ast.Call):
         return getattr(expression.func, "attr", getattr(expression.func, "id", "")) == "Output"
     if not isinstance(expression, ast.Name):

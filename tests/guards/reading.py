@@ -35,56 +35,38 @@ def headings(notebook) -> list[str]:
 def headings_of(markdown: str) -> list[tuple[int, str]]:
     """(level, text) of each heading."""
     flat = tokens(markdown)
-    return [
-        (int(token.tag[1]), flat[i + 1].content)
-        for i, token in enumerate(flat)
-        if token.type == "heading_open"
-    ]
+    opening = [i for i, token in enumerate(flat) if token.type == "heading_open"]
+    return [(int(flat[i].tag[1]), flat[i + 1].content) for i in opening]
 
 
 def alt_texts(notebook) -> list[str]:
     """Every picture, in prose and in outputs, says in words what it shows."""
-    problems = []
+    alts = []
     for where, cell in markdown_cells(notebook):
-        pictures = [
-            token.content for token in tokens(cell.source) if token.type == "image"
-        ] + _alts_in_html(cell.source)
-        problems += [f"{where}: {complaint}" for alt in pictures if (complaint := _poor_alt(alt))]
+        alts += [(where, alt) for alt in _alts_in(cell.source) + _alts_in_html(cell.source)]
     for where, cell in code_cells(notebook):
         for output in cell.outputs:
             data, metadata = output.get("data", {}), output.get("metadata", {})
-            in_html = _alts_in_html(data.get("text/html", "")) + [
-                token.content
-                for token in tokens(data.get("text/markdown", ""))
-                if token.type == "image"
-            ]
-            problems += [
-                f"{where}: {complaint}" for alt in in_html if (complaint := _poor_alt(alt))
-            ]
-            for kind in PICTURES:
-                if (
-                    kind in data
-                    and not in_html
-                    and (
-                        complaint := _poor_alt(
-                            metadata.get(kind, {}).get("alt") or metadata.get("alt")
-                        )
-                    )
-                ):
-                    problems.append(f"{where}: {complaint}")
-    return problems
+            pages = _alts_in_html(data.get("text/html", ""))
+            pages += _alts_in(data.get("text/markdown", ""))
+            kinds = [kind for kind in PICTURES if kind in data and not pages]
+            pages += [metadata.get(kind, {}).get("alt") or metadata.get("alt") for kind in kinds]
+            alts += [(where, alt) for alt in pages]
+    return [f"{where}: {complaint}" for where, alt in alts if (complaint := _poor_alt(alt))]
+
+
+def _alts_in(markdown: str) -> list[str]:
+    return [token.content for token in tokens(markdown) if token.type == "image"]
 
 
 def links(notebook, path: Path) -> list[str]:
     """Links inside the course lead somewhere; links outside are whole addresses."""
+    cells = list(markdown_cells(notebook))
+    sections = {said for _, cell in cells for _, said in headings_of(cell.source)}
     return [
         f"{where}: {problem}"
-        for where, cell in markdown_cells(notebook)
-        for problem in links_in(
-            cell.source,
-            path,
-            {said for _, c in markdown_cells(notebook) for _, said in headings_of(c.source)},
-        )
+        for where, cell in cells
+        for problem in links_in(cell.source, path, sections)
     ]
 
 
@@ -96,19 +78,16 @@ def links_in(markdown: str, path: Path, sections: set[str] | None = None) -> lis
     sections = {said for _, said in headings_of(markdown)} if sections is None else sections
     problems = []
     for token in tokens(markdown):
-        target = (
-            token.attrs.get("href") or token.attrs.get("src")
-            if token.type in ("link_open", "image")
-            else None
-        )
+        target = None
+        if token.type in ("link_open", "image"):
+            target = token.attrs.get("href") or token.attrs.get("src")
         if target is None:
             continue
         parts = urlsplit(target)
         if parts.scheme in ("http", "https"):
             host = parts.hostname or ""
-            if not re.fullmatch(
-                r"([a-z0-9-]+\.)+[a-z]{2,}|127\.0\.0\.1|localhost", host
-            ) or " " in unquote(target):
+            named = re.fullmatch(r"([a-z0-9-]+\.)+[a-z]{2,}|127\.0\.0\.1|localhost", host)
+            if not named or " " in unquote(target):
                 problems.append(f"not a whole address: {target}")
             elif parts.scheme == "http" and host not in ("127.0.0.1", "localhost"):
                 problems.append(f"use https: {target}")
