@@ -2,6 +2,7 @@
 notices."""
 
 import asyncio
+import functools
 import inspect
 import random
 import threading
@@ -25,6 +26,14 @@ PATCHED = [
     ),
 ]
 ORIGINALS = [getattr(owner, name) for owner, name in PATCHED]
+
+
+@pytest.fixture
+def original():
+    """Puts back what a test leaves behind on purpose."""
+    yield
+    for (owner, name), function in zip(PATCHED, ORIGINALS):
+        setattr(owner, name, function)
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +108,21 @@ def test_a_clock_begins_after_the_last_one_ended():
             assert not ends or time.monotonic() >= ends[-1] + 3600
             time.sleep(50_000)
             ends.append(time.monotonic())
+
+
+def test_a_wrapper_that_was_left_behind_does_not_call_itself(original):
+    """Somebody wraps a function of `time` in one outage and forgets it: the next still works."""
+    with ScaledClock(1000):
+        for name in ("sleep", "monotonic"):
+            setattr(time, name, functools.partial(getattr(time, name)))
+    for clock in (ScaledClock(1000), VirtualClock()):
+        with clock:
+            begun = time.monotonic()
+            time.sleep(5)
+            assert time.monotonic() - begun >= 5
+        begun = time.monotonic()
+        time.sleep(0.001)
+        assert 0.001 <= time.monotonic() - begun < 60
 
 
 @pytest.mark.parametrize("speed", [0, -1, float("nan")])

@@ -128,11 +128,8 @@ class ScaledClock:
 
     def run_forever(self, loop) -> None:
         """The loop's own round lives in real time, because it waits in real time for sockets."""
-        self.leave()
-        try:
+        with outside():
             theirs["run_forever"](loop)
-        finally:
-            _inside.set(self)
 
     def call_soon(self, loop, callback: Callable, *args, context=None) -> asyncio.Handle:
         return _real("call_soon", loop, callback, *args, context=context)
@@ -252,46 +249,41 @@ def _real(name: str, loop, *args, context=None):
     return contextvars.Context().run(call)
 
 
-def _asks(name: str, method: str) -> Callable:
-    """The function `name`, which asks the clock that its caller lives in; without one, as ever."""
+def _asks(method: str, real: Callable) -> Callable:
+    """What asks the clock that its caller lives in; without one, `real`."""
 
     def ours(*args, **kwargs):
         clock = here()
-        return (theirs[name] if clock is None else getattr(clock, method))(*args, **kwargs)
+        return (real if clock is None else getattr(clock, method))(*args, **kwargs)
 
     ours.passes = lambda: here() is None  # helpers.retry asks whether anybody sees it wait
     return ours
 
 
-def _call_soon(loop, callback: Callable, *args, context=None) -> asyncio.Handle:
+def _wakes(method: str, real: Callable) -> Callable:
     """Who is woken lives in the clock of `context`, whoever wakes it."""
-    context = contextvars.copy_context() if context is None else context
-    clock = context.get(_inside)
-    if clock is None or not clock.holds():
-        return theirs["call_soon"](loop, callback, *args, context=context)
-    return clock.call_soon(loop, callback, *args, context=context)
+
+    def ours(loop, callback: Callable, *args, context=None) -> asyncio.Handle:
+        context = contextvars.copy_context() if context is None else context
+        clock = context.get(_inside)
+        call = real if clock is None or not clock.holds() else getattr(clock, method)
+        return call(loop, callback, *args, context=context)
+
+    return ours
 
 
-LOOPS = "run_forever run_in_executor call_soon call_soon_threadsafe call_at call_later"
+_LOOPS = "run_forever run_in_executor call_soon call_soon_threadsafe call_at call_later"
 _OURS = {
     time: {"time": "wall"} | {name: name for name in ("sleep", "monotonic", "perf_counter")},
-    browser.event_loop(): {name: name for name in LOOPS.split()},
+    browser.event_loop(): {name: name for name in _LOOPS.split()},
 }
 theirs: dict[str, Callable] = {
     name: getattr(place, name) for place, names in _OURS.items() for name in names
 }
-
-
-def _places():
-    for place, names in _OURS.items():
-        for name, method in names.items():
-            ours = _call_soon if name == "call_soon" else _asks(name, method)
-
-            def make(real: Callable, name=name, ours=ours) -> Callable:
-                theirs[name] = real
-                return ours
-
-            yield place, name, make
-
-
-_replaced = Replaced(_places)
+_replaced = Replaced(
+    lambda: [
+        (place, name, functools.partial(_wakes if name == "call_soon" else _asks, method))
+        for place, names in _OURS.items()
+        for name, method in names.items()
+    ]
+)

@@ -4,10 +4,10 @@
         ...                             # your code, unchanged
     lab.log                             # every request of this outage, with what was done to it
 
-It stands in front of whatever answers now (normally the replay), for both clients, threads and
-tasks. The time inside is virtual (`lab.clock`, see helpers.faults.clock): five minutes of waiting
-take none, and the same code ends the same way. What goes wrong is decided in helpers.faults.rules;
-here it is carried out.
+It stands in front of whatever answers now (normally the replay), for both clients, in all tasks.
+The time inside is virtual (`lab.clock`, see helpers.faults.clock): five minutes of waiting take
+none, and the same code ends the same way. What goes wrong is decided in helpers.faults.rules; here
+it is carried out.
 """
 
 import json
