@@ -58,7 +58,8 @@ def canonical(notebook) -> list[str]:
             address = passed.get("base_url")
             said = str(address.value) if isinstance(address, ast.Constant) else ""
             if re.search(r"127\.0\.0\.1|localhost", said):
-                problems.append(f"{where}: base_url={said!r}: learners copy it; use the service's")
+                cure = "learners copy this; use the service's address"
+                problems.append(f"{where}: base_url={said!r}: {cure}")
     return problems
 
 

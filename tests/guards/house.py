@@ -11,8 +11,7 @@ ROOMS = {"retry": 1_150, "replay": 750, "faults": 1_050, "exercises": 5_200, "br
 HELPERS, TESTS, LESSON_CHECKS, MODULE = 10_500, 19_000, 3_700, 300
 # What is larger still, with its size of today: it may shrink, and then the line here goes down.
 NOT_YET: dict[str, int] = {
-    "helpers/": 10_657,
-    "tests/": 21_076,
+    "tests/": 19_816,
 }
 
 # What exactly one place may do, by its file or folder below helpers/.
