@@ -4,23 +4,21 @@ socket."""
 import asyncio
 import contextvars
 import importlib
-import ssl
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpx2
 import pytest
 import standin
 from ways import CHAT as URL
-from ways import messages
+from ways import in_threads, messages
 
 from helpers import session as sessions
 from helpers import start, wire
 from helpers.wire import Forward, Plan
-
-CERTIFICATES = ssl.create_default_context()  # loaded once: every client without it takes 30 ms
 
 
 def transports():
@@ -39,17 +37,9 @@ def nothing_left():
     assert (threading.Thread.start, ThreadPoolExecutor.submit) == before
 
 
-@pytest.fixture
-def handled(nothing_left, handled):
-    return handled
-
-
-def client():
-    return httpx2.Client(verify=CERTIFICATES)
-
-
-def async_client():
-    return httpx2.AsyncClient(verify=CERTIFICATES)
+async def aget(url=URL):
+    async with httpx2.AsyncClient() as client:
+        return await client.get(url)
 
 
 def hello(request=None, status=200, chunks=((0.0, b"hello"),), **more):
@@ -70,7 +60,7 @@ def test_whose_requests_are_intercepted(host):
 
 def test_installed_and_removed_leaves_httpx2_exactly_as_it_was():
     one, two = hello, lambda request: hello(request, status=201)
-    early = client()
+    early = httpx2.Client()
     wire.install(one)
     wire.install(two)
     assert early.get(URL).status_code == 201  # the last installed answers
@@ -103,12 +93,7 @@ def test_other_hosts_are_untouched(handled, stand_in):
     assert httpx2.get(f"{stand_in.url}/health").json() == {"status": "ok"}
     own = httpx2.MockTransport(lambda request: httpx2.Response(204))
     assert httpx2.Client(transport=own).get(URL).status_code == 204
-
-    async def ask():
-        async with async_client() as client:
-            return await client.get(f"{stand_in.url}/health")
-
-    assert asyncio.run(ask()).status_code == 200
+    assert asyncio.run(aget(f"{stand_in.url}/health")).status_code == 200
     assert asked == []
 
 
@@ -135,7 +120,7 @@ def test_pieces_arrive_when_they_did_sync(handled):
                 time.sleep(0.02)  # a slow reader does not shift what comes later
         return zip(arrived, [0.04, *[meant for meant, _ in STREAM]], strict=True)
 
-    http = client()
+    http = httpx2.Client()
     standin.in_time(measure)
 
 
@@ -150,7 +135,7 @@ def test_pieces_arrive_when_they_did_async_and_side_by_side(handled):
         return zip(arrived, [meant for meant, _ in STREAM], strict=True)
 
     async def five():
-        async with async_client() as client:
+        async with httpx2.AsyncClient() as client:
             return await asyncio.gather(*[read(client) for _ in range(5)])
 
     standin.in_time(lambda: [pair for pairs in asyncio.run(five()) for pair in pairs])
@@ -164,7 +149,7 @@ def test_a_wrong_pace_would_be_noticed(handled):
         http.get(URL + "?whole")
         return [(time.perf_counter() - started, STREAM[-1][0])]
 
-    http = client()
+    http = httpx2.Client()
     with pytest.raises(AssertionError, match="always later"):
         standin.in_time(measure, tries=2)
 
@@ -191,15 +176,15 @@ def test_delivered_is_what_the_client_took(handled):
     assert taken == [(0.0, b"a")] and len(plan.chunks) == 3
 
 
-def test_a_stream_that_is_read_again_goes_on_where_it_was(handled, stand_in):
+def test_a_stream_that_is_read_again_goes_on_where_it_was(handled, sent_on):
     """openai reads what is left after [DONE], by iterating once more over the response's stream."""
-    notes, taken = [], []
+    taken = []
     plan = hello(chunks=[(0.0, b"a"), (0.0, b"b")], taken=taken.append)
     handled(lambda request: plan)
-    handled(sent_on(stand_in.port, notes))
+    notes = sent_on()
 
     async def twice(text, take):
-        async with async_client() as client:
+        async with httpx2.AsyncClient() as client:
             async with client.stream("POST", URL, json=ask(text, True)) as response:
                 pieces = aiter(response.stream)
                 first = [await anext(pieces) for _ in range(take)]
@@ -226,30 +211,30 @@ def test_a_connection_that_never_was_and_one_that_breaks(handled):
         assert next(pieces) == b"hello"
         with pytest.raises(httpx2.ReadError):
             next(pieces)
-
-    async def both():
-        async with async_client() as client:
-            with pytest.raises(httpx2.ConnectError):
-                await client.get(URL)
-            with pytest.raises(httpx2.ReadError):
-                await client.get(URL)
-
-    asyncio.run(both())
+    for error in (httpx2.ConnectError, httpx2.ReadError):
+        with pytest.raises(error):
+            asyncio.run(aget())
 
 
 # ---- sent on over a real socket ----------------------------------------------------------------
 
 
-def sent_on(port, notes, **how):
-    """A handler that sends every request to the stand-in and puts what came back into `notes`."""
+@pytest.fixture
+def sent_on(handled, stand_in):
+    """`sent_on(**how)` has every request sent on to the stand-in, and lists what comes back."""
 
-    def handler(request):
-        url = request.url.copy_with(scheme="http", host="127.0.0.1", port=port)
-        what = {"stream": request.stream, "extensions": request.extensions}
-        copy = httpx2.Request(request.method, url, headers=request.headers, **what)
-        return Forward(copy, notes.append, **how)
+    def begin(port=stand_in.port, **how):
+        def handler(request):
+            url = request.url.copy_with(scheme="http", host="127.0.0.1", port=port)
+            what = {"stream": request.stream, "extensions": request.extensions}
+            copy = httpx2.Request(request.method, url, headers=request.headers, **what)
+            return Forward(copy, notes.append, **how)
 
-    return handler
+        notes = []
+        handled(handler)
+        return notes
+
+    return begin
 
 
 def ask(said, stream=False):
@@ -260,13 +245,13 @@ def post(kind, said, stream=False, take=1000):
     """POST one chat request with a sync or an async client; (status, headers, pieces read)."""
 
     def sync():
-        with client() as http, http.stream("POST", URL, json=ask(said, stream)) as response:
+        with httpx2.Client() as http, http.stream("POST", URL, json=ask(said, stream)) as response:
             pieces = [piece for piece, _ in zip(response.iter_raw(), range(take))]
             return response.status_code, response.headers, pieces
 
     async def asynchronous():
         asked = ask(said, stream)
-        async with async_client() as http, http.stream("POST", URL, json=asked) as response:
+        async with httpx2.AsyncClient() as http, http.stream("POST", URL, json=asked) as response:
             pieces = []
             async for piece in response.aiter_raw():
                 pieces.append(piece)
@@ -285,9 +270,8 @@ straight_or_not = pytest.mark.parametrize("how", HOW.values(), ids=HOW)
 
 @both_kinds
 @straight_or_not
-def test_forward_is_transparent(handled, stand_in, kind, how):
-    notes = []
-    handled(sent_on(stand_in.port, notes, **how))
+def test_forward_is_transparent(sent_on, kind, how):
+    notes = sent_on(**how)
     status, headers, pieces = post(kind, "hello")
     assert status == 200 and headers["x-answered-by"] == "stand-in/model"
     assert b"You said: hello" in b"".join(pieces)
@@ -299,9 +283,8 @@ def test_forward_is_transparent(handled, stand_in, kind, how):
 
 @both_kinds
 @pytest.mark.parametrize("drain", [False, True])
-def test_forward_notes_when_each_piece_came(handled, stand_in, kind, drain):
-    notes = []
-    handled(sent_on(stand_in.port, notes, drain=drain))
+def test_forward_notes_when_each_piece_came(sent_on, kind, drain):
+    notes = sent_on(drain=drain)
     started = time.perf_counter()
     post(kind, "slow", stream=True)
     took = time.perf_counter() - started
@@ -315,36 +298,33 @@ def test_forward_notes_when_each_piece_came(handled, stand_in, kind, drain):
 
 
 @both_kinds
-def test_a_stream_closed_early_is_noted_as_far_as_it_was_read(handled, stand_in, kind):
-    notes = []
-    handled(sent_on(stand_in.port, notes))
+def test_a_stream_closed_early_is_noted_as_far_as_it_was_read(sent_on, kind):
+    notes = sent_on()
     post(kind, "slow", stream=True, take=2)
     assert len(notes) == 1 and 2 <= len(notes[0].chunks) <= 3  # httpx2 may hold one piece more
 
 
 @both_kinds
-def test_a_stream_closed_early_is_drained_for_a_recording(handled, stand_in, kind):
-    notes, taken = [], []
-    handled(sent_on(stand_in.port, notes, drain=True, taken=taken.append))
+def test_a_stream_closed_early_is_drained_for_a_recording(sent_on, kind):
+    taken = []
+    notes = sent_on(drain=True, taken=taken.append)
     post(kind, "hello", stream=True, take=1)
     [answer] = notes
     assert answer.chunks[-1][1].endswith(b"data: [DONE]\n\n")
     assert b"[DONE]" not in b"".join(chunk for _, chunk in taken) and taken
 
 
-def test_a_stream_nobody_reads_or_closes_is_still_drained(handled, stand_in):
-    notes = []
-    handled(sent_on(stand_in.port, notes, drain=True))
+def test_a_stream_nobody_reads_or_closes_is_still_drained(sent_on):
+    notes = sent_on(drain=True)
     request = httpx2.Request("POST", URL, json=ask("hello", True))
-    unread = client().send(request, stream=True)
+    unread = httpx2.Client().send(request, stream=True)
     assert len(notes) == 1 and b"[DONE]" in notes[0].chunks[-1][1] and not unread.is_closed
 
 
 @both_kinds
 @pytest.mark.parametrize("drain", [False, True])
-def test_gzip_is_unpacked_for_notes_and_client_alike(handled, stand_in, kind, drain):
-    notes = []
-    handled(sent_on(stand_in.port, notes, drain=drain))
+def test_gzip_is_unpacked_for_notes_and_client_alike(sent_on, kind, drain):
+    notes = sent_on(drain=drain)
     _, headers, pieces = post(kind, "gzip please")
     assert b"You said: gzip please" in b"".join(pieces)
     assert "content-encoding" not in headers
@@ -353,18 +333,16 @@ def test_gzip_is_unpacked_for_notes_and_client_alike(handled, stand_in, kind, dr
 
 @both_kinds
 @straight_or_not
-def test_an_answer_that_says_500_is_an_answer(handled, stand_in, kind, how):
-    notes = []
-    handled(sent_on(stand_in.port, notes, **how))
+def test_an_answer_that_says_500_is_an_answer(sent_on, kind, how):
+    notes = sent_on(**how)
     assert post(kind, "fail")[0] == 500
     assert notes[0].status == 500 and notes[0].breaks is None
 
 
 @both_kinds
 @straight_or_not
-def test_nobody_there(handled, kind, how):
-    notes = []
-    handled(sent_on(9, notes, **how))
+def test_nobody_there(sent_on, kind, how):
+    notes = sent_on(9, **how)
     with pytest.raises(httpx2.ConnectError):
         post(kind, "hello")
     assert [(note.status, type(note.breaks)) for note in notes] == [(0, httpx2.ConnectError)]
@@ -372,9 +350,8 @@ def test_nobody_there(handled, kind, how):
 
 @both_kinds
 @straight_or_not
-def test_a_connection_lost_in_the_middle(handled, stand_in, kind, how):
-    notes = []
-    handled(sent_on(stand_in.port, notes, **how))
+def test_a_connection_lost_in_the_middle(sent_on, kind, how):
+    notes = sent_on(**how)
     with pytest.raises(httpx2.RemoteProtocolError):
         post(kind, "break", stream=True)
     [answer] = notes
@@ -383,25 +360,23 @@ def test_a_connection_lost_in_the_middle(handled, stand_in, kind, how):
     assert isinstance(answer.breaks, httpx2.RemoteProtocolError)
 
 
-def test_direct_ignores_the_environments_proxies(handled, stand_in, monkeypatch):
+def test_direct_ignores_the_environments_proxies(sent_on, monkeypatch):
     for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
         monkeypatch.setenv(name.lower(), "http://127.0.0.1:9")
-    notes = []
-    handled(sent_on(stand_in.port, notes, direct=True))
+    sent_on(direct=True)
     assert post("sync", "hello")[0] == post("async", "hello")[0] == 200
     wire.remove(wire.current())
-    handled(sent_on(stand_in.port, notes))  # and without it the proxy is asked
+    sent_on()  # and without it the proxy is asked
     with pytest.raises(httpx2.HTTPError):
         post("sync", "hello")
 
 
-def test_cancelled_while_it_waits(handled, stand_in):
-    notes = []
-    handled(sent_on(stand_in.port, notes))
+def test_cancelled_while_it_waits(sent_on):
+    notes = sent_on()
 
     async def main():
-        async with async_client() as client:
+        async with httpx2.AsyncClient() as client:
             task = asyncio.create_task(client.post(URL, json=ask("slow", True)))
             await asyncio.sleep(0.1)
             task.cancel()
@@ -420,7 +395,7 @@ def says(text):
 
 
 def ask_who():
-    return client().get(URL).text
+    return httpx2.Client().get(URL).text
 
 
 def in_thread(function):
@@ -452,23 +427,20 @@ def test_what_is_installed_inside_a_scope_stands_behind_it(handled):
 
 def test_two_threads_in_front_at_once_do_not_meet(handled):
     handled(says("session"))
-    answers, meet = {}, threading.Barrier(3)
+    meet = threading.Barrier(3)
 
-    def work(name):
+    def work():
+        meet.wait(60)
+        answers = {ask_who() for _ in range(20)}
+        meet.wait(60)
+        return answers
+
+    def inside(name):
         with wire.in_front(says(name)):
-            meet.wait(60)
-            answers[name] = {ask_who() for _ in range(20)}
-            meet.wait(60)
+            return work()
 
-    threads = [threading.Thread(target=work, args=(name,)) for name in ("one", "two")]
-    for thread in threads:
-        thread.start()
-    meet.wait(60)
-    assert {ask_who() for _ in range(20)} == {"session"}
-    meet.wait(60)
-    for thread in threads:
-        thread.join()
-    assert answers == {"one": {"one"}, "two": {"two"}}
+    answers = in_threads(partial(inside, "one"), partial(inside, "two"), work)
+    assert answers == [{"one"}, {"two"}, {"session"}]
 
 
 def test_a_thread_started_inside_is_inside_and_its_threads_are():
@@ -486,8 +458,8 @@ def test_a_thread_started_inside_is_inside_and_its_threads_are():
 
 
 def test_a_thread_that_outlives_its_scope_asks_who_is_there_then(handled):
-    session, go, answers = says("session"), threading.Event(), []
-    handled(session)
+    go, answers = threading.Event(), []
+    handled(says("session"))
     with wire.in_front(says("front")):
         thread = threading.Thread(target=lambda: go.wait(60) and answers.append(ask_who()))
         thread.start()
@@ -497,13 +469,12 @@ def test_a_thread_that_outlives_its_scope_asks_who_is_there_then(handled):
 
 
 def test_a_pool_older_than_the_scope_works_for_both_sides(handled):
-    session, meet = says("session"), threading.Barrier(2)
-    handled(session)
+    meet, answers = threading.Barrier(2), []
+    handled(says("session"))
     with ThreadPoolExecutor(1) as old, ThreadPoolExecutor(1) as new:
         assert old.submit(ask_who).result() == "session"
         outside = threading.Thread(target=lambda: (meet.wait(60), answers.append(old_and_new())))
         old_and_new = lambda: [pool.submit(ask_who).result() for pool in (old, new)]
-        answers = []
         outside.start()
         with wire.in_front(says("front")):
             assert old_and_new() == ["front", "front"]  # new's worker is started in here
@@ -515,15 +486,12 @@ def test_a_pool_older_than_the_scope_works_for_both_sides(handled):
 
 
 def test_tasks_are_inside_and_two_at_once_do_not_meet():
-    async def ask():
-        async with async_client() as client:
-            return (await client.get(URL)).text
-
     async def scoped(name):
         with wire.in_front(says(name)):
             await asyncio.sleep(0.01)
-            own = await asyncio.gather(*[asyncio.create_task(ask()) for _ in range(3)])
-            return {*own, await asyncio.to_thread(ask_who), await ask()}
+            tasks = [asyncio.create_task(aget()) for _ in range(3)]
+            own = [*await asyncio.gather(*tasks), await aget()]
+            return {answer.text for answer in own} | {await asyncio.to_thread(ask_who)}
 
     async def both():
         return await asyncio.gather(scoped("one"), scoped("two"))
@@ -532,14 +500,8 @@ def test_tasks_are_inside_and_two_at_once_do_not_meet():
 
 
 def test_a_generator_resumed_outside_asks_outside(handled):
-    session = says("session")
-    handled(session)
-
-    def answers():
-        while True:
-            yield ask_who()
-
-    generator = answers()
+    handled(says("session"))
+    generator = (ask_who() for _ in range(2))
     with wire.in_front(says("front")):
         assert next(generator) == "front"
     assert next(generator) == "session"
@@ -556,8 +518,7 @@ def test_a_generator_resumed_outside_asks_outside(handled):
 
 def test_left_in_another_order_than_entered(handled):
     one, two = wire.in_front(says("one")), wire.in_front(says("two"))
-    session = says("session")
-    handled(session)
+    handled(session := says("session"))
     one.__enter__()
     two.__enter__()
     wire.remove(session)

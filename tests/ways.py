@@ -1,7 +1,9 @@
-"""The eight ways to call a chat model: by either client, sync or async, whole or as a stream."""
+"""The eight ways to call a chat model: by either client, sync or async, whole or as a stream; and
+calls in several threads at once."""
 
 import asyncio
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import openai
@@ -10,6 +12,12 @@ from huggingface_hub import AsyncInferenceClient, InferenceClient
 
 ROUTER = "https://router.huggingface.co/v1"
 CHAT = ROUTER + "/chat/completions"
+
+
+def in_threads(*work) -> list:
+    """What these functions return, each called in a thread of its own at the same time."""
+    with ThreadPoolExecutor(len(work)) as pool:
+        return [each.result() for each in [pool.submit(one) for one in work]]
 
 
 def messages(text: str) -> list[dict]:
