@@ -3,15 +3,15 @@ service in trouble."""
 
 import asyncio
 import contextlib
-import functools
 import gc
 import inspect
 import logging
 import sys
-import threading
 import time
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from timeit import Timer
+from types import SimpleNamespace
 
 import httpx
 import httpx2
@@ -27,7 +27,7 @@ from helpers import retry
 from helpers.faults.clock import VirtualClock
 from helpers.retry import NotSent, RateGate, RetryPolicy, Ticket, countdown, gather_limited
 
-ASKED = {"messages": ways.messages("hello")}
+ASKED = {"messages": ways.messages("hello"), "model": "m"}
 OK = Reply(200, 0.0)
 LOADING = Reply(503, 0.0, body={"error": "Model m is currently loading", "estimated_time": 0.2})
 
@@ -76,14 +76,22 @@ def policy(**settings):
     return RetryPolicy(**{"base": 0.02, "cap": 0.1} | settings)
 
 
+@pytest.fixture
+def logged(caplog):
+    """`logged()` lists what helpers.retry has logged."""
+    caplog.set_level(logging.INFO, logger="helpers.retry")
+    return lambda: [one.getMessage() for one in caplog.records if one.name == "helpers.retry"]
+
+
 def asks(of, url, asynchronous=False, **settings):
-    """What asks the server at `url`, by a client of the named kind."""
+    """What asks the server at `url` to say hello, by a client of the named kind."""
     own = {"timeout": 5} | ({"max_retries": 0} if of == "openai" else {})
     client = ways.Way(of, asynchronous, False).client(url, **own | settings)
-    return functools.partial(ways.method(client), model="m")
+    return partial(ways.method(client), **ASKED)
 
 
-hf, oa = functools.partial(asks, "hub"), functools.partial(asks, "openai")
+hf, oa = partial(asks, "hub"), partial(asks, "openai")
+LOST = httpx2.RemoteProtocolError, openai.APIConnectionError
 
 
 def statuses(upstream):
@@ -92,7 +100,7 @@ def statuses(upstream):
 
 async def ask_for_stream(policy, ask, got):
     """Put the chunks into `got` as they come."""
-    async for chunk in policy.astream(ask, **ASKED, stream=True):
+    async for chunk in policy.astream(ask, stream=True):
         got.append(chunk)
 
 
@@ -115,7 +123,7 @@ def test_sync(client, trouble, upstream):
     reply, least = TROUBLE[trouble]
     ask = client(upstream(reply, OK))
     started = time.monotonic()
-    answer = policy().call(ask, **ASKED)
+    answer = policy().call(ask)
     assert answer.choices[0].message.content == "ok"
     assert least <= time.monotonic() - started < least + 60
     assert statuses(upstream) == [reply.status, 200]
@@ -136,7 +144,7 @@ def test_async_while_other_tasks_run(client, trouble, upstream):
         script = upstream(reply, refused(Retry_After_Ms="200"), OK)
         ticking = asyncio.ensure_future(tick())
         try:
-            return await policy().acall(client(script, asynchronous=True), **ASKED)
+            return await policy().acall(client(script, asynchronous=True))
         finally:
             ticking.cancel()
 
@@ -155,7 +163,7 @@ PERMANENT = [(status, MISLEADING) for status in (400, 401, 402, 403, 404, 409, 4
 def test_permanent_errors_cost_one_request(client, status, error, upstream):
     ask = client(upstream(broken(status, error=error)))
     with pytest.raises((hub.HfHubHTTPError, openai.APIStatusError)) as caught:
-        policy().call(ask, **ASKED)
+        policy().call(ask)
     assert caught.value.response.status_code == status and len(upstream.seen) == 1
     assert not getattr(caught.value, "__notes__", []), "nothing was tried again: no story"
 
@@ -164,7 +172,7 @@ def test_permanent_errors_cost_one_request(client, status, error, upstream):
 def test_the_last_error_is_raised_as_it_is_with_the_story(client, upstream):
     ask, waits = client(upstream(refused(Retry_After_Ms="300"), broken(500))), []
     with pytest.raises((hub.HfHubHTTPError, openai.InternalServerError)) as caught:
-        policy(attempts=3, on_wait=waits.append).call(ask, **ASKED)
+        policy(attempts=3, on_wait=waits.append).call(ask)
     assert statuses(upstream) == [429, 500, 500, 500], "the refusal used up no attempt"
     assert caught.value.response.status_code == 500
     note = caught.value.__notes__[-1]
@@ -177,13 +185,13 @@ def test_the_last_error_is_raised_as_it_is_with_the_story(client, upstream):
 @CLIENTS
 def test_timeouts_and_refused_connections(client, upstream):
     slow = client(upstream(Reply(200, 5), OK), timeout=2)
-    assert policy().call(slow, **ASKED).choices and len(upstream.seen) == 2
+    assert policy().call(slow).choices and len(upstream.seen) == 2
     slow = client(upstream(Reply(200, 5), OK), timeout=2)
     with pytest.raises((hub.InferenceTimeoutError, openai.APITimeoutError)):
-        policy(retry_timeouts=False).call(slow, **ASKED)
+        policy(retry_timeouts=False).call(slow)
     nobody = client("http://127.0.0.1:9/v1")
     with pytest.raises((httpx2.ConnectError, openai.APIConnectionError)) as caught:
-        policy(attempts=2).call(nobody, **ASKED)
+        policy(attempts=2).call(nobody)
     assert "gave up after 2 requests" in caught.value.__notes__[-1]
 
 
@@ -203,7 +211,7 @@ def test_offline_mode_is_not_a_connection_problem(monkeypatch, upstream):
     url = upstream(OK)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(hub.OfflineModeIsEnabled) as caught:
-        policy().call(hf(url), **ASKED)
+        policy().call(hf(url))
     assert not hasattr(caught.value, "__notes__") and upstream.seen == []
 
 
@@ -219,17 +227,17 @@ def test_a_wait_that_does_not_fit_is_not_begun(client, settings, words, upstream
     ask, started = client(upstream(refused(Retry_After="55"))), time.monotonic()
     one = policy(**settings)
     with pytest.raises((hub.HfHubHTTPError, openai.RateLimitError)) as caught:
-        one.call(ask, **ASKED)
+        one.call(ask)
     assert time.monotonic() - started < 50 and len(upstream.seen) == 1
     assert words in caught.value.__notes__[-1] and "a wait of 55" in caught.value.__notes__[-1]
     with pytest.raises(NotSent, match="a wait of 5[45]"):
-        one.call(ask, **ASKED)
+        one.call(ask)
     assert len(upstream.seen) == 1, "the others know already"
 
 
 def test_a_wait_as_long_as_the_longest_allowed_fits(upstream):
     ask = hf(upstream(refused(Retry_After="1"), OK))
-    assert policy(max_wait=1).call(ask, **ASKED).choices
+    assert policy(max_wait=1).call(ask).choices
 
 
 def test_waiting_in_line_ends_at_the_deadline():
@@ -246,7 +254,7 @@ def test_cancelling_ends_a_wait_at_once(upstream):
 
     async def main():
         ask = hf(upstream(refused(Retry_After="60")), asynchronous=True)
-        task = asyncio.ensure_future(one.acall(ask, **ASKED))
+        task = asyncio.ensure_future(one.acall(ask))
         await asyncio.sleep(0.4)
         started = time.monotonic()
         task.cancel()
@@ -276,24 +284,18 @@ def test_threads_and_tasks_share_one_gate(upstream):
 
     def work():
         for _ in range(5):
-            answers.append(one.call(ask, **ASKED))
+            answers.append(one.call(ask))
 
     async def tasks():
         ask = oa(url, asynchronous=True)
-        return await asyncio.gather(*(one.acall(ask, **ASKED) for _ in range(10)))
+        return await asyncio.gather(*(one.acall(ask) for _ in range(10)))
 
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    answers += asyncio.run(tasks())
-    for thread in threads:
-        thread.join(20)
+    answers += ways.in_threads(work, work, lambda: asyncio.run(tasks()))[2]
     (refusal,) = [moment for moment, status in upstream.seen if status == 429]
     early = [moment for moment, _ in upstream.seen if refusal < moment < refusal + 1]
     assert len(answers) == 20 and len(upstream.seen) == 21
-    assert len(early) < 14, (
-        "what was under way, and what started before the refusal was read; without a gate all 17"
-    )
+    # What was under way, and what started before the refusal was read; without a gate all 17.
+    assert len(early) < 14
     assert (one.gate.quota, one.gate.window) == (100, 1.0)
     assert (one.gate.flying, one.gate.line) == (0, [])
 
@@ -308,19 +310,14 @@ def test_a_watched_client_is_never_refused(make, upstream):
     if make in ONCE:
         own = {"timeout": 5} if make.of == "hub" else {"max_retries": 0}
         client = one.watch(one.watch(make.client(url, **own)))
-        ask = functools.partial(ways.method(client), **ASKED, model="m")
+        ask = partial(ways.method(client), **ASKED)
     else:
-        ask = functools.partial(one.watch(make()).post, f"{url}/chat/completions", json=ASKED)
+        ask = partial(one.watch(make()).post, f"{url}/chat/completions", json=ASKED)
 
-    async def all_of_them():
-        for _ in range(5):
-            await one.acall(ask)
+    async def five():
+        return [await one.acall(ask) for _ in range(5)]
 
-    if asynchronous:
-        asyncio.run(all_of_them())
-    else:
-        for _ in range(5):
-            one.call(ask)
+    asyncio.run(five()) if asynchronous else [one.call(ask) for _ in range(5)]
     assert statuses(upstream) == [200] * 5
     assert one.gate.quota == 3
 
@@ -331,19 +328,18 @@ def test_what_cannot_be_watched_says_so():
 
 
 def test_gather_limited_keeps_order_and_bound(upstream):
-    under_way, most = 0, 0
+    under_way, seen = set(), []
 
     async def one_call(number):
-        nonlocal under_way, most
-        under_way += 1
-        most = max(most, under_way)
+        under_way.add(number)
+        seen.append(len(under_way))
         await asyncio.sleep(0.002)
-        under_way -= 1
+        under_way.remove(number)
         return number
 
-    calls = (functools.partial(one_call, number) for number in range(30))
+    calls = (partial(one_call, number) for number in range(30))
     answers = asyncio.run(gather_limited(policy(max_concurrency=4), calls))
-    assert answers == list(range(30)) and most == 4
+    assert answers == list(range(30)) and max(seen) == 4
 
 
 def test_gather_limited_stops_at_the_first_final_error():
@@ -355,20 +351,14 @@ def test_gather_limited_stops_at_the_first_final_error():
         if number == 3:
             raise ValueError("three")
 
-    calls = [functools.partial(call, number) for number in range(50)]
+    calls = [partial(call, number) for number in range(50)]
     with pytest.raises(ValueError, match="three"):
         asyncio.run(gather_limited(policy(max_concurrency=2), calls))
     assert len(begun) < 8
 
-    async def with_a_coroutine():
-        coroutine = call(1)
-        try:
-            await gather_limited(policy(), [coroutine])
-        finally:
-            coroutine.close()
-
-    with pytest.raises(TypeError, match="cannot be started twice"):
-        asyncio.run(with_a_coroutine())
+    with contextlib.closing(call(1)) as coroutine:
+        with pytest.raises(TypeError, match="cannot be started twice"):
+            asyncio.run(gather_limited(policy(), [coroutine]))
 
 
 # ---------------------------------------------------------------- streams
@@ -388,7 +378,7 @@ STREAMS = {
 @pytest.mark.parametrize("trouble", STREAMS)
 def test_a_stream_is_tried_again_until_its_first_chunk(client, trouble, upstream):
     one, got = policy(), []
-    chunks = one.stream(client(upstream(*STREAMS[trouble])), **ASKED, stream=True)
+    chunks = one.stream(client(upstream(*STREAMS[trouble])), stream=True)
     assert words(chunks) == WORDS and len(upstream.seen) == len(STREAMS[trouble])
     asyncio.run(ask_for_stream(one, client(upstream(*STREAMS[trouble]), asynchronous=True), got))
     assert words(got) == WORDS and len(upstream.seen) == len(STREAMS[trouble])
@@ -398,13 +388,13 @@ def test_a_stream_is_tried_again_until_its_first_chunk(client, trouble, upstream
 @CLIENTS
 def test_a_stream_that_breaks_later_is_raised_with_what_had_arrived(client, upstream):
     one, got, breaks = policy(), [], Reply(200, 0.0, breaks_after=2)
-    with pytest.raises((httpx2.RemoteProtocolError, openai.APIConnectionError)) as caught:
-        for chunk in one.stream(client(upstream(breaks, OK)), **ASKED, stream=True):
+    with pytest.raises(LOST) as caught:
+        for chunk in one.stream(client(upstream(breaks, OK)), stream=True):
             got.append(chunk)
     assert words(got) == words(caught.value.partial) == WORDS[:2] and len(upstream.seen) == 1
     assert "broke after 2 chunks" in caught.value.__notes__[-1]
     ask = client(upstream(breaks, OK), asynchronous=True)
-    with pytest.raises((httpx2.RemoteProtocolError, openai.APIConnectionError)) as caught:
+    with pytest.raises(LOST) as caught:
         asyncio.run(ask_for_stream(one, ask, []))
     assert words(caught.value.partial) == WORDS[:2] and one.gate.flying == 0
 
@@ -413,16 +403,14 @@ def test_a_stream_that_breaks_later_is_raised_with_what_had_arrived(client, upst
 def test_a_stream_left_early_is_closed_and_gives_its_place_back(client, upstream):
     one, url = policy(max_concurrency=1), upstream(OK)
     for _ in range(3):
-        for _ in one.stream(client(url), **ASKED, stream=True):
-            break
+        next(iter(one.stream(client(url), stream=True)))
         gc.collect()
         assert one.gate.flying == 0
 
     async def main():
-        chunks = one.astream(client(url, asynchronous=True), **ASKED, stream=True)
+        chunks = one.astream(client(url, asynchronous=True), stream=True)
         async with contextlib.aclosing(chunks):
-            async for _ in chunks:
-                break
+            await anext(chunks)
         return one.gate.flying
 
     assert asyncio.run(main()) == 0
@@ -439,20 +427,17 @@ def test_a_closed_stream_closes_its_source():
 
     async def asource():
         try:
-            for letter in "abc":
-                yield letter
+            yield "a"
+            yield "b"
         finally:
             closed.append("async")
 
-    chunks = policy().stream(source)
-    next(chunks)
-    chunks.close()
-
     async def main():
-        chunks = policy().astream(asource)
-        await anext(chunks)
-        await chunks.aclose()
+        async with contextlib.aclosing(policy().astream(asource)) as chunks:
+            await anext(chunks)
 
+    with contextlib.closing(policy().stream(source)) as chunks:
+        next(chunks)
     asyncio.run(main())
     assert closed == ["sync", "async"]
 
@@ -461,11 +446,10 @@ def test_a_closed_stream_closes_its_source():
 
 
 def flaky(failures):
-    left = [failures]
+    left = iter(range(failures))
 
     def fail():
-        left[0] -= 1
-        if left[0] >= 0:
+        for _ in left:
             raise ConnectionResetError
 
     return fail
@@ -500,8 +484,7 @@ def test_the_decorator_keeps_the_kind_of_function():
         return await coroutine(2), [y async for y in agenerator("ab")]
 
     assert function(1, max_retries=7) == (1, 7)
-    assert function.__name__ == "function"
-    assert function.__doc__ == "Says x."
+    assert (function.__name__, function.__doc__) == ("function", "Says x.")
     assert list(generator("ab")) == ["a", "b"]
     assert asyncio.run(collect()) == (2, ["a", "b"])
     assert inspect.iscoroutinefunction(coroutine) and inspect.isgeneratorfunction(generator)
@@ -519,30 +502,23 @@ def test_no_keyword_of_its_own_is_in_the_way():
 def test_two_layers_are_noticed_before_the_call_and_after_a_failure(upstream):
     client = openai.OpenAI(base_url=upstream(broken(500)), api_key="k", max_retries=1)
     one = policy(attempts=1)
-    create, words = (
-        client.chat.completions.create,
-        r"openai retries 1 times by itself.*OpenAI\(max_retries=0\)",
-    )
+    create = client.chat.completions.create
+    words = r"openai retries 1 times by itself.*OpenAI\(max_retries=0\)"
     with pytest.warns(UserWarning, match=words), pytest.raises(openai.APIError):
-        one.call(create, **ASKED, model="m")
-
-    @one
-    def ask():
-        return create(**ASKED, model="m")
-
+        one.call(create, **ASKED)
     words = r"with_options\(max_retries=0\)"
     with pytest.warns(UserWarning, match=words), pytest.raises(openai.InternalServerError):
-        ask()
+        one(lambda: create(**ASKED))()
     with warnings.catch_warnings(), pytest.raises(openai.InternalServerError):
         warnings.simplefilter("error")
         alone = client.with_options(max_retries=0)
-        one.call(alone.chat.completions.create, **ASKED, model="m")
+        one.call(alone.chat.completions.create, **ASKED)
 
 
 def test_a_policy_inside_a_policy_does_not_multiply(upstream):
     ask, outer, inner = hf(upstream(broken(500))), policy(attempts=3), policy(attempts=3)
     with pytest.raises(hub.HfHubHTTPError):
-        outer.call(inner.call, ask, **ASKED)
+        outer.call(inner.call, ask)
     assert len(upstream.seen) == 3
 
 
@@ -563,11 +539,10 @@ def test_the_ready_made_clients(monkeypatch):
 # ---------------------------------------------------------------- what one sees of it
 
 
-def test_each_wait_is_one_log_line_and_one_event(upstream, caplog):
+def test_each_wait_is_one_log_line_and_one_event(upstream, logged):
     events, ask = [], hf(upstream(refused(Retry_After="1"), OK))
-    with caplog.at_level(logging.INFO, logger="helpers.retry"):
-        policy(on_wait=events.append).call(ask, **ASKED)
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "helpers.retry"]
+    policy(on_wait=events.append).call(ask)
+    (line,) = logged()
     assert line.startswith("throttled: waiting 1.0 s, until ")
     assert line.endswith("after request 1 of this call")
     assert len(line.split("until ")[1].split(",")[0]) == len("12:34:56")
@@ -583,33 +558,24 @@ def test_short_waits_are_told_too():
     assert told == [("transient", 1), ("transient", 2), ("transient", 3)]
 
 
-def test_one_pause_of_many_calls_is_logged_once(caplog):
+def test_one_pause_of_many_calls_is_logged_once(logged):
     one = RetryPolicy()
     one.gate.pause(0.3)
-    with caplog.at_level(logging.INFO, logger="helpers.retry"):
-        with ThreadPoolExecutor(6) as pool:
-            assert list(pool.map(one.call, [int] * 6)) == [0] * 6
-    assert len([record for record in caplog.records if record.name == "helpers.retry"]) == 1
+    assert ways.in_threads(*[partial(one.call, int)] * 6) == [0] * 6
+    assert len(logged()) == 1
 
 
 def test_a_notebook_shows_long_waits_and_nothing_in_virtual_time(monkeypatch):
     from IPython import display as module
 
-    shown = []
-
-    class Handle:
-        def update(self, text, raw):
-            shown.append(text["text/plain"])
-
+    shown, now = [], [0.0]
+    handle = SimpleNamespace(update=lambda text, raw: shown.append(text["text/plain"]))
     monkeypatch.setattr(countdown, "in_notebook", lambda: True)
-    monkeypatch.setattr(module, "display", lambda *_, **__: Handle())
-    now = [0.0]
-    slept = lambda seconds: now.__setitem__(0, now[0] + seconds)
-    one = RetryPolicy(clock=lambda: now[0], sleep=slept)
+    monkeypatch.setattr(module, "display", lambda *_, **__: handle)
+    one = RetryPolicy(clock=lambda: sum(now), sleep=now.append)
     one.gate.pause(30)
-    assert one.call(int) == 0 and now[0] >= 30
+    assert one.call(int) == 0 and sum(now) >= 30
     assert shown == []
-    monkeypatch.setattr(countdown, "in_notebook", lambda: True)
     real = RetryPolicy()
     real.gate.pause(2.3)
     real.call(int)
@@ -618,13 +584,8 @@ def test_a_notebook_shows_long_waits_and_nothing_in_virtual_time(monkeypatch):
 
 
 def test_a_clock_that_replaces_time_is_followed_and_nothing_is_shown(monkeypatch):
-    class Shell:
-        kernel = None
-
-    class IPython:
-        get_ipython = Shell
-
-    monkeypatch.setitem(sys.modules, "IPython", IPython)
+    shell = SimpleNamespace(kernel=None)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
     assert countdown.in_notebook()
     one, seconds = RetryPolicy(), time.monotonic() + 1000
     one.gate.pause(999)
@@ -634,14 +595,10 @@ def test_a_clock_that_replaces_time_is_followed_and_nothing_is_shown(monkeypatch
 
 def test_the_overhead_is_small():
     one, calls = RetryPolicy(), 3000
-    best = min(_seconds(lambda: [one.call(int) for _ in range(calls)]) for _ in range(5)) / calls
+    # The processor's seconds: a busy machine does not count.
+    work = Timer(lambda: [one.call(int) for _ in range(calls)], timer=time.process_time)
+    best = min(work.repeat(5, number=1)) / calls
     assert best < 60e-6, f"{best * 1e6:.1f} microseconds a call"
-
-
-def _seconds(work):
-    started = time.process_time()  # of the processor: a busy machine does not count
-    work()
-    return time.process_time() - started
 
 
 @pytest.mark.parametrize("tasks", [False, True])
