@@ -6,6 +6,7 @@ import random
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import child
@@ -15,7 +16,7 @@ import standin
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from standin import PICTURE, record, whole
-from ways import CHAT, messages
+from ways import CHAT, in_threads, messages
 
 from helpers.replay.recorder import KEEP, Recorder
 from helpers.replay.recording import Recording, canonical, key, miss
@@ -46,10 +47,9 @@ def said(recording: Recording, content: bytes, method="POST", url=CHAT):
     return found and json.loads(b"".join(chunk for _, chunk in found[0].chunks))
 
 
-def run_together(*work):
-    threads = [threading.Thread(target=one) for one in work]
-    [thread.start() for thread in threads]
-    [thread.join() for thread in threads]
+def numbered(numbers) -> list:
+    """The same call, answered by each of these numbers."""
+    return [post(body(), whole({"n": n})) for n in numbers]
 
 
 @pytest.fixture
@@ -60,34 +60,28 @@ def path(tmp_path) -> Path:
 # ---- what a request means ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "one, other",
-    [
-        (b'{"a":1,"b":[1,2]}', b'{ "b": [1, 2],\n "a": 1 }'),
-        (b'{"t":1}', b'{"t":1.0}'),
-        (b'{"t":"\xc3\xa9"}', b'{"t":"\\u00e9"}'),
-        (b'{"a":{"x":0,"y":2.50}}', b'{"a":{"y":2.5,"x":0.0}}'),
-    ],
-)
+SAME = {
+    b'{"a":1,"b":[1,2]}': b'{ "b": [1, 2],\n "a": 1 }',
+    b'{"t":1}': b'{"t":1.0}',
+    b'{"t":"\xc3\xa9"}': b'{"t":"\\u00e9"}',
+    b'{"a":{"x":0,"y":2.50}}': b'{"a":{"y":2.5,"x":0.0}}',
+}
+OTHER = {
+    b'{"a":1}': [b'{"a":2}', b'{"a":"1"}', b'{"a":true}', b'{"a":1.5}'],
+    b"{}": [b'{"a":null}', b""],
+    b"[1,2]": [b"[2,1]"],
+    b"": [b"null"],
+    b"raw": [b"Raw"],
+    b'{"a":': [b'{"b":'],
+}
+
+
+@pytest.mark.parametrize("one, other", SAME.items())
 def test_equal_in_meaning(one, other):
     assert key("POST", CHAT, one) == key("POST", CHAT, other)
 
 
-@pytest.mark.parametrize(
-    "one, other",
-    [
-        (b'{"a":1}', b'{"a":2}'),
-        (b'{"a":1}', b'{"a":"1"}'),
-        (b'{"a":1}', b'{"a":true}'),
-        (b'{"a":null}', b"{}"),
-        (b"[1,2]", b"[2,1]"),
-        (b"", b"{}"),
-        (b"", b"null"),
-        (b"raw", b"Raw"),
-        (b'{"a":', b'{"b":'),
-        (b'{"a":1.5}', b'{"a":1}'),
-    ],
-)
+@pytest.mark.parametrize("one, other", [(one, other) for one in OTHER for other in OTHER[one]])
 def test_different_in_meaning(one, other):
     assert key("POST", CHAT, one) != key("POST", CHAT, other)
 
@@ -129,8 +123,8 @@ def test_json_text_picture_stream_and_nothing(path):
     pieces = [(0.1, b"data: 1\n\n"), (0.25, b"data: \xc3"), (0.3, b"\xa9\n\n")]
     stream = Plan(200, {"content-type": "text/event-stream"}, pieces, 0.05)
     raw, halves = bytes([0xFF, 0xFE, 0]), [(0.2, PICTURE[:99]), (0.4, PICTURE[99:])]
-    in_json = [post(body("json"), whole({"a": [1, 2.5, "é"]}))]
-    in_json += [
+    in_json = [
+        post(body("json"), whole({"a": [1, 2.5, "é"]})),
         post(b"\x00\x01 sound", whole({"text": "hm"})),
         ("DELETE", HUB, b"", Plan(204, {}, [])),
     ]
@@ -160,7 +154,7 @@ def test_json_text_picture_stream_and_nothing(path):
 
 
 def test_the_same_request_again_gets_the_next_answer_then_the_last(path):
-    recording = Recording(record(path, *[post(body(), whole({"n": n})) for n in range(3)]))
+    recording = Recording(record(path, *numbered(range(3))))
     assert [said(recording, body())["n"] for _ in range(5)] == [0, 1, 2, 2, 2]
     recording.rewind()
     assert said(recording, body()) == {"n": 0}
@@ -168,10 +162,8 @@ def test_the_same_request_again_gets_the_next_answer_then_the_last(path):
 
 def test_the_hubs_look_ups_come_in_any_order_and_number(path):
     urls = [f"{HUB}?n={n}" for n in range(4)]
-    looks = [
-        ("GET", url, b"", whole({"id": url}, ratelimit=f'"api";r={n};t=9'))
-        for n, url in enumerate(urls * 3)
-    ]
+    found = [whole({"id": url}, ratelimit=f'"api";r={n};t=9') for n, url in enumerate(urls * 3)]
+    looks = [("GET", url, b"", answer) for url, answer in zip(urls * 3, found)]
     recording = Recording(record(path, *looks))
     assert all(len(one["answers"]) == 1 for one in recording.records)
     asked = random.Random(1).choices(urls, k=40)
@@ -179,36 +171,36 @@ def test_the_hubs_look_ups_come_in_any_order_and_number(path):
 
 
 def test_an_endpoints_states_stay_in_order(path):
-    url, states = "https://api.endpoints.huggingface.cloud/v2/endpoint/me/x", ["pending", "running"]
-    states.insert(1, "initializing")
+    url = "https://api.endpoints.huggingface.cloud/v2/endpoint/me/x"
+    states = ["pending", "initializing", "running"]
     recording = Recording(record(path, *[("GET", url, b"", whole({"state": s})) for s in states]))
     heard = [said(recording, b"", "GET", url)["state"] for _ in range(4)]
     assert heard == [*states, "running"]
 
 
 def test_threads_get_each_answer_once(path):
-    recording = Recording(record(path, *[post(body(), whole({"n": n})) for n in range(60)]))
+    recording = Recording(record(path, *numbered(range(60))))
     got, begin = [], threading.Barrier(6)
 
     def work():
         begin.wait()
         got.extend(said(recording, body())["n"] for _ in range(10))
 
-    run_together(*[work] * 6)
+    in_threads(*[work] * 6)
     assert sorted(got) == list(range(60))
 
 
 def test_answers_that_overtake_each_other_are_recorded_in_the_order_of_asking(path):
     recorder = Recorder(path)
     for number in (3, 1, 2):
-        recorder.add(number, *post(body(), whole({"n": number})), BY)
+        recorder.add(number, *numbered([number])[0], BY)
     assert [answer["json"]["n"] for answer in read(recorder.new)[0][0]["answers"]] == [1, 2, 3]
 
 
 def test_concurrent_recording_loses_nothing(path):
     recorder = Recorder(path)
-    add = lambda n: lambda: recorder.add(n, *post(body(str(n)), whole({"n": n})), BY)
-    run_together(*[add(n) for n in range(24)])
+    add = lambda n: recorder.add(n, *post(body(str(n)), whole({"n": n})), BY)
+    in_threads(*[partial(add, n) for n in range(24)])
     found = [one["answers"][0]["json"]["n"] for one in read(recorder.new)[0]]
     assert sorted(found) == list(range(24))
 
@@ -239,6 +231,7 @@ def test_a_look_up_takes_no_longer_among_ten_thousand(path):
 
 
 CHATS, JOKE, QUESTION = ("POST", CHAT), "Tell me a joke", "What is a token?"
+REWORDED = f'messages[0].content: recorded "{QUESTION}", yours "What is a model?"'
 
 
 @pytest.mark.parametrize(
@@ -247,12 +240,7 @@ CHATS, JOKE, QUESTION = ("POST", CHAT), "Tell me a joke", "What is a token?"
         (*CHATS, body(JOKE, temperature=0.6), 0.5, "temperature: recorded 0.5, yours 0.6"),
         (*CHATS, body(JOKE, temperature=9), 1.0, "temperature: recorded 1.0, yours 9"),
         (*CHATS, body(JOKE), 0.0, "temperature: recorded 0.0, yours nothing"),
-        (
-            *CHATS,
-            body("What is a model?"),
-            None,
-            f'messages[0].content: recorded "{QUESTION}", yours "What is a model?"',
-        ),
+        (*CHATS, body("What is a model?"), None, REWORDED),
         (*CHATS, body(JOKE, temperature=0.5, seed=1), 0.5, "seed: recorded nothing, yours 1"),
         ("GET", HUB + "?expand=x", b"", None, f'url: recorded "{HUB}", yours "{HUB}?expand=x"'),
         ("PUT", CHAT, body(QUESTION), None, 'method: recorded "POST", yours "PUT"'),
@@ -298,19 +286,18 @@ def four(path):
     return [number for number, line in enumerate(lines, 1) if line == "{"], lines
 
 
-def usable(path):
+def usable(path, lines=None):
+    """Which of the four can be played (when the file has these lines), and the problems told."""
+    if lines:
+        path.write_text("\n".join(lines))
     recording = Recording(path)
     return [n for n in range(4) if said(recording, body(f"q{n}"))], recording.problems
 
 
-def test_a_whole_file_has_no_problems(path, four):
-    assert usable(path) == ([0, 1, 2, 3], [])
-
-
 def test_half_written(path, four):
     starts, lines = four
-    path.write_text("\n".join(lines[: starts[2] + 6]))  # the third record stops in the middle
-    good, [problem] = usable(path)
+    assert usable(path) == ([0, 1, 2, 3], [])
+    good, [problem] = usable(path, lines[: starts[2] + 6])  # the third stops in the middle
     assert good == [0, 1]
     assert f"the record that begins in line {starts[2]} cannot be read" in problem
 
@@ -320,8 +307,7 @@ def test_one_damaged_record_does_not_touch_the_others(path, four, where):
     starts, lines = four
     damaged = next(i for i in range(starts[where], len(lines)) if '"status"' in lines[i])
     lines[damaged] = lines[damaged].replace('"status": ', '"status" ')
-    path.write_text("\n".join(lines) + "\n")
-    good, [problem] = usable(path)
+    good, [problem] = usable(path, lines)
     assert good == [n for n in range(4) if n != where]
     assert problem.startswith(f"01_first_call.json, line {damaged + 1}: ")
 
@@ -329,16 +315,14 @@ def test_one_damaged_record_does_not_touch_the_others(path, four, where):
 def test_a_lost_opening_line_costs_only_its_own_record(path, four):
     starts, lines = four
     del lines[starts[1] - 1]
-    path.write_text("\n".join(lines))
-    good, [problem] = usable(path)
+    good, [problem] = usable(path, lines)
     assert good == [0, 2, 3] and f"line {starts[1] - 1}" in problem
 
 
 def test_merge_conflict_markers(path, four):
     starts, lines = four
     lines.insert(starts[1] - 1, "<<<<<<< HEAD")
-    path.write_text("\n".join(lines))
-    good, problems = usable(path)
+    good, problems = usable(path, lines)
     assert good == [0, 1, 2, 3] and "<<<<<<< HEAD" in problems[0]
 
 
@@ -349,10 +333,10 @@ def test_bytes_that_are_not_text(path, four):
     assert "is not UTF-8" in problems[0] and f"begins in line {four[0][1]}" in problems[0]
 
 
-@pytest.mark.parametrize(
-    "content",
-    ["", "   \n", "hello", '{"cells": []}', '"text"', "[", "[1, 2]", "null", "[{}]", "\x00\x00"],
-)
+NOTHING = ["", "   \n", "hello", '{"cells": []}', '"text"', "[", "[1, 2]", "null", "[{}]", "\0\0"]
+
+
+@pytest.mark.parametrize("content", NOTHING)
 def test_emptied_and_not_a_recording(path, content):
     path.write_text(content)
     records, problems = read(path)
@@ -425,32 +409,26 @@ def test_recording_again_with_the_same_answers_changes_no_byte(path):
         if delay:  # the network cuts the same stream in other places
             pieces = [(0.3, b"".join(events)[:50]), (0.4, b"".join(events)[50:])]
         yes = whole(standin.chat("yes"), seconds=0.5 + delay, **{"x-request-id": f"{delay}"})
-        record(
-            path,
-            post(body("a", x=1), yes),
-            post(body("b"), Plan(200, {"content-type": "text/event-stream"}, pieces)),
-            ("GET", HUB, b"", whole({"id": "a/b"}, ratelimit=f'"api";r={delay};t=1')),
-        )
-        return path.read_bytes()
+        streamed = Plan(200, {"content-type": "text/event-stream"}, pieces)
+        known = whole({"id": "a/b"}, ratelimit=f'"api";r={delay};t=1')
+        calls = post(body("a", x=1), yes), post(body("b"), streamed), ("GET", HUB, b"", known)
+        return record(path, *calls).read_bytes()
 
     before = run()
     time.sleep(0.002)
     assert run(delay=0.2) == before
 
 
-@pytest.mark.parametrize(
-    "new",
-    [
-        whole(standin.chat("no")),
-        whole(standin.chat("yes"), status=503),
-        whole(standin.chat("yes", model="other")),
-    ],
-)
+YES = standin.chat("yes")
+CHANGED = [standin.chat("no"), 200], [YES, 503], [standin.chat("yes", model="other"), 200]
+
+
+@pytest.mark.parametrize("new", CHANGED)
 def test_a_changed_answer_changes_its_own_record_only(path, new):
     first, last = post(body("a"), whole({"a": 1})), post(body("z"), whole({"z": 1}))
     before, after = (
-        read(record(path, first, post(body("b"), answer), last))[0]
-        for answer in (whole(standin.chat("yes")), new)
+        read(record(path, first, post(body("b"), whole(*answer)), last))[0]
+        for answer in ([YES], new)
     )
     assert [one == other for one, other in zip(before, after)] == [True, False, True]
 
@@ -478,8 +456,6 @@ def test_headers_by_list_only(path):
 
 
 TOKEN = "hf_" + "PlantedTokenOfNobody" + "0123456789abcd"
-
-
 HALVES = TOKEN[:9], TOKEN[9:]
 PLANTED = {
     "request": post(body(f"my token is {TOKEN}"), whole({})),
@@ -519,15 +495,11 @@ def test_this_process_own_token_is_found_whatever_it_looks_like(path, monkeypatc
         Recorder(path).add(1, *post(body(), whole({"you": "an-organisations-own-form"})), BY)
 
 
-@pytest.mark.parametrize(
-    "innocent",
-    [
-        "hf_hub_download",
-        "task_classification_pipeline_x",
-        "risk-based-approach-to-things",
-        "hf-inference",
-    ],
-)
+INNOCENT = ["hf_hub_download", "task_classification_pipeline_x"]
+INNOCENT += ["risk-based-approach-to-things", "hf-inference"]
+
+
+@pytest.mark.parametrize("innocent", INNOCENT)
 def test_what_only_looks_a_little_like_a_token_is_kept(path, innocent):
     assert innocent in record(path, post(body(), whole({"text": innocent}))).read_text()
 
