@@ -76,9 +76,6 @@ every_way = pytest.mark.parametrize("call", CALLS, ids=map(str, WAYS))
 every_stream = pytest.mark.parametrize("call", STREAMS, ids=map(str, WAYS[1::2]))
 
 
-# ---- nothing goes wrong ----
-
-
 @every_way
 def test_without_faults_the_answer_is_the_recorded_one_in_the_recorded_time(recorded, call):
     with outage() as lab:
@@ -105,8 +102,6 @@ def test_what_nobody_recorded_says_so_as_outside(recorded):
         WAYS[0]("other", MODEL)
     assert recorded.log.last.note == "not recorded"
 
-
-# ---- every fault, every way ----
 
 TIMEOUTS = (hub.InferenceTimeoutError, openai.APITimeoutError)
 HF_CLASSES = {0: (httpx2.ReadError, httpx2.ConnectError), 400: hub.BadRequestError}
@@ -207,9 +202,6 @@ def test_an_error_comes_as_an_event(recorded, call):
     _, last = lab.log[0].events[-1]
     assert last == {"error": "Model is overloaded", "error_type": "overloaded"}
     assert len(lab.log[0].events) == 4
-
-
-# ---- limits and their headers ----
 
 
 def ask(times: int = 1, gap: float = 0.0) -> list[httpx2.Response]:
@@ -357,9 +349,6 @@ def test_a_date_to_retry_after_lies_in_the_future_of_the_servers_own_date(record
         assert ask(1)[0].status_code == 200 and lab.clock.time() == pytest.approx(62)
 
 
-# ---- models that are not there yet ----
-
-
 @pytest.mark.parametrize("estimate", [None, 20])
 def test_a_cold_start_with_and_without_an_estimate(recorded, estimate):
     with outage(cold_start=ColdStart(25, estimated_time=estimate), latency=0) as lab:
@@ -396,9 +385,6 @@ def test_a_held_request_still_ends_at_the_clients_limit(recorded):
     with outage(cold_start=ScaledToZero(40)) as lab, pytest.raises(hub.InferenceTimeoutError):
         hf(headers={"X-Scale-Up-Timeout": "600"}, timeout=10)
     assert lab.clock.time() == 10
-
-
-# ---- the same seed, the same trouble ----
 
 
 async def in_the_end(asking) -> None:
@@ -495,9 +481,6 @@ def test_gather_under_a_window(recorded):
     assert 600 <= lab.clock.time() < 602
 
 
-# ---- with a real server behind it ----
-
-
 @every_way
 def test_what_was_never_asked_goes_on_to_the_server_in_real_time_and_once(practice, call):
     running = session.start("lab", mode="practice")
@@ -512,9 +495,6 @@ def test_what_was_never_asked_goes_on_to_the_server_in_real_time_and_once(practi
     assert [entry.status for entry in lab.log] == [503, 200, 200, 429, 200, 200]
     assert len(running.log) == 6
     assert call() == said and time.sleep is REAL_SLEEP  # outside it is asked for real again
-
-
-# ---- the log ----
 
 
 def test_the_sessions_log_shows_what_was_done(recorded):
@@ -546,9 +526,6 @@ def test_look_ups_at_the_hub_are_left_alone_unless_asked_for(recorded):
 def test_other_hosts_are_not_touched(recorded):
     with outage(errors="bad_token"), pytest.raises(httpx2.ConnectError):
         HTTP.get("http://127.0.0.1:9/", timeout=1)
-
-
-# ---- in and out ----
 
 
 def test_afterwards_all_is_as_it_was(recorded):
@@ -671,9 +648,6 @@ def test_a_recording_is_not_changed_by_an_outage(recorded):
         ask(10)
     assert recorded.recording.path.read_text() == before
     assert replay.Recording(recorded.recording.path).problems == []
-
-
-# ---- for whom it holds -------------------------------------------------------------------------
 
 
 def test_an_outage_holds_for_its_code_and_for_nobody_else(recorded):

@@ -57,9 +57,6 @@ def path(tmp_path) -> Path:
     return tmp_path / "01_first_call.json"
 
 
-# ---- what a request means ----------------------------------------------------------------------
-
-
 SAME = {
     b'{"a":1,"b":[1,2]}': b'{ "b": [1, 2],\n "a": 1 }',
     b'{"t":1}': b'{"t":1.0}',
@@ -114,9 +111,6 @@ def test_order_and_spacing_never_matter(value):
 @given(values)
 def test_pretty_json_is_the_same_json(value):
     assert canonical(json.loads(pretty(value))) == canonical(value)
-
-
-# ---- answers -----------------------------------------------------------------------------------
 
 
 def test_json_text_picture_stream_and_nothing(path):
@@ -225,9 +219,6 @@ def test_a_look_up_takes_no_longer_among_ten_thousand(path):
 
     few, lots = per_call(10), per_call(10_000)
     assert lots < 3 * few + 20e-6, f"{few * 1e6:.0f} µs among 10, {lots * 1e6:.0f} µs among 10,000"
-
-
-# ---- a miss ------------------------------------------------------------------------------------
 
 
 CHATS, JOKE, QUESTION = ("POST", CHAT), "Tell me a joke", "What is a token?"

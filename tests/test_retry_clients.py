@@ -215,9 +215,6 @@ def test_offline_mode_is_not_a_connection_problem(monkeypatch, upstream):
     assert not hasattr(caught.value, "__notes__") and upstream.seen == []
 
 
-# ---------------------------------------------------------------- deadlines
-
-
 @CLIENTS
 @pytest.mark.parametrize(
     "settings, words",
@@ -272,9 +269,6 @@ def test_interrupting_the_kernel_ends_a_wait():
     with pytest.raises(KeyboardInterrupt):
         one.call(print)
     assert (one.gate.flying, one.gate.line) == (0, [])
-
-
-# ---------------------------------------------------------------- the gate, shared
 
 
 def test_threads_and_tasks_share_one_gate(upstream):
@@ -361,9 +355,6 @@ def test_gather_limited_stops_at_the_first_final_error():
             asyncio.run(gather_limited(policy(), [coroutine]))
 
 
-# ---------------------------------------------------------------- streams
-
-
 def words(chunks):
     return [chunk.choices[0].delta.content for chunk in chunks]
 
@@ -442,9 +433,6 @@ def test_a_closed_stream_closes_its_source():
     assert closed == ["sync", "async"]
 
 
-# ---------------------------------------------------------------- the decorator
-
-
 def flaky(failures):
     left = iter(range(failures))
 
@@ -496,9 +484,6 @@ def test_no_keyword_of_its_own_is_in_the_way():
     assert retry.call_with_retry(lambda **kw: sorted(kw), **dict.fromkeys(names)) == sorted(names)
 
 
-# ---------------------------------------------------------------- one layer
-
-
 def test_two_layers_are_noticed_before_the_call_and_after_a_failure(upstream):
     client = openai.OpenAI(base_url=upstream(broken(500)), api_key="k", max_retries=1)
     one = policy(attempts=1)
@@ -534,9 +519,6 @@ def test_the_ready_made_clients(monkeypatch):
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
     with pytest.raises(ValueError, match="HF_TOKEN"):
         retry.openai_client()
-
-
-# ---------------------------------------------------------------- what one sees of it
 
 
 def test_each_wait_is_one_log_line_and_one_event(upstream, logged):

@@ -56,9 +56,6 @@ def caused(error, cause):
     return error
 
 
-# ---------------------------------------------------------------- classify
-
-
 def of_kind(table):
     """One case for each of {kind: [what is of it, …]}."""
     cases = [(kind, one) for kind, these in table.items() for one in these]
@@ -174,9 +171,6 @@ def test_how_long_a_limit_says(headers, wait):
     assert (verdict.kind, verdict.wait) == ("throttled", wait)
 
 
-# ---------------------------------------------------------------- headers
-
-
 DATE = "Tue, 01 Sep 2026 10:00:00 GMT"
 SAID = {"30": 30, "0": 0, "-3": None, "nan": None, "soon": None, "": None, "1e999": math.inf}
 
@@ -250,9 +244,6 @@ def test_no_header_makes_it_stumble(headers):
     assert limit is None or limit.remaining >= 0
 
 
-# ---------------------------------------------------------------- backoff, budget
-
-
 def test_full_jitter_doubles_its_range_up_to_the_cap():
     for n in range(1, 2000, 37):
         assert 0 <= retry.backoff(n, uniform=random.Random(n).uniform) <= 20
@@ -275,9 +266,6 @@ def test_a_quiet_while_fills_the_budget_an_outage_does_not():
     budget = RetryBudget(capacity=1, rest=300, clock=clock)
     for clock.now, taken in ((0, True), (200, False), (400, False), (600, False), (901, True)):
         assert budget.take() is taken
-
-
-# ---------------------------------------------------------------- the gate, by hand
 
 
 def gate(**settings):
@@ -409,9 +397,6 @@ def test_a_waiter_whose_event_loop_is_gone_does_not_block_the_line():
     assert door.reserve(third) == 0
 
 
-# ---------------------------------------------------------------- scenarios of the benchmark
-
-
 def simulate(rules, calls=50, workers=8, watch=False, seed=0, network=0.002, **settings):
     policy = lambda clock, uniform: RetryPolicy(clock=clock, uniform=uniform, **settings)
     more = {"watch": watch, "network": network, "seed": seed}
@@ -474,8 +459,6 @@ def test_an_endpoint_that_wakes_up_is_waited_for_if_we_say_so():
     assert result.answered == 10 and 200 <= result.wall <= 225 and len(result.sent) < 40
 
 
-# ---------------------------------------------------------------- any server, any numbers
-
 servers = st.builds(
     Rules,
     quota=integers(1, 60),
@@ -524,9 +507,6 @@ def test_no_call_outlives_its_deadline_or_its_attempts(
         assert isinstance(error, NotSent) or error.__notes__[-1].startswith("gave up after")
 
 
-# ---------------------------------------------------------------- the simulation itself can fail
-
-
 def test_the_simulated_server_counts_as_it_says():
     service = Service(Rules(quota=2, window=10.0, phase=4.0))
     moments = (0.0, 1.0, 2.5, 4.0, 5.0, 6.0, 14.0)
@@ -547,9 +527,6 @@ def test_the_simulation_notices_somebody_who_comes_too_early(monkeypatch):
 
     monkeypatch.setattr(retry.errors, "classify_response", hasty)
     assert simulate(Rules(quota=5), calls=20).early
-
-
-# ---------------------------------------------------------------- the file
 
 
 def test_it_stands_alone_and_loads_nothing_heavy(tmp_path):
