@@ -71,41 +71,36 @@ ASK_WRONG = [
         'max_tokens=200, extra_body={"api_key": os.environ["HF_TOKEN"]}',
         "token is in the body",
     ),
+    """
+    # serves chat only
+    return client.text_generation(question, model=models.chat, max_new_tokens=200)""",
     (
-        "return client.text_generation(question, model=models.chat, max_new_tokens=200)",
-        "serves chat only",
+        ("max_tokens=200", "max_tokens=200, stream=True"),
+        (CONTENT, "response"),
+        "asked for a stream",
     ),
-    ("max_tokens=200", "max_tokens=200, stream=True", CONTENT, "response", "asked for a stream"),
     (hides("client, question", '"Sorry, something went wrong."'), "as if nothing had happened"),
     ("[0]", "", "'list' object has no attribute 'message'"),
     (CONTENT, 'response["choices"]["message"]["content"]', "list indices must be integers"),
     (
-        "question)",
-        "question, kept=[])",
-        "response =",
-        "response = kept[0] if kept else",
-        "return",
-        "kept.append(response)\n    return",
+        ("question)", "question, kept=[])"),
+        ("response =", "response = kept[0] if kept else"),
+        ("return", "kept.append(response)\n    return"),
         "No request was sent",
     ),
     ("max_tokens=200", 'max_tokens=200, provider="groq"', "belongs to the client"),
     ("client.", "own.", "a client of its own"),
-    (
-        """
-        try:
-            return solved(client, question)
-        except HfHubHTTPError as error:
-            raise RuntimeError("the request failed") from error""",
-        "raised RuntimeError in place of the error",
-    ),
+    """
+    # raised RuntimeError in place of the error
+    try:
+        return solved(client, question)
+    except HfHubHTTPError as error:
+        raise RuntimeError("the request failed") from error""",
     ("200", '"200"', "`max_tokens` was '200'"),
     (
-        f"messages={MESSAGES}",
-        "messages=messages",
-        "response =",
-        f"messages += {MESSAGES}\n    response =",
-        "question)",
-        "question, messages=[])",
+        (f"messages={MESSAGES}", "messages=messages"),
+        ("response =", f"messages += {MESSAGES}\n    response ="),
+        ("question)", "question, messages=[])"),
         "question of an earlier call",
     ),
 ]
@@ -124,26 +119,20 @@ WHOLE_WRONG = [
     ("(100, 400)", "(100, 100)", "same `max_tokens`"),
     ("(100, 400)", "itertools.chain([100], itertools.repeat(400))", "again and again"),
     (
-        CHOICE,
-        FIRST,
-        f"choice.message.content, {COMPLETE}",
-        "first.message.content, True",
+        (CHOICE, FIRST),
+        (f"choice.message.content, {COMPLETE}", "first.message.content, True"),
         "the text of the first",
     ),
+    """
+    # joined the two answers
+    first = chat(client, question, max_tokens=100).choices[0]
+    if first.finish_reason == "stop":
+        return first.message.content, True
+    second = chat(client, question, max_tokens=400).choices[0]
+    return first.message.content + second.message.content, second.finish_reason == "stop\"""",
     (
-        """
-        first = chat(client, question, max_tokens=100).choices[0]
-        if first.finish_reason == "stop":
-            return first.message.content, True
-        second = chat(client, question, max_tokens=400).choices[0]
-        return first.message.content + second.message.content, second.finish_reason == "stop\"""",
-        "joined the two answers",
-    ),
-    (
-        'choice.finish_reason != "length"',
-        "len(choice.message.content.split()) < max_tokens",
-        COMPLETE,
-        "len(choice.message.content.split()) < max_tokens",
+        ('choice.finish_reason != "length"', "len(choice.message.content.split()) < max_tokens"),
+        (COMPLETE, "len(choice.message.content.split()) < max_tokens"),
         "exactly 100 tokens",
     ),
     (
@@ -153,21 +142,19 @@ WHOLE_WRONG = [
     ),
     (COMPLETE, "True", "says it was whole"),
     (
-        CHOICE,
-        FIRST,
-        COMPLETE,
-        'first.finish_reason == "stop"',
+        (CHOICE, FIRST),
+        (COMPLETE, 'first.finish_reason == "stop"'),
         "finish_reason` of the answer that you return",
     ),
     MADE_UP,
     ("ask(client, question)", "`max_tokens` was 200"),
     (
-        f"messages={MESSAGES}",
-        "messages=said",
-        "for max",
-        f"said = {MESSAGES}\n    for max",
-        CHOICE,
-        f'{CHOICE}\n        said += [choice.message, {{"role": "user", "content": "Go on."}}]',
+        (f"messages={MESSAGES}", "messages=said"),
+        ("for max", f"said = {MESSAGES}\n    for max"),
+        (
+            CHOICE,
+            f'{CHOICE}\n        said += [choice.message, {{"role": "user", "content": "Go on."}}]',
+        ),
         "asks something else than the first",
     ),
     (
@@ -184,10 +171,8 @@ COST_WRONG = [
     ("1_000_000", "1_000", "per thousand"),
     ("1_000_000", "10_000", "cents"),
     (
-        'prompt_tokens * price["input"]',
-        'prompt_tokens * price["output"]',
-        'completion_tokens * price["output"]',
-        'completion_tokens * price["input"]',
+        ('prompt_tokens * price["input"]', 'prompt_tokens * price["output"]'),
+        ('completion_tokens * price["output"]', 'completion_tokens * price["input"]'),
         "swapped",
     ),
     ('["output"]', '["input"]', "all tokens at the price of the prompt"),
@@ -207,10 +192,8 @@ COST_WRONG = [
     ("return 0.0042", "the cost is $"),
     ("return ", 'chat(own, "How much was that?")\n    return ', "request of its own"),
     (
-        "response.usage.completion_tokens",
-        f"len({CONTENT})",
-        "read + written",
-        "written",
+        ("response.usage.completion_tokens", f"len({CONTENT})"),
+        ("read + written", "written"),
         "the cost is $",
     ),
     ('"chat"', '"tools"', 'the prices of `models["tools"]`'),
@@ -242,28 +225,22 @@ CURE_WRONG = [
     ("raise", 'raise RuntimeError("failed") from error', "raised RuntimeError in its place"),
     ("HfHubHTTPError", "Exception", "The connection failed"),
     (CURED, f"print({CURED})", "returned nothing (None)"),
+    """
+    # sent the request again
+    for attempt in range(3):
+        result = solved(client, question)
+        if result not in ("token", "credits", "permission", "model"):
+            return result
+        time.sleep(2**attempt)
+    return result""",
     (
-        """
-        for attempt in range(3):
-            result = solved(client, question)
-            if result not in ("token", "credits", "permission", "model"):
-                return result
-            time.sleep(2**attempt)
-        return result""",
-        "sent the request again",
-    ),
-    (
-        '401: "token"',
-        '401: "permission"',
-        '403: "permission"',
-        '403: "token"',
+        ('401: "token"', '401: "permission"'),
+        ('403: "permission"', '403: "token"'),
         "the token is missing or wrong",
     ),
     (
-        "return ask",
-        'return "token" if ask',
-        "question)\n",
-        'question) else ""\n',
+        ("return ask", 'return "token" if ask'),
+        ("question)\n", 'question) else ""\n'),
         "there is no error, return the text",
     ),
     MADE_UP,
@@ -282,39 +259,31 @@ CURE_WRONG = [
 RIGHT = [
     (
         ASK,
-        "messages=[",
-        'messages=[{"role": "system", "content": "Be brief."}, ',
-        "models.chat",
-        'models.chat + ":cheapest"',
+        ("messages=[", 'messages=[{"role": "system", "content": "Be brief."}, '),
+        ("models.chat", 'models.chat + ":cheapest"'),
     ),
     (
         WHOLE,
-        "client.chat_completion",
-        "client.chat.completions.create",
-        CHOICE,
-        'choice = response["choices"][0]',
-        LOOK,
-        'if choice["finish_reason"] != "length":',
-        f"return choice.message.content, {COMPLETE}",
-        'return choice["message"]["content"], choice["finish_reason"] != "length"',
+        ("client.chat_completion", "client.chat.completions.create"),
+        (CHOICE, 'choice = response["choices"][0]'),
+        (LOOK, 'if choice["finish_reason"] != "length":'),
+        (
+            f"return choice.message.content, {COMPLETE}",
+            'return choice["message"]["content"], choice["finish_reason"] != "length"',
+        ),
     ),
-    (
-        COST,
-        """
+    """
+    def cost_of(response):
         used = response.usage
         return models["chat"].cost(used.prompt_tokens, used.completion_tokens)""",
-    ),
-    (
-        COST,
-        """
+    """
+    def cost_of(response):
         used, price = response["usage"], models["chat"].price
         read = Decimal(used["prompt_tokens"]) * Decimal(str(price["input"]))
         written = Decimal(used["completion_tokens"]) * Decimal(str(price["output"]))
         return (read + written) / 10**6""",
-    ),
-    (
-        CURE,
-        """
+    """
+    def ask_or_cure(client, question):
         try:
             response = chat(client, question)
         except HfHubHTTPError as error:
@@ -330,7 +299,6 @@ RIGHT = [
                 return "model"
             raise error
         return response.choices[0].message.content""",
-    ),
 ]
 
 MISTAKES = (ASK_WRONG, WHOLE_WRONG, COST_WRONG, CURE_WRONG)

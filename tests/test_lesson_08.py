@@ -163,14 +163,12 @@ EVEN_WRONG = [
         "sent a request",
     ),
     ("= at_once", "= 0.95 * at_once", "Look at the units"),
-    (
-        f"""
-        meet = solved({GIVEN})
-        if meet is None:
-            raise ValueError("there is no break-even")
-        return meet""",
-        "That is an answer, not an error",
-    ),
+    f"""
+    # That is an answer, not an error
+    meet = solved({GIVEN})
+    if meet is None:
+        raise ValueError("there is no break-even")
+    return meet""",
     ("else None", "else 0", "there is no break-even: return None"),
     (f"meet{LIMIT}", f"(meet{LIMIT}), full", "you returned a tuple"),
     ("24 * hour", "24 * hour / at_once", "the break-even is at"),
@@ -195,30 +193,26 @@ PATIENT_WRONG = [
     (HOW, "", "no header `X-Scale-Up-Timeout`"),
     (HOW, ", timeout=600", "no header `X-Scale-Up-Timeout`"),
     (
-        HOW,
-        "",
-        "max_tokens=100",
-        'max_tokens=100, extra_body={"X-Scale-Up-Timeout": "600"}',
+        (HOW, ""),
+        ("max_tokens=100", 'max_tokens=100, extra_body={"X-Scale-Up-Timeout": "600"}'),
         "in the body of the request",
     ),
     ("X-Scale-Up-Timeout", "X-Scale-Timeout", "`x-scale-timeout`, which nobody knows"),
     ('"600"', '"600s"', "was `600s`"),
     ('"600"', '"30"', "was `30`"),
     ('"600"', "600", "values of headers are texts"),
-    (
-        f"""
-        client = InferenceClient(model=url)
-        while True:
-            try:
-                return {CHAT}{CONTENT}
-            except HfHubHTTPError:
-                time.sleep(5)""",
-        "no header `X-Scale-Up-Timeout`",
-    ),
+    f"""
+    # no header `X-Scale-Up-Timeout`
+    client = InferenceClient(model=url)
+    while True:
+        try:
+            return {CHAT}{CONTENT}
+        except HfHubHTTPError:
+            time.sleep(5)""",
     ("solved(url, question)\nreturn solved(url, question)", "2 requests for one question"),
     ("return thrice(solved, url, question)", "Let the error through"),
     (hides("url, question", '"Sorry."'), "as if nothing had happened"),
-    ("model=url, ", "", "max_tokens", "model=models.chat, max_tokens", "asked the router"),
+    (("model=url, ", ""), ("max_tokens", "model=models.chat, max_tokens"), "asked the router"),
     (CHAT, "client.text_generation(question, max_new_tokens=100)", "`text_generation`"),
     (", max_tokens=100", "", "`max_tokens` was None"),
     (CONTENT, "", "whole response object"),
@@ -229,23 +223,19 @@ PATIENT_WRONG = [
     ('return solved(url, question + os.environ["HF_TOKEN"])', "Your token is in the body"),
     ("660", "5", "gives up after 5 seconds"),
     ("time.sleep(600)\nreturn solved(url, question)", "waited 600 seconds by itself"),
-    (
-        """
-        try:
-            return solved(url, question)
-        except HfHubHTTPError:
-            raise RuntimeError("asleep") from None""",
-        "raised RuntimeError instead",
-    ),
-    ("max_tokens=100", "max_tokens=100, stream=True", CONTENT, "", "returned a stream"),
-    (
-        f"""
-        client = InferenceClient(model=url)
-        with contextlib.suppress(HfHubHTTPError):
-            {CHAT}
-        return solved(url, question)""",
-        "no header `X-Scale-Up-Timeout`",
-    ),
+    """
+    # raised RuntimeError instead
+    try:
+        return solved(url, question)
+    except HfHubHTTPError:
+        raise RuntimeError("asleep") from None""",
+    (("max_tokens=100", "max_tokens=100, stream=True"), (CONTENT, ""), "returned a stream"),
+    f"""
+    # no header `X-Scale-Up-Timeout`
+    client = InferenceClient(model=url)
+    with contextlib.suppress(HfHubHTTPError):
+        {CHAT}
+    return solved(url, question)""",
 ]
 
 RESUME, WAIT, PAUSE = "endpoint.resume()", "endpoint.wait(timeout=900)", "endpoint.pause()"
@@ -262,10 +252,8 @@ finally:
 OWN_WRONG = [
     (PAUSE, "pass", "left running"),
     (
-        "try:",
-        "if True:",
-        f"        {RETURN}\n    finally:\n        {PAUSE}",
-        f"        {PAUSE}\n        {RETURN}",
+        ("try:", "if True:"),
+        (f"        {RETURN}\n    finally:\n        {PAUSE}", f"        {PAUSE}\n        {RETURN}"),
         "When the request failed with 500, the endpoint was left running",
     ),
     (
@@ -286,9 +274,9 @@ OWN_WRONG = [
     ),
     ("timeout=900", "timeout=20_000, refresh_every=60", "5.6 hours"),
     (RESUME, "pass", "until its deadline"),
-    (RESUME, "pass", "timeout=900", "", "call `resume()` first"),
+    ((RESUME, "pass"), ("timeout=900", ""), "call `resume()` first"),
     (WAIT, "pass", "`wait(timeout=…)` first"),
-    (RESUME, "pass", WAIT, "pass", "`endpoint.resume()` starts it"),
+    ((RESUME, "pass"), (WAIT, "pass"), "`endpoint.resume()` starts it"),
     (PAUSE, "endpoint.delete()", "You deleted the endpoint"),
     (PAUSE, "endpoint.scale_to_zero()", "next stray request wakes it"),
     (
@@ -296,19 +284,15 @@ OWN_WRONG = [
         "You created an endpoint",
     ),
     (hides("name, question", "None"), "as if nothing had happened"),
+    """
+    # before the deadline, your function returned as if
+    try:
+        return solved(name, question)
+    except InferenceEndpointTimeoutError:
+        return "not today\"""",
     (
-        """
-        try:
-            return solved(name, question)
-        except InferenceEndpointTimeoutError:
-            return "not today\"""",
-        "before the deadline, your function returned as if",
-    ),
-    (
-        "endpoint.client",
-        "InferenceClient()",
-        "endpoint.repository",
-        "models.chat",
+        ("endpoint.client", "InferenceClient()"),
+        ("endpoint.repository", "models.chat"),
         "You asked the router instead",
     ),
     (f"client = InferenceClient(model=models.chat)\nreturn {CHAT}{CONTENT}", "never looked up"),
@@ -323,29 +307,21 @@ OWN_WRONG = [
     (OWN_BY_OPENAI % 2, "`max_retries=0`"),
     ("900", "30", "gave up before"),
     (
-        WAIT,
-        "pass",
-        "endpoint.client",
-        f"InferenceClient(model=endpoint.url, {WAITS})",
-        "model=endpoint.repository, ",
-        "",
+        (WAIT, "pass"),
+        ("endpoint.client", f"InferenceClient(model=endpoint.url, {WAITS})"),
+        ("model=endpoint.repository, ", ""),
         "still None",
     ),
     (PAUSE, "endpoint.update(min_replica=0, scale_to_zero_timeout=15)", "left running"),
     (
-        "try:",
-        "text = None\n    try:",
-        RETURN,
-        f"text = response{CONTENT}",
-        PAUSE,
-        f"{PAUSE}\n        return text",
+        ("try:", "text = None\n    try:"),
+        (RETURN, f"text = response{CONTENT}"),
+        (PAUSE, f"{PAUSE}\n        return text"),
         "as if nothing had happened",
     ),
     (
-        "try:",
-        'ran = endpoint.status == "running"\n    try:',
-        PAUSE,
-        f"if not ran:\n            {PAUSE}",
+        ("try:", 'ran = endpoint.status == "running"\n    try:'),
+        (PAUSE, f"if not ran:\n            {PAUSE}"),
         "When it ran already, the endpoint was left running",
     ),
 ]
@@ -353,53 +329,40 @@ OWN_WRONG = [
 RIGHT = [
     (AUDIT, "return right, rate, ids", "return round(right, 2), rate, set(ids)"),
     (AUDIT, "return right, rate, ids", "return [right, rate, ids]"),
-    (
-        EVEN,
-        """
+    """
+    def break_even(response, seconds, hour, at_once):
         price, usage = models["chat"].price, response.usage
         asked, written = usage.prompt_tokens, usage.completion_tokens
         meet = 24 * hour / (asked * price["input"] / 1e6 + written * price["output"] / 1e6)
         return round(meet) if meet * seconds <= at_once * 24 * 3600 else None""",
-    ),
-    (
-        EVEN,
-        """
+    """
+    def break_even(response, seconds, hour, at_once):
         asked, written = response.usage.prompt_tokens, response.usage.completion_tokens
         work = Workload(1, asked, written, seconds, at_once=at_once)
         return work.break_even(models["chat"], hour)""",
-    ),
     (EVEN, "return meet", "return Decimal(meet)"),
     (
         PATIENT,
-        "model=url",
-        "base_url=url",
-        "X-Scale-Up-Timeout",
-        "x-scale-up-timeout",
-        "660",
-        "700",
-        "max_tokens",
-        'model="anything", max_tokens',
+        ("model=url", "base_url=url"),
+        ("X-Scale-Up-Timeout", "x-scale-up-timeout"),
+        ("660", "700"),
+        ("max_tokens", 'model="anything", max_tokens'),
     ),
     (PATIENT, by_openai("max_retries=0", f"extra_{WAITS}")),
-    (
-        PATIENT,
-        f"""
+    f"""
+    def ask_patiently(url, question):
         with InferenceClient(model=url{HOW}) as client:
             response = client.chat_completion({ASKED}, model=models.chat, max_tokens=100)
             return response{CONTENT}""",
-    ),
-    (
-        PATIENT,
-        f"""
+    f"""
+    def ask_patiently(url, question):
         with InferenceClient(model=url, {WAITS}) as client:
             chunks = client.chat_completion({ASKED}, max_tokens=100, stream=True)
             said = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
             return "".join(said)""",
-    ),
-    (PATIENT, "def", "async def", "= Inf", "= AsyncInf", "= client", "= await client"),
-    (
-        OWN,
-        f"""
+    (PATIENT, ("def", "async def"), ("= Inf", "= AsyncInf"), ("= client", "= await client")),
+    f"""
+    def ask_my_own(name, question):
         api = HfApi()
         try:
             api.resume_inference_endpoint(name)
@@ -412,7 +375,6 @@ RIGHT = [
             return {CHAT}{CONTENT}
         finally:
             api.pause_inference_endpoint(name)""",
-    ),
     (
         OWN,
         f"    try:\n        {RESUME}\n        {WAIT}",
@@ -420,9 +382,8 @@ RIGHT = [
         "    try:\n        endpoint = endpoint.wait(timeout=600, refresh_every=10)",
     ),
     (OWN, OWN_BY_OPENAI % 0),
-    (
-        OWN,
-        f"""
+    f"""
+    def ask_my_own(name, question):
         with contextlib.ExitStack() as stack:
             endpoint = get_inference_endpoint(name)
             stack.callback(endpoint.pause)
@@ -430,7 +391,6 @@ RIGHT = [
             client = InferenceClient(model=endpoint.url, timeout=60)
             response = client.chat_completion({ASKED}, model=endpoint.repository, max_tokens=100)
             return response{CONTENT}""",
-    ),
 ]
 
 
