@@ -1,14 +1,10 @@
 """Every task of exercise 02: the stub fails, the solution passes, each mistake gets its message."""
 
-import json
 import os
 import queue
 import threading
-from typing import Literal
 
 from check_cases import CheckCases
-from huggingface_hub import InferenceClient
-from pydantic import BaseModel, Field
 from wrong import exercise
 
 from helpers import models, wire
@@ -20,32 +16,14 @@ from helpers.exercises.lessons.lesson_02_tickets import DESKS
 CONNECT, CHEAPEST, SAY, TICKET, TOOLS, QUIZ = TASKS
 
 
-class Ticket(BaseModel):
-    desk: Literal["billing", "account", "technical support", "general"]
-    urgent: bool
-    amount: float | None = Field(
-        description="the amount of money in question, null if none is named"
-    )
-
-
-def parse(client, text, max_tokens):
+def parse(client, text, kind, max_tokens):
     response = client.chat.completions.parse(
         model=models.tools,
         messages=[{"role": "user", "content": text}],
-        response_format=Ticket,
+        response_format=kind,
         max_tokens=max_tokens,
     )
     return response.choices[0].message.parsed
-
-
-NAMES = {
-    "InferenceClient": InferenceClient,
-    "ROUTER": "https://router.huggingface.co/v1",
-    "Ticket": Ticket,
-    "json": json,
-    "os": os,
-    "parse": parse,
-}
 
 
 def by_its_own(arguments: str) -> str:
@@ -273,11 +251,11 @@ TICKET_WRONG = [
     """
     # the second one belongs inside the `try` too
     try:
-        return parse(client, text, 100)
+        return parse(client, text, Ticket, 100)
     except ValidationError:
         return None
     except openai.LengthFinishReasonError:
-        return parse(client, text, 400)""",
+        return parse(client, text, Ticket, 400)""",
     ("LengthFinishReasonError", "OpenAIError", "you sent it again"),
     (*none_if("openai.APIConnectionError"), "The connection failed"),
     (*none_if("openai.RateLimitError"), "429"),
@@ -451,9 +429,9 @@ RIGHT = [
     def to_ticket(client, text):
         try:
             try:
-                return parse(client, text, 100)
+                return parse(client, text, Ticket, 100)
             except openai.LengthFinishReasonError:
-                return parse(client, text, 400)
+                return parse(client, text, Ticket, 400)
         except ValidationError:
             return None""",
     # a forced call, dictionaries instead of the message object, the tools offered again
@@ -514,7 +492,8 @@ class TestExercise(CheckCases):
         tasks,
         (CONNECT_WRONG, CHEAPEST_WRONG, SAY_WRONG, TICKET_WRONG, TOOLS_WRONG),
         RIGHT,
-        **NAMES,
+        parse=parse,
+        ROUTER="https://router.huggingface.co/v1",
     )
     draws_right, places = 3, 2
 

@@ -4,13 +4,11 @@ import random
 import time
 from pathlib import Path
 
-import pytest
 from check_cases import CheckCases
 from wrong import exercise, sources, wrong
 
-from helpers import models, wire
+from helpers import models
 from helpers.exercises.lessons.lesson_03 import TASKS
-from helpers.retry import backoff, classify, parse_retry_after
 
 RETRY, WAIT, AGAIN, WITHIN, STREAM, QUIZ = TASKS
 NAME = "03_rate_limits_and_retries"
@@ -38,9 +36,6 @@ NAMES = {
     "pieces_of": pieces_of,
     "headers_of": headers_of,
     "status_of": status_of,
-    "backoff": backoff,
-    "classify": classify,
-    "parse_retry_after": parse_retry_after,
 }
 
 MONEY = 'not (isinstance(problem, dict) and problem.get("code") == "insufficient_quota")'
@@ -343,13 +338,6 @@ RIGHT = [
             yield from pieces""",
 ]
 MISTAKES = (RETRY_WRONG, WAIT_WRONG, AGAIN_WRONG, WITHIN_WRONG, STREAM_WRONG)
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left_behind():
-    sleep = time.sleep
-    yield
-    assert wire.current() is None and time.sleep is sleep
 
 
 class TestExercise(CheckCases):

@@ -1,15 +1,7 @@
 """Every task of exercise 04: the stub fails, the solution passes, each mistake gets its message."""
 
-import contextvars
-import os
-from contextlib import closing
-from itertools import islice
-
 import check_cases
-import httpx2
 from check_cases import CheckCases
-from huggingface_hub.errors import HfHubHTTPError, TextGenerationError
-from openai import AsyncOpenAI
 from wrong import exercise
 
 from helpers.exercises.lessons.lesson_04 import TASKS
@@ -30,18 +22,6 @@ class Pieces:
             if content := chunk["choices"][0]["delta"]["content"]:
                 yield content
 
-
-NAMES = {
-    "contextvars": contextvars,
-    "httpx2": httpx2,
-    "os": os,
-    "islice": islice,
-    "closing": closing,
-    "Pieces": Pieces,
-    "HfHubHTTPError": HfHubHTTPError,
-    "TextGenerationError": TextGenerationError,
-    "AsyncOpenAI": AsyncOpenAI,
-}
 
 IF = "if choice.delta.content:"
 YIELD = "yield choice.delta.content"
@@ -184,7 +164,7 @@ SENTENCE_WRONG = [
     ),
     (
         "in pieces(client, question)",
-        "in islice(pieces(client, question), 20)",
+        "in itertools.islice(pieces(client, question), 20)",
         "lost it, or a part",
     ),
     ("with client", "if True", "`break` leaves the loop, not the stream"),
@@ -349,7 +329,7 @@ RIGHT = [
     ),
     """
     def first_sentence(client, question):
-        with closing(client):
+        with contextlib.closing(client):
             text = ""
             for piece in pieces(client, question):
                 text += piece
@@ -424,13 +404,12 @@ async def async_stub(*arguments):
 
 class TestExercise(CheckCases):
     tasks, quiz = TASKS[:-1], QUIZ
-    wrong, right = exercise("04_text_generation_and_streaming", tasks, MISTAKES, RIGHT, **NAMES)
+    wrong, right = exercise(
+        "04_text_generation_and_streaming", tasks, MISTAKES, RIGHT, Pieces=Pieces
+    )
     wrong.remove((ALL, check_cases.stub, "still empty"))  # no `async def`: see stub()
     unruly = [*check_cases.UNRULY, lambda *a: ("", True, None)]
     choices = (3, 4)
-
-    def left_behind(self):
-        return *super().left_behind(), httpx2.AsyncClient.__init__
 
     def stub(self, task):
         return async_stub if task is ALL else super().stub(task)

@@ -32,6 +32,8 @@ from huggingface_hub import AsyncInferenceClient, HfApi, InferenceClient, create
 from huggingface_hub.errors import HfHubHTTPError, InferenceEndpointTimeoutError
 from huggingface_hub.errors import TextGenerationError
 from openai import AsyncOpenAI, OpenAI
+from helpers.endpoints import Workload, documented_price
+from helpers.retry import RetryPolicy, backoff, classify, parse_retry_after
 """
 
 
