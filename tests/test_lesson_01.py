@@ -48,19 +48,11 @@ ASK_WRONG = [
         """"content": f"{question} My token: {os.environ['HF_TOKEN']}\"""",
         "token is in the body",
     ),
-    (
-        "max_tokens=200",
-        'max_tokens=200, extra_body={"api_key": os.environ["HF_TOKEN"]}',
-        "token is in the body",
-    ),
+    ("200", '200, extra_body={"api_key": os.environ["HF_TOKEN"]}', "token is in the body"),
     """
     # serves chat only
     return client.text_generation(question, model=models.chat, max_new_tokens=200)""",
-    (
-        ("max_tokens=200", "max_tokens=200, stream=True"),
-        (CONTENT, "response"),
-        "asked for a stream",
-    ),
+    (("200", "200, stream=True"), (CONTENT, "response"), "asked for a stream"),
     (hides("client, question", '"Sorry, something went wrong."'), "as if nothing had happened"),
     ("[0]", "", "'list' object has no attribute 'message'"),
     (CONTENT, 'response["choices"]["message"]["content"]', "list indices must be integers"),
@@ -117,11 +109,7 @@ WHOLE_WRONG = [
         (COMPLETE, "len(choice.message.content.split()) < max_tokens"),
         "exactly 100 tokens",
     ),
-    (
-        LOOK,
-        'if choice.finish_reason != "length" or choice.message.content.endswith("."):',
-        "full stop by chance",
-    ),
+    ('"length"', '"length" or choice.message.content.endswith(".")', "full stop by chance"),
     (COMPLETE, "True", "says it was whole"),
     (
         (CHOICE, FIRST),

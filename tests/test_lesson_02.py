@@ -238,11 +238,7 @@ TICKET_WRONG = [
         "what came back in this very call",
     ),
     ("                max_tokens=max_tokens,\n", "", "no `max_tokens`"),
-    (
-        ": text",
-        ': text + " Be brief." * (max_tokens == 400)',
-        "something else than the first",
-    ),
+    (": text", ': text + " Be brief." * (max_tokens == 400)', "something else than the first"),
     (
         UNFIT,
         'except ValidationError as error:\n            return {"problem": str(error)}',
@@ -259,11 +255,7 @@ TICKET_WRONG = [
     ("LengthFinishReasonError", "OpenAIError", "you sent it again"),
     (*none_if("openai.APIConnectionError"), "The connection failed"),
     (*none_if("openai.RateLimitError"), "429"),
-    (
-        "models.tools",
-        "models.tools if max_tokens == 100 else models.chat",
-        "asked another model",
-    ),
+    ("models.tools", "models.tools if max_tokens == 100 else models.chat", "asked another model"),
     (by_its_own("client, text"), "a client of its own"),
 ]
 
@@ -280,11 +272,7 @@ TOOLS_WRONG = [
         "json.loads(call.function.arguments)",
         "ran the tool with them",
     ),
-    (
-        "except ValidationError",
-        "except ZeroDivisionError",
-        "did not fit the class (wrong type",
-    ),
+    ("except ValidationError", "except ZeroDivisionError", "did not fit the class (wrong type"),
     (
         ("if name in tools", "if True"),
         ("tools[name]", "tools.get(name, next(iter(tools.values())))"),
@@ -295,11 +283,7 @@ TOOLS_WRONG = [
     (CHECKED, "model_validate(json.loads(call.function.arguments))", "cut in the middle"),
     ("in message.tool_calls", "in message.tool_calls[:1]", "Every call needs a result"),
     ((ASKED, ""), ("\n\n    response =", f"\n\n{ASKED}    response ="), "stands before the call"),
-    (
-        '"role": "tool", "tool_call_id": call.id',
-        '"role": "user"',
-        "no message with the role `tool`",
-    ),
+    ('"tool", "tool_call_id": call.id', '"user"', "no message with the role `tool`"),
     (' "tool_call_id": call.id,', "", "lacks its `tool_call_id`"),
     (SECOND, f"{SECOND[:-1]}[1:],", "lacks the question"),
     (ASKED, "", "asked for the call"),
@@ -385,11 +369,7 @@ RIGHT = [
         )
         if rows:
             return model + ":" + rows[0][1]""",
-    (
-        SAY,
-        RECENT,
-        "history[-2 * keep :] if 0 < keep < len(history) / 2 else turns if keep else []",
-    ),
+    (SAY, RECENT, "history[-2 * keep :] if 0 < keep < len(history) / 2 else turns if keep else []"),
     # with the message as the library writes it
     """
     def say(client, history, text, keep):

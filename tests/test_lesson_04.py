@@ -163,8 +163,8 @@ SENTENCE_WRONG = [
         "no full stop at all. Your function raised ValueError",
     ),
     (
-        "in pieces(client, question)",
-        "in itertools.islice(pieces(client, question), 20)",
+        "pieces(client, question)",
+        "itertools.islice(pieces(client, question), 20)",
         "lost it, or a part",
     ),
     ("with client", "if True", "`break` leaves the loop, not the stream"),
@@ -257,11 +257,7 @@ ALL_WRONG = [
     ("with gate", "with asyncio.Semaphore(at_once)", "shared by all"),
     ("(at_once)", "(2)", "The limit comes from `at_once`"),
     (GATHER, f"({GATHER})[::-1]", "not in the order"),
-    (
-        (ONE, "with InferenceClient() as client"),
-        ("await client", "client"),
-        "it must be the async client",
-    ),
+    (("async with Async", "with "), ("await client", "client"), "it must be the async client"),
     (
         "async def ask_all(questions, at_once):",
         "def ask_all(questions, at_once):\n    return asyncio.run(solved(questions, at_once))\n\n\n"

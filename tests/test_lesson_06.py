@@ -60,8 +60,8 @@ ROUTE_WRONG = [
         "all the keys of `desks` were expected",
     ),
     (
-        "list(desks),",
-        'list(desks), hypothesis_template="This is a message to a help desk.",',
+        "list(desks)",
+        'list(desks), hypothesis_template="This is a message to a help desk."',
         "has no `{}`",
     ),
     ("list(desks)", "desks", "You sent a dictionary"),
@@ -166,11 +166,7 @@ FORM = """response_format={
             "json_schema": {"name": "desk", "schema": schema, "strict": True},
         },"""
 CHOOSE_WRONG = [
-    (
-        '"enum": labels}',
-        '"enum": labels}, "why": {"type": "string"}',
-        "also has the property `why`",
-    ),
+    ("labels}", 'labels}, "why": {"type": "string"}', "also has the property `why`"),
     ('"type": "object",', "", "that the answer is an object"),
     ('"name": "desk", ', "", "has no `name`"),
     ('"enum": labels', '"enum": ", ".join(labels)', "the list of labels itself"),
@@ -188,11 +184,7 @@ CHOOSE_WRONG = [
         ("(ValueError,", "(SyntaxError, NameError,"),
         'so "account" was expected',
     ),
-    (
-        "label if label in labels else None",
-        "{one: one for one in labels}.get(label)",
-        "a label in a list",
-    ),
+    (f"label{GUARD}", "{one: one for one in labels}.get(label)", "a label in a list"),
     (
         'label = solved(client, text, labels)\nlabels.append("other")\nreturn label',
         "changed `labels`",

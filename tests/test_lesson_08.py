@@ -6,9 +6,7 @@ import time
 import httpx2
 import pytest
 from check_cases import UNRULY, CheckCases
-from huggingface_hub import (
-    get_inference_endpoint,
-)
+from huggingface_hub import get_inference_endpoint
 from huggingface_hub.errors import HfHubHTTPError, InferenceEndpointTimeoutError
 from wrong import exercise, hides
 
