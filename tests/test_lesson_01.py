@@ -20,7 +20,7 @@ def chat(client, question, **changes):
     return client.chat_completion([{"role": "user", "content": question}], **arguments)
 
 
-NAMES = {"chat": chat, "own": InferenceClient(), "fixed": dict(models["chat"].price)}
+FIXED = dict(models["chat"].price)
 MADE_UP = ('return "A token is a piece of text."', "No request was sent")
 MESSAGES = '[{"role": "user", "content": question}]'
 CONTENT = "response.choices[0].message.content"
@@ -316,7 +316,7 @@ ODD += [*UNRULY, lambda *a: chat, lambda *a: ("", True), lambda *a: b"\xff"]
 
 class TestExercise(CheckCases):
     tasks, unruly, quiz = TASKS[:4], ODD, QUIZ
-    wrong, right = exercise("01_first_call", tasks, MISTAKES, RIGHT, **NAMES)
+    wrong, right = exercise("01_first_call", tasks, MISTAKES, RIGHT, chat=chat, fixed=FIXED)
 
 
 def test_an_error_names_the_line():

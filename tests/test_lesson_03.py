@@ -2,16 +2,14 @@
 
 import random
 import time
-from pathlib import Path
 
 from check_cases import CheckCases
-from wrong import exercise, sources, wrong
+from wrong import exercise
 
 from helpers import models
 from helpers.exercises.lessons.lesson_03 import TASKS
 
 RETRY, WAIT, AGAIN, WITHIN, STREAM, QUIZ = TASKS
-NAME = "03_rate_limits_and_retries"
 
 
 def pieces_of(client, question):
@@ -336,13 +334,18 @@ RIGHT = [
         if first is not None:
             yield first
             yield from pieces""",
+    (
+        WITHIN,
+        "waited, failures = 0, 0",
+        "waited, failures = 0, 0\n    globals()['asked'] = question",
+    ),
 ]
 MISTAKES = (RETRY_WRONG, WAIT_WRONG, AGAIN_WRONG, WITHIN_WRONG, STREAM_WRONG)
 
 
 class TestExercise(CheckCases):
     tasks, quiz = TASKS[:-1], QUIZ
-    wrong, right = exercise(NAME, tasks, MISTAKES, RIGHT, **NAMES)
+    wrong, right = exercise("03_rate_limits_and_retries", tasks, MISTAKES, RIGHT, **NAMES)
     draws_right, shortest_why = 3, 40
 
     def before(self, draw):
@@ -351,12 +354,7 @@ class TestExercise(CheckCases):
 
 def test_what_the_function_stores_is_still_there_after_the_check():
     """A clock that moves is put under its names for a while; nothing else is set or reset."""
-    edits = (
-        "waited, failures = 0, 0",
-        "waited, failures = 0, 0\n    globals()['asked'] = question",
-    )
-    texts = sources(Path(f"solutions/{NAME}.ipynb"))
-    [(answer, _)] = wrong("ask_within", [(*edits, "")], texts, **NAMES)
-    assert WITHIN.judge(answer).ok
-    assert answer.__globals__["asked"].startswith("What does the word")
-    assert answer.__globals__["now"] is time.perf_counter
+    *_, (_, keeps) = TestExercise.right
+    assert WITHIN.judge(keeps).ok
+    assert keeps.__globals__["asked"].startswith("What does the word")
+    assert keeps.__globals__["now"] is time.perf_counter

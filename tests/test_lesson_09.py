@@ -1,22 +1,13 @@
 """Exercise 09: the stub fails, the solution passes, each mistake gets the message about it."""
 
-from pathlib import Path
-
 from check_cases import CheckCases
-from huggingface_hub import InferenceClient
 from pydantic import create_model
-from wrong import exercise, hides, sources, wrong
+from wrong import exercise, hides
 
 from helpers.exercises.lessons.lesson_09 import TASKS
 
 TRIAGE, NEAREST, NOTE, FINISH, QUIZ = TASKS
-NAME = "09_support_desk"
-
-
-NAMES = {
-    "own": InferenceClient(provider="hf-inference"),
-    "Loose": create_model("Loose", urgency=(str, ...), summary=(str, ...)),
-}
+LOOSE = create_model("Loose", urgency=(str, ...), summary=(str, ...))
 
 MOOD = "client.text_classification(text, model=models.sentiment_three)"
 DESK, WRITTEN = "desks[routing[0].label]", '["payments and invoices", "passwords", "faults"]'
@@ -178,6 +169,7 @@ FINISH_WRONG = [
     ("= error", "= error\n            break", "never sent"),
     ("failed[text]", "failed[texts.index(text)]", "from each text that failed"),
     ("append(None)", "append(error)", "should hold None"),
+    ("in texts:", "in texts[::-1]:", "The "),  # which of two things is said depends on the lot
 ]
 
 RIGHT = [
@@ -257,11 +249,5 @@ RIGHT = [
 class TestExercise(CheckCases):
     tasks, quiz = TASKS[:4], QUIZ
     mistakes = (TRIAGE_WRONG, NEAREST_WRONG, NOTE_WRONG, FINISH_WRONG)
-    wrong, right = exercise(NAME, tasks, mistakes, RIGHT, **NAMES)
+    wrong, right = exercise("09_support_desk", tasks, mistakes, RIGHT, Loose=LOOSE)
     draws_right, draws_wrong = 5, 3
-
-
-def test_results_in_another_order_are_not_accepted():
-    backwards = [("in texts:", "in texts[::-1]:", "")]
-    [(function, _)] = wrong("finish", backwards, sources(Path(f"solutions/{NAME}.ipynb")))
-    assert not FINISH.judge(function).ok
