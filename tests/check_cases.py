@@ -4,8 +4,16 @@ class TestExercise(CheckCases):
     tasks, quiz = TASKS[:4], QUIZ
     right = [(ASK, ask), …]                                 # passes, every time
     wrong = [(ASK, forgets_return, "returns nothing"), …]   # fails, with this in its message
-    unruly = [*UNRULY, patient]                             # given to every task, and breaks none
+    unruly = [*UNRULY, recursive]                           # given to every task, and breaks none
 """
+
+import time
+
+import httpx2
+import huggingface_hub._inference_endpoints as hub
+
+from helpers import wire
+from helpers.models import models
 
 
 def named(value) -> str:
@@ -16,6 +24,15 @@ def named(value) -> str:
 
 def stub(*arguments):
     raise NotImplementedError("your code here")
+
+
+def leaves(*arguments):
+    raise SystemExit(3)
+
+
+def patient(*arguments):
+    while True:
+        time.sleep(60)
 
 
 # What no task asks for. Whatever a learner puts in a cell, a check answers with a sentence.
@@ -39,6 +56,8 @@ UNRULY = (
     lambda *a: "",
     lambda *a: [None],
     lambda *a: iter([]),
+    leaves,
+    patient,
 )
 
 
@@ -74,20 +93,25 @@ class CheckCases:
 
     def left_behind(self):
         """What must be the same before and after a check."""
-        from helpers import wire
+        kept = time.sleep, time.monotonic, hub.time, httpx2.AsyncClient.__init__
+        return wire.current(), *kept, dict(models["chat"].price)
 
-        return (wire.current(),)
+    def judge(self, task, function):
+        before = self.left_behind()
+        verdict = task.judge(function)
+        assert self.left_behind() == before, "a check leaves nothing behind"
+        return verdict
 
     def test_what_is_right_passes_every_time(self, task, function):
         for draw in range(self.draws_right):
             self.before(draw)
-            verdict = task.judge(function)
+            verdict = self.judge(task, function)
             assert verdict.ok, verdict.message
 
     def test_each_mistake_gets_its_own_message(self, task, function, said):
         for draw in range(self.draws_wrong):
             self.before(draw)
-            verdict = task.judge(function)
+            verdict = self.judge(task, function)
             assert not verdict.ok
             assert said in verdict.message, verdict.message
             assert len(verdict.message) > 40, "a message says what the mistake is about"
@@ -95,16 +119,14 @@ class CheckCases:
             assert "fault of the course" not in verdict.message
 
     def test_the_stub_fails_and_says_where_to_begin(self, task):
-        verdict = task.judge(self.stub(task))
+        verdict = self.judge(task, self.stub(task))
         assert not verdict.ok and "still empty" in verdict.message
 
     def test_nothing_breaks_a_check(self, odd, task, capsys):
-        before = self.left_behind()
-        verdict = task.judge(odd)
+        verdict = self.judge(task, odd)
         assert not verdict.ok and verdict.message
         if not getattr(odd, "breaks_comparison", False):
             assert "This check itself broke" not in verdict.message
-        assert self.left_behind() == before, "a check leaves nothing behind"
         assert capsys.readouterr().out == "", "what the function prints stays out of the notebook"
 
     def test_a_task_has_four_mistakes_and_hints_from_a_nudge_to_nearly_the_code(self, task):

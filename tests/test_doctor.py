@@ -1,18 +1,19 @@
 """The doctor: every check is shown to pass and to fail, and a failing one names the command that
 mends it."""
 
-import http.server
 import os
 import re
 import socket
 import sys
-import threading
 from unittest import mock
 
 import child
 import httpx2
 import pytest
 import standin
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 from test_tokens import BREAKING
 
 import doctor
@@ -53,6 +54,8 @@ NEEDS = [
 OURS = os.path.normcase("/a/.venv/bin/python")
 if os.name == "nt":
     OURS = os.path.abspath(OURS)
+KERNELS = [["python", "-m", "x"], ["python3"], ["python3.13"], ["python.exe"]]
+KERNELS += [["/a/.venv/bin/python"], ["/a/.venv/bin/../bin/python"]]
 VARIABLE, LOGIN = "the environment variable HF_TOKEN", "the file that `hf auth login` wrote"
 SERVER, ANOTHER = "the practice server", "another program"
 TORN = {"a.json": ["a.json, line 3: broken"], "b.json": []}
@@ -66,12 +69,7 @@ RIGHT = [
         [NEEDS, {"numpy": "2.5.5", "huggingface-hub": "2.4.0"}, PY],
         "all 2 that pyproject.toml asks for",
     ),
-    (doctor.kernel, [["python", "-m", "x"], OURS, PY], ""),
-    (doctor.kernel, [["python3"], OURS, PY], ""),
-    (doctor.kernel, [["python3.13"], OURS, PY], ""),
-    (doctor.kernel, [["python.exe"], OURS, PY], ""),
-    (doctor.kernel, [["/a/.venv/bin/python"], OURS, PY], ""),
-    (doctor.kernel, [["/a/.venv/bin/../bin/python"], OURS, PY], ""),
+    *[(doctor.kernel, [command, OURS, PY], "") for command in KERNELS],
     (doctor.widgets, ["8.1.9", "5.0.16", "4.6.6", PY], ""),
     (doctor.widgets, ["7.7.1", "3.1.11", "4.0", PY], ""),
     (doctor.widgets, ["7.7.1", None, None, PY], ""),
@@ -88,6 +86,7 @@ RIGHT = [
     (doctor.environment, [{}, ""], ""),
 ]
 INSTALL, NEW_TOKEN = f"{PY} -m pip install", "settings/tokens/new"
+IPYKERNEL = f"{PY} -m ipykernel install --sys-prefix"
 BROKEN = {name: there for name, there in INSTALLED.items() if name != "openai"} | {"numpy": "1.0"}
 SOCKS = {"ALL_PROXY": "names a proxy of the kind socks5://"}
 WRONG = [
@@ -107,13 +106,8 @@ WRONG = [
         ["numpy 1.26.0 (needed: <3,>=2)", "huggingface_hub missing"],
         "'numpy<3,>=2'",
     ),
-    (doctor.kernel, [None, OURS, PY], ["no kernel"], f"{PY} -m ipykernel install --sys-prefix"),
-    (
-        doctor.kernel,
-        [["/usr/bin/python3", "-m", "x"], OURS, PY],
-        ["/usr/bin/python3"],
-        f"{PY} -m ipykernel install --sys-prefix",
-    ),
+    (doctor.kernel, [None, OURS, PY], ["no kernel"], IPYKERNEL),
+    (doctor.kernel, [["/usr/bin/python3", "-m", "x"], OURS, PY], ["/usr/bin/python3"], IPYKERNEL),
     (doctor.widgets, [None, "5.0.16", "4.6.6", PY], ["missing"], "'ipywidgets>=7.7,<9'"),
     (doctor.widgets, ["8.1.9", None, "4.6.6", PY], ["missing"], "jupyterlab_widgets==3.*"),
     (doctor.widgets, ["8.1.9", "3.1.11", "4.6.6", PY], ["3.1.11"], "jupyterlab_widgets==3.*"),
@@ -173,32 +167,17 @@ e==3 ; python_version >= '3' \\
 
 @pytest.fixture
 def server():
-    """A program of somebody else on a port of this machine; `server.answer` is what it says to a
-    GET."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            status, body = self.server.answer
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as made:
-        made.answer = 404, b"nobody you know"
-        thread = threading.Thread(target=made.serve_forever, args=[0.02], daemon=True)
-        thread.start()
-        yield made
-        made.shutdown()
-        thread.join(60)
+    """A program of somebody else on a `.port` of this machine; `.answer` is what it says."""
+    app = Starlette(routes=[Route("/{path:path}", lambda request: Response(*app.answer))])
+    app.answer = b"nobody you know", 404
+    with standin.serve(app) as app.port:
+        yield app
 
 
 def test_listener_tells_our_server_from_another(server):
-    listener = lambda: doctor._listener(server.server_port, "/api", "version", "JupyterLab")
+    listener = lambda: doctor._listener(server.port, "/api", "version", "JupyterLab")
     assert listener() == "another program"
-    server.answer = 200, b'{"version": "2.17"}'
+    server.answer = (b'{"version": "2.17"}',)
     assert listener() == "JupyterLab"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -1,14 +1,10 @@
 """Every task of exercise 02: the stub fails, the solution passes, each mistake gets its message."""
 
-import json
 import os
 import queue
 import threading
-from typing import Literal
 
 from check_cases import CheckCases
-from huggingface_hub import InferenceClient
-from pydantic import BaseModel, Field
 from wrong import exercise
 
 from helpers import models, wire
@@ -20,32 +16,14 @@ from helpers.exercises.lessons.lesson_02_tickets import DESKS
 CONNECT, CHEAPEST, SAY, TICKET, TOOLS, QUIZ = TASKS
 
 
-class Ticket(BaseModel):
-    desk: Literal["billing", "account", "technical support", "general"]
-    urgent: bool
-    amount: float | None = Field(
-        description="the amount of money in question, null if none is named"
-    )
-
-
-def parse(client, text, max_tokens):
+def parse(client, text, kind, max_tokens):
     response = client.chat.completions.parse(
         model=models.tools,
         messages=[{"role": "user", "content": text}],
-        response_format=Ticket,
+        response_format=kind,
         max_tokens=max_tokens,
     )
     return response.choices[0].message.parsed
-
-
-NAMES = {
-    "InferenceClient": InferenceClient,
-    "ROUTER": "https://router.huggingface.co/v1",
-    "Ticket": Ticket,
-    "json": json,
-    "os": os,
-    "parse": parse,
-}
 
 
 def by_its_own(arguments: str) -> str:
@@ -75,18 +53,15 @@ CONNECT_WRONG = [
     ("30", "None", "wait for ever"),
     ("30", "30_000", "30000 seconds"),
     (", max_retries=0", "", "2 times by itself"),
-    (
-        "return solved(token) and InferenceClient(token=token, timeout=30)",
-        "client of `huggingface_hub`",
-    ),
+    """
+    # client of `huggingface_hub`
+    return solved(token) and InferenceClient(token=token, timeout=30)""",
     ("OpenAI(", "openai.AsyncOpenAI(", "has to be awaited"),
     ("solved(token)", "Did you forget `return`"),
     ("return OpenAI", "an object of type type"),
     (
-        "return",
-        'os.environ["OPENAI_API_KEY"] = token\n    return',
-        " api_key=token,",
-        "",
+        ("return", 'os.environ["OPENAI_API_KEY"] = token\n    return'),
+        (" api_key=token,", ""),
         "changed `OPENAI_API_KEY` in the environment",
     ),
 ]
@@ -98,38 +73,31 @@ CHEAPEST_WRONG = [
     ('["output"]', '["input"]', "two prices"),
     ("min(", "max(", "did not choose the lowest"),
     ('offer["status"] == "live"\n        and ', "", "not answering"),
-    (PRICED, "", PRICE, 'offer.get("pricing", {}).get("output", 0)', "Not known is not free"),
+    ((PRICED, ""), (PRICE, 'offer.get("pricing", {}).get("output", 0)'), "Not known is not free"),
     (NEEDED, "", "says it cannot"),
     ("get(need)", "get(need, True)", "does not say whether it can"),
-    ("all(offer", "(not needs or any(offer", "in needs)", "in needs))", "only one of them"),
-    (
-        'return solved(client, model, ["supports_tools", "supports_structured_output"])',
-        "Nothing was needed",
-    ),
+    (("all(offer", "(not needs or any(offer"), ("in needs)", "in needs))"), "only one of them"),
+    """
+    # Nothing was needed
+    return solved(client, model, ["supports_tools", "supports_structured_output"])""",
     (PRICED, "", "Read with `.get(…)`"),
     ("if not able:\n        return None\n    ", "", "Return None then"),
     (f"min(able, key=lambda offer: {PRICE})", "able[0]", "did not choose the lowest"),
     (
-        "        offer\n",
-        "        offer | {'id': listed.id}\n",
-        "        if listed.id == model\n",
-        "        if True\n",
-        NEEDED,
-        "",
-        "{model}",
-        "{chosen['id']}",
+        ("        offer\n", "        offer | {'id': listed.id}\n"),
+        ("        if listed.id == model\n", "        if True\n"),
+        (NEEDED, ""),
+        ("{model}", "{chosen['id']}"),
         "chose another model",
     ),
     ("return solved(client, models.tools, needs)", "than the one that was asked for"),
     ("{model}:", "", "the provider alone"),
     ("f\"{model}:{chosen['provider']}\"", "chosen", "the whole offer"),
     ('return f"{model}:cheapest"', "list of models was not asked for"),
-    (
-        """
-        question = {"role": "user", "content": "Who serves you cheapest?"}
-        client.chat.completions.create(model=model, messages=[question])""",
-        "You asked a model",
-    ),
+    """
+    # You asked a model
+    question = {"role": "user", "content": "Who serves you cheapest?"}
+    client.chat.completions.create(model=model, messages=[question])""",
     ("return None", 'return f"{model}:groq"', "Nobody fits, and you named"),
     ("client.models.list()\nreturn solved(client, model, needs)", "2 times"),
     ('offer["status"]', "offer.status", "a list of dictionaries"),
@@ -161,21 +129,17 @@ SAY_WRONG = [
     (RECENT, RECENT.replace("turns", "history"), "instructions are in the request twice"),
     (f"answer, history[:] = {SAID}\nreturn answer, history", "You changed the history"),
     (
-        "response =",
-        "history.append(question)\n    response =",
-        "*history, question",
-        "*history",
+        ("response =", "history.append(question)\n    response ="),
+        ("*history, question", "*history"),
         "You changed the history",
     ),
-    (
-        f"""
-        try:
-            return {SAID}
-        except openai.APIStatusError:
-            history.append({{"role": "user", "content": text}})
-            raise""",
-        "never answered",
-    ),
+    f"""
+    # never answered
+    try:
+        return {SAID}
+    except openai.APIStatusError:
+        history.append({{"role": "user", "content": text}})
+        raise""",
     ("*history, question", "instructions, *recent, question", "shortened history"),
     (f", {ANSWER}", "", "answer is not in the history"),
     (AFTER, "history", "the old one"),
@@ -184,34 +148,28 @@ SAY_WRONG = [
     (f", {AFTER}", "", "two things"),
     (f"return {SAID}[::-1]", "wrong order"),
     ("return answer", f"return {MESSAGE}", "message object"),
-    (
-        f"""
-        try:
-            return {SAID}
-        except openai.APIStatusError:
-            return "Sorry.", history""",
-        "as if nothing had happened",
-    ),
-    (
-        """
-        question = {"role": "user", "content": text}
-        return "Yes.", [*history, question, {"role": "assistant", "content": "Yes."}]""",
-        "No request was sent",
-    ),
+    f"""
+    # as if nothing had happened
+    try:
+        return {SAID}
+    except openai.APIStatusError:
+        return "Sorry.", history""",
+    """
+    # No request was sent
+    question = {"role": "user", "content": text}
+    return "Yes.", [*history, question, {"role": "assistant", "content": "Yes."}]""",
     ("80", "None", "no `max_tokens`"),
     ("return client.chat_completion(history, model=models.chat)", "`InferenceClient`'s name"),
     ("return client.chat.completions.create(history, model=models.chat)", "passed by name"),
     ("model=models.chat,", "", "A chat needs both"),
     (SAID, "returns nothing"),
     (f"{MESSAGE}.content", 'response["choices"]', "attributes only"),
-    (
-        f"""
-        try:
-            return {SAID}
-        except openai.APIError as error:
-            raise RuntimeError("the request failed") from error""",
-        "raised RuntimeError in place of the error",
-    ),
+    f"""
+    # raised RuntimeError in place of the error
+    try:
+        return {SAID}
+    except openai.APIError as error:
+        raise RuntimeError("the request failed") from error""",
     (by_its_own("client, history, text, keep"), "a client of its own"),
     (ANSWER, f"{MESSAGE}.model_dump()", "more than role and content"),
 ]
@@ -229,14 +187,12 @@ def none_if(kind: str) -> tuple:
 
 
 TICKET_WRONG = [
-    (LIMITS, "(100,)", "== 400", "== 100", "was not asked for again"),
+    ((LIMITS, "(100,)"), ("== 400", "== 100"), "was not asked for again"),
     ("=max_tokens", "=100", "cut at the same place"),
-    (LIMITS, "(100, 200)", "== 400", "== 200", "must allow 400"),
+    ((LIMITS, "(100, 200)"), ("== 400", "== 200"), "must allow 400"),
     (
-        f"for max_tokens in {LIMITS}:",
-        "max_tokens = 100\n    while True:",
-        LAST,
-        "max_tokens = 400",
+        (f"for max_tokens in {LIMITS}:", "max_tokens = 100\n    while True:"),
+        (LAST, "max_tokens = 400"),
         "again and again",
     ),
     (LIMITS, "(400,)", "Begin with 100"),
@@ -256,30 +212,21 @@ TICKET_WRONG = [
     ("print(solved(client, text))", "prints the ticket"),
     ("solved(client, text)", "returned nothing"),
     (
-        ".parse(",
-        ".create(",
-        "                response_format=Ticket,\n",
-        "",
-        ": text",
-        ': text + " Answer as JSON."',
-        PARSED,
-        VALIDATED,
+        (".parse(", ".create("),
+        ("                response_format=Ticket,\n", ""),
+        (": text", ': text + " Answer as JSON."'),
+        (PARSED, VALIDATED),
         "no `response_format`",
     ),
     (
-        ".parse(",
-        ".create(",
-        "=Ticket",
-        '={"type": "json_object"}',
-        PARSED,
-        VALIDATED,
+        (".parse(", ".create("),
+        ("=Ticket", '={"type": "json_object"}'),
+        (PARSED, VALIDATED),
         "some JSON, of whatever shape",
     ),
     (
-        "for max",
-        "class Mail(BaseModel):\n        subject: str\n\n    for max",
-        "=Ticket",
-        "=Mail",
+        ("for max", "class Mail(BaseModel):\n        subject: str\n\n    for max"),
+        ("=Ticket", "=Mail"),
         "not that of the class `Ticket`",
     ),
     ("models.tools", "models.chat", "You asked"),
@@ -291,34 +238,24 @@ TICKET_WRONG = [
         "what came back in this very call",
     ),
     ("                max_tokens=max_tokens,\n", "", "no `max_tokens`"),
-    (
-        ": text",
-        ': text + " Be brief." * (max_tokens == 400)',
-        "something else than the first",
-    ),
+    (": text", ': text + " Be brief." * (max_tokens == 400)', "something else than the first"),
     (
         UNFIT,
         'except ValidationError as error:\n            return {"problem": str(error)}',
         "a dictionary all the same",
     ),
-    (
-        """
-        try:
-            return parse(client, text, 100)
-        except ValidationError:
-            return None
-        except openai.LengthFinishReasonError:
-            return parse(client, text, 400)""",
-        "the second one belongs inside the `try` too",
-    ),
+    """
+    # the second one belongs inside the `try` too
+    try:
+        return parse(client, text, Ticket, 100)
+    except ValidationError:
+        return None
+    except openai.LengthFinishReasonError:
+        return parse(client, text, Ticket, 400)""",
     ("LengthFinishReasonError", "OpenAIError", "you sent it again"),
     (*none_if("openai.APIConnectionError"), "The connection failed"),
     (*none_if("openai.RateLimitError"), "429"),
-    (
-        "models.tools",
-        "models.tools if max_tokens == 100 else models.chat",
-        "asked another model",
-    ),
+    ("models.tools", "models.tools if max_tokens == 100 else models.chat", "asked another model"),
     (by_its_own("client, text"), "a client of its own"),
 ]
 
@@ -335,34 +272,18 @@ TOOLS_WRONG = [
         "json.loads(call.function.arguments)",
         "ran the tool with them",
     ),
+    ("except ValidationError", "except ZeroDivisionError", "did not fit the class (wrong type"),
     (
-        "except ValidationError",
-        "except ZeroDivisionError",
-        "did not fit the class (wrong type",
-    ),
-    (
-        "if name in tools",
-        "if True",
-        "tools[name]",
-        "tools.get(name, next(iter(tools.values())))",
+        ("if name in tools", "if True"),
+        ("tools[name]", "tools.get(name, next(iter(tools.values())))"),
         "`delete_everything`, which is not in",
     ),
     (UNKNOWN, '""', "got no word about it"),
     (TOLD, '"content": content and "on its way"})', "not what the function returned"),
     (CHECKED, "model_validate(json.loads(call.function.arguments))", "cut in the middle"),
     ("in message.tool_calls", "in message.tool_calls[:1]", "Every call needs a result"),
-    (
-        ASKED,
-        "",
-        "\n\n    response =",
-        f"\n\n{ASKED}    response =",
-        "stands before the call",
-    ),
-    (
-        '"role": "tool", "tool_call_id": call.id',
-        '"role": "user"',
-        "no message with the role `tool`",
-    ),
+    ((ASKED, ""), ("\n\n    response =", f"\n\n{ASKED}    response ="), "stands before the call"),
+    ('"tool", "tool_call_id": call.id', '"user"', "no message with the role `tool`"),
     (' "tool_call_id": call.id,', "", "lacks its `tool_call_id`"),
     (SECOND, f"{SECOND[:-1]}[1:],", "lacks the question"),
     (ASKED, "", "asked for the call"),
@@ -372,7 +293,7 @@ TOOLS_WRONG = [
         "the tool's result itself",
     ),
     ("if not message.tool_calls", "if True", "nothing was run"),
-    ("if name in tools", "if False", UNKNOWN, '"done"', "never ran it"),
+    (("if name in tools", "if False"), (UNKNOWN, '"done"'), "never ran it"),
     (
         "if not message.tool_calls:\n        return message.content",
         "pass",
@@ -386,28 +307,22 @@ TOOLS_WRONG = [
         '{"type": "function", "function": {"name": name}}',
         "does not name its arguments",
     ),
-    (
-        """
-        text = solved(client, question, tools)
-        messages = [{"role": "user", "content": f"Is this polite? {text}"}]
-        client.chat.completions.create(model=models.tools, messages=messages, max_tokens=300)
-        return text""",
-        "one round",
-    ),
+    """
+    # one round
+    text = solved(client, question, tools)
+    messages = [{"role": "user", "content": f"Is this polite? {text}"}]
+    client.chat.completions.create(model=models.tools, messages=messages, max_tokens=300)
+    return text""",
     ("solved(client, question, tools)", "returns nothing (None)"),
     (
-        CHECKED,
-        "model_validate(eval(call.function.arguments))",
-        "except ValidationError",
-        "except (ValidationError, SyntaxError)",
+        (CHECKED, "model_validate(eval(call.function.arguments))"),
+        ("except ValidationError", "except (ValidationError, SyntaxError)"),
         "With `eval` a model",
     ),
     (SECOND, SECOND.replace("tools", "chat"), "The second request asked another model"),
     (
-        "name in tools",
-        KNOWN,
-        TOLD,
-        f"{TOLD}\n        if not {KNOWN}:\n            break",
+        ("name in tools", KNOWN),
+        (TOLD, f"{TOLD}\n        if not {KNOWN}:\n            break"),
         "Every call needs a result",
     ),
     ("name in tools", KNOWN, "only the second was allowed"),
@@ -417,26 +332,20 @@ TOOLS_WRONG = [
 RIGHT = [
     (
         CONNECT,
-        "not token",
-        'token is None or token == ""',
-        "/v1",
-        "/v1/",
-        "=token",
-        "=lambda: token",
-        "30",
-        "openai.Timeout(30)",
+        ("not token", 'token is None or token == ""'),
+        ("/v1", "/v1/"),
+        ("=token", "=lambda: token"),
+        ("30", "openai.Timeout(30)"),
     ),
-    (
-        CONNECT,
-        """
+    """
+    def connect(token):
         if token in (None, ""):
             raise ValueError("no token")
         client = OpenAI(base_url=ROUTER, api_key=token)
         return client.with_options(timeout=30, max_retries=0)""",
-    ),
-    (
-        CHEAPEST,  # goes through the page as it is
-        """
+    # goes through the page as it is
+    """
+    def cheapest(client, model, needs):
         best = None
         for row in client.models.list():
             if row.id != model:
@@ -448,10 +357,8 @@ RIGHT = [
                     if best is None or price < best[0]:
                         best = price, offer["provider"]
         return f"{model}:{best[1]}" if best else None""",
-    ),
-    (
-        CHEAPEST,
-        """
+    """
+    def cheapest(client, model, needs):
         listed = {row.id: row.to_dict() for row in client.models.list()}
         rows = sorted(
             (offer["pricing"]["output"], offer["provider"])
@@ -462,15 +369,10 @@ RIGHT = [
         )
         if rows:
             return model + ":" + rows[0][1]""",
-    ),
-    (
-        SAY,
-        RECENT,
-        "history[-2 * keep :] if 0 < keep < len(history) / 2 else turns if keep else []",
-    ),
-    (
-        SAY,  # with the message as the library writes it
-        """
+    (SAY, RECENT, "history[-2 * keep :] if 0 < keep < len(history) / 2 else turns if keep else []"),
+    # with the message as the library writes it
+    """
+    def say(client, history, text, keep):
         said = [*history, {"role": "user", "content": text}]
         start = len(said) - 1 - 2 * keep
         messages = [message for i, message in enumerate(said) if i == 0 or i >= start]
@@ -479,10 +381,9 @@ RIGHT = [
         )
         said.append(response.choices[0].message.to_dict())
         return response.choices[0].message.content, said""",
-    ),
-    (
-        TICKET,  # with create(), and the text validated by hand
-        """
+    # with create(), and the text validated by hand
+    """
+    def to_ticket(client, text):
         schema = {"name": "Ticket", "strict": True, "schema": Ticket.model_json_schema()}
         messages = [
             {"role": "system", "content": "Fill in the ticket."},
@@ -504,36 +405,35 @@ RIGHT = [
             return Ticket.model_validate_json(choice.message.content)
         except ValidationError:
             return None""",
-    ),
-    (
-        TICKET,
-        """
+    """
+    def to_ticket(client, text):
         try:
             try:
-                return parse(client, text, 100)
+                return parse(client, text, Ticket, 100)
             except openai.LengthFinishReasonError:
-                return parse(client, text, 400)
+                return parse(client, text, Ticket, 400)
         except ValidationError:
             return None""",
-    ),
-    (  # a forced call, dictionaries instead of the message object, the tools offered again
+    # a forced call, dictionaries instead of the message object, the tools offered again
+    (
         TOOLS,
-        'messages = [{"role"',
-        'messages = [{"role": "system", "content": "Be brief."}, {"role"',
-        "model=models.tools, messages=messages, tools=described,",
-        'model=models.tools + ":fastest", messages=messages, tools=described, '
-        'tool_choice="required",',
-        "append(message)",
-        'append({"role": "assistant", "content": None, '
-        '"tool_calls": [call.model_dump() for call in message.tool_calls]})',
-        "call.id,",
-        'call.id, "name": name,',
-        SECOND,
-        f'{SECOND} tools=described, tool_choice="none",',
+        ('messages = [{"role"', 'messages = [{"role": "system", "content": "Be brief."}, {"role"'),
+        (
+            "model=models.tools, messages=messages, tools=described,",
+            'model=models.tools + ":fastest", messages=messages, tools=described, '
+            'tool_choice="required",',
+        ),
+        (
+            "append(message)",
+            'append({"role": "assistant", "content": None, '
+            '"tool_calls": [call.model_dump() for call in message.tool_calls]})',
+        ),
+        ("call.id,", 'call.id, "name": name,'),
+        (SECOND, f'{SECOND} tools=described, tool_choice="none",'),
     ),
-    (  # in a loop
-        TOOLS,
-        """
+    # in a loop
+    """
+    def with_tools(client, question, tools):
         described = [
             openai.pydantic_function_tool(arguments, name=name)
             for name, (arguments, _) in tools.items()
@@ -555,15 +455,12 @@ RIGHT = [
                 except ValidationError as error:
                     content = f"error: {error}"
                 messages.append({"role": "tool", "tool_call_id": call.id, "content": content})""",
-    ),
-    (  # what is sent the second time is a list of its own
+    # what is sent the second time is a list of its own
+    (
         TOOLS,
-        "messages.append(message)",
-        "results = [message]",
-        "messages.append({",
-        "results.append({",
-        SECOND,
-        "create(model=models.tools, messages=[*messages, *results],",
+        ("messages.append(message)", "results = [message]"),
+        ("messages.append({", "results.append({"),
+        (SECOND, "create(model=models.tools, messages=[*messages, *results],"),
     ),
 ]
 
@@ -575,7 +472,8 @@ class TestExercise(CheckCases):
         tasks,
         (CONNECT_WRONG, CHEAPEST_WRONG, SAY_WRONG, TICKET_WRONG, TOOLS_WRONG),
         RIGHT,
-        **NAMES,
+        parse=parse,
+        ROUTER="https://router.huggingface.co/v1",
     )
     draws_right, places = 3, 2
 

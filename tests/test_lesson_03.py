@@ -2,18 +2,14 @@
 
 import random
 import time
-from pathlib import Path
 
-import pytest
 from check_cases import CheckCases
-from wrong import exercise, sources, wrong
+from wrong import exercise
 
-from helpers import models, wire
+from helpers import models
 from helpers.exercises.lessons.lesson_03 import TASKS
-from helpers.retry import backoff, classify, parse_retry_after
 
 RETRY, WAIT, AGAIN, WITHIN, STREAM, QUIZ = TASKS
-NAME = "03_rate_limits_and_retries"
 
 
 def pieces_of(client, question):
@@ -38,25 +34,19 @@ NAMES = {
     "pieces_of": pieces_of,
     "headers_of": headers_of,
     "status_of": status_of,
-    "backoff": backoff,
-    "classify": classify,
-    "parse_retry_after": parse_retry_after,
 }
 
 MONEY = 'not (isinstance(problem, dict) and problem.get("code") == "insufficient_quota")'
 RETRY_WRONG = [
-    (
-        """
-        texts = ("408", "429", "50", "52")
-        kinds = (InferenceTimeoutError, httpx2.TransportError)
-        return isinstance(error, kinds) or any(text in str(error) for text in texts)""",
-        'contains "429" and "503"',
-    ),
+    """
+    # contains "429" and "503"
+    texts = ("408", "429", "50", "52")
+    kinds = (InferenceTimeoutError, httpx2.TransportError)
+    return isinstance(error, kinds) or any(text in str(error) for text in texts)""",
     (">= 520", '>= 520 or "429 `" in str(error)', "talks about 429 tokens"),
-    (
-        "return error.response.status_code in SOON or error.response.status_code >= 520",
-        "'response'",
-    ),
+    """
+    # 'response'
+    return error.response.status_code in SOON or error.response.status_code >= 520""",
     ("return True", "return False", "httpx2.ConnectError"),
     ("InferenceTimeoutError, ", "", "InferenceTimeoutError"),
     ("TransportError", "ConnectError", "httpx2.ReadError"),
@@ -65,10 +55,9 @@ RETRY_WRONG = [
     (MONEY, "False", "when to come back"),
     (" or status >= 520", "", "belong to proxies"),
     ("return True", "A 401 stays a 401"),
-    (
-        "return isinstance(error, (HfHubHTTPError, InferenceTimeoutError, httpx2.TransportError))",
-        "A 401 stays a 401",
-    ),
+    """
+    # A 401 stays a 401
+    return isinstance(error, (HfHubHTTPError, InferenceTimeoutError, httpx2.TransportError))""",
     ("return False", "return True", "a mistake in the program"),
     ("return False", "when to come back"),
     ('return "retry" if solved(error) else "fatal"', "True or False"),
@@ -121,8 +110,8 @@ SLEEP_BUT_LAST = f"if failures < 4:\n                {SLEEP}"
 AGAIN_WRONG = [
     (f"if {ENDS}not should_retry(error)", "if True", "A 503 was not tried again"),
     ("== 4", "== 3", "gave up after 3 requests"),
-    ("(1, 5)", "(1, 6)", "== 4", "== 5", "you sent 5 requests"),
-    ("(1, 5)", "(1, 10**6)", ENDS, "", "4 are allowed"),
+    (("(1, 5)", "(1, 6)"), ("== 4", "== 5"), "you sent 5 requests"),
+    (("(1, 5)", "(1, 10**6)"), (ENDS, ""), "4 are allowed"),
     (" or not should_retry(error)", "", "A 401 was tried again"),
     (SLEEP, "pass", "without waiting"),
     ("seconds_to_wait(headers, failures)", "1", "Nobody said how long"),
@@ -135,48 +124,39 @@ AGAIN_WRONG = [
     ),
     ("except Exception", "except HfHubHTTPError", "The connection was refused"),
     (
-        ENDS,
-        "",
-        SLEEP,
-        f"{SLEEP}\n            if failures == 4:\n                raise",
+        (ENDS, ""),
+        (SLEEP, f"{SLEEP}\n            if failures == 4:\n                raise"),
         "The last one was for nothing",
     ),
     (
-        ENDS,
-        "",
-        SLEEP,
-        f'{SLEEP_BUT_LAST}\n    raise RuntimeError("Failed after 4 tries")',
+        (ENDS, ""),
+        (SLEEP, f'{SLEEP_BUT_LAST}\n    raise RuntimeError("Failed after 4 tries")'),
         "RuntimeError instead",
     ),
-    (ENDS, "", SLEEP, SLEEP_BUT_LAST, "as if there were an answer"),
-    (
-        """
-        try:
-            return solved(client, question)
-        except Exception as error:
-            return f"Sorry: {error}" """,
-        "as if there were an answer",
-    ),
+    ((ENDS, ""), (SLEEP, SLEEP_BUT_LAST), "as if there were an answer"),
+    """
+    # as if there were an answer
+    try:
+        return solved(client, question)
+    except Exception as error:
+        return f"Sorry: {error}" """,
     ("time.sleep(0.1)\nreturn solved(client, question)", "waited all the same"),
     ("print(solved(client, question))", "prints the answer and returns nothing"),
     ('return "An answer."', "No request was sent"),
     ("client.", "InferenceClient().", "a client of its own"),
     (
-        LOOP,
-        "failures = 0\n    while True:",
-        "if failures",
-        "failures += not isinstance(error, httpx2.TransportError)\n            if failures",
-        "(headers, failures)",
-        "(headers, max(failures, 1))",
+        (LOOP, "failures = 0\n    while True:"),
+        (
+            "if failures",
+            "failures += not isinstance(error, httpx2.TransportError)\n            if failures",
+        ),
+        ("(headers, failures)", "(headers, max(failures, 1))"),
         "The connection was refused again and again",
     ),
     (
-        LOOP,
-        "failures = 0\n    while True:",
-        "if failures",
-        "failures += status_of(error) != 429\n            if failures",
-        "(headers, failures)",
-        "(headers, max(failures, 1))",
+        (LOOP, "failures = 0\n    while True:"),
+        ("if failures", "failures += status_of(error) != 429\n            if failures"),
+        ("(headers, failures)", "(headers, max(failures, 1))"),
         "refused every time (429)",
     ),
     ("(headers, failures)", "(headers, 1)", "your third pause was never longer"),
@@ -187,20 +167,16 @@ FITS = "waited + seconds > patience"
 WITHIN_WRONG = [
     ("waited + seconds", "seconds", "not all of them together"),
     (
-        FITS,
-        "waited >= patience",
-        "time.sleep",
-        "seconds = min(patience - waited, seconds)\n        time.sleep",
+        (FITS, "waited >= patience"),
+        ("time.sleep", "seconds = min(patience - waited, seconds)\n        time.sleep"),
         "only comes too early",
     ),
     ("waited + seconds", "waited", "whether it still fits"),
     (FITS, "failures == 4", "whether it still fits"),
     (FITS, "failures == 3 or seconds > patience", "there is no number of tries"),
     (
-        FITS,
-        "failures == 19",
-        "time.sleep",
-        f"if {FITS}:\n            continue\n        time.sleep",
+        (FITS, "failures == 19"),
+        ("time.sleep", f"if {FITS}:\n            continue\n        time.sleep"),
         "without waiting",
     ),
     ("raise", "return None", "returned nothing (None)"),
@@ -210,14 +186,10 @@ WITHIN_WRONG = [
     ("while True", "while waited < (patience or 1e-9)", "did not send it"),
     ("client.", "InferenceClient(timeout=30).", "a client of its own"),
     (
-        "seconds = seconds_to_wait",
-        "draw = lambda: seconds_to_wait",
-        "waited + seconds",
-        "waited + draw()",
-        "sleep(seconds)",
-        "sleep(draw())",
-        "+= seconds",
-        "+= draw()",
+        ("seconds = seconds_to_wait", "draw = lambda: seconds_to_wait"),
+        ("waited + seconds", "waited + draw()"),
+        ("sleep(seconds)", "sleep(draw())"),
+        ("+= seconds", "+= draw()"),
         "once for each failure",
     ),
     (FITS, f"{FITS} or failures == 10", "there is no number of tries"),
@@ -236,45 +208,37 @@ GUARD = "if chunk.choices and chunk.choices[0].delta.content:"
 STREAM_WRONG = [
     ("handed_over or ", "", "you began anew"),
     ("yield from pieces_of(client, question)", "Nobody has read anything yet"),
-    (
-        """
-        for failures in range(1, 4):
-            try:
-                pieces = list(pieces_of(client, question))
-                break
-            except Exception as error:
-                if failures == 3 or not should_retry(error):
-                    raise
-        yield from pieces""",
-        "collects first",
-    ),
-    (
-        """
+    """
+    # collects first
+    for failures in range(1, 4):
         try:
-            yield from solved(client, question)
-        except httpx2.TransportError:
-            pass""",
-        "as if the answer were whole",
-    ),
+            pieces = list(pieces_of(client, question))
+            break
+        except Exception as error:
+            if failures == 3 or not should_retry(error):
+                raise
+    yield from pieces""",
+    """
+    # as if the answer were whole
+    try:
+        yield from solved(client, question)
+    except httpx2.TransportError:
+        pass""",
     ('return "".join(solved(client, question))', "all at once"),
     ("return list(solved(client, question))", "all at once"),
     ('yield "".join(solved(client, question))', "in one piece"),
     ('yield from ask_again(client, question).split(" ")', "did not ask for a stream"),
     (GUARD, "if True:", "nothing (None)"),
     (
-        GUARD,
-        "if True:",
-        "yield chunk.choices[0].delta.content",
-        "yield chunk",
+        (GUARD, "if True:"),
+        ("yield chunk.choices[0].delta.content", "yield chunk"),
         "Hand over the text",
     ),
     (" or not should_retry(error)", "", "A 401 was tried again"),
-    ("(1, 4)", "(1, 6)", "== 3", "== 5", "you sent 5 requests"),
+    (("(1, 4)", "(1, 6)"), ("== 3", "== 5"), "you sent 5 requests"),
     (
-        "failures == 3 or ",
-        "",
-        "{}, failures))",
-        "{}, failures))\n            if failures == 3:\n                raise",
+        ("failures == 3 or ", ""),
+        ("{}, failures))", "{}, failures))\n            if failures == 3:\n                raise"),
         "waited after the last try",
     ),
     ("for _ in solved(client, question):\n    pass", "nothing (None)"),
@@ -282,12 +246,9 @@ STREAM_WRONG = [
     (f"time.sleep(seconds_to_wait({TOLD}, failures))", "pass", "without waiting"),
     (TOLD, "{}", "`Retry-After: 30`"),
     (
-        "handed_over = False",
-        "pieces = 0",
-        "handed_over = True",
-        "pieces += 1",
-        "handed_over or",
-        "pieces > 1 or",
+        ("handed_over = False", "pieces = 0"),
+        ("handed_over = True", "pieces += 1"),
+        ("handed_over or", "pieces > 1 or"),
         "one piece is enough",
     ),
     ("client.", "InferenceClient().", "a client of its own"),
@@ -296,9 +257,8 @@ STREAM_WRONG = [
 
 RIGHT = [
     (RETRY, 'return classify(error).kind != "fatal"'),
-    (
-        RETRY,
-        """
+    """
+    def should_retry(error):
         match error:
             case InferenceTimeoutError() | httpx2.TransportError():
                 return True
@@ -310,18 +270,14 @@ RIGHT = [
             case HfHubHTTPError():
                 return error.response.status_code in SOON or error.response.status_code > 519
         return False""",
-    ),
     (WAIT, "max(asked)", "max(asked) + 0.5"),
-    (
-        WAIT,
-        """
+    """
+    def seconds_to_wait(headers, failures):
         limit = parse_ratelimit(headers)
         reset = limit.reset if limit and not limit.remaining else 0
         return max(parse_retry_after(headers) or 0, reset) or backoff(failures)""",
-    ),
-    (
-        AGAIN,
-        """
+    """
+    def ask_again(client, question):
         messages, failures = [{"role": "user", "content": question}], 0
         while True:
             try:
@@ -333,34 +289,25 @@ RIGHT = [
                     raise
                 seconds = seconds_to_wait(headers_of(error), failures)
             time.sleep(seconds)""",
-    ),
+    # calls itself
     (
-        AGAIN,  # calls itself
-        "question):",
-        "question, failures=1):",
-        LOOP,
-        "if True:",
-        SLEEP,
-        f"{SLEEP}\n            return ask_again(client, question, failures + 1)",
+        AGAIN,
+        ("question):", "question, failures=1):"),
+        (LOOP, "if True:"),
+        (SLEEP, f"{SLEEP}\n            return ask_again(client, question, failures + 1)"),
     ),
-    (WITHIN, FITS, "seconds > patience", "waited += seconds", "patience -= seconds"),
+    (WITHIN, (FITS, "seconds > patience"), ("waited += seconds", "patience -= seconds")),
     (
         WITHIN,
-        "waited, failures = 0, 0",
-        "end, failures = time.monotonic() + patience, 0",
-        FITS,
-        "time.monotonic() + seconds > end",
-        "\n        waited += seconds",
-        "",
+        ("waited, failures = 0, 0", "end, failures = time.monotonic() + patience, 0"),
+        (FITS, "time.monotonic() + seconds > end"),
+        ("\n        waited += seconds", ""),
     ),
     (
         WITHIN,
-        "waited, failures = 0, 0",
-        "started, failures = now(), 0",
-        "waited + seconds",
-        "now() - started + seconds",
-        "\n        waited += seconds",
-        "",
+        ("waited, failures = 0, 0", "started, failures = now(), 0"),
+        ("waited + seconds", "now() - started + seconds"),
+        ("\n        waited += seconds", ""),
     ),
     (  # half a second more than the server asked for, which task 2 allows
         WITHIN,
@@ -369,16 +316,12 @@ RIGHT = [
     ),
     (
         STREAM,
-        "handed_over = False",
-        "pieces = 0",
-        "handed_over = True",
-        "pieces += 1",
-        "handed_over or",
-        "pieces or",
+        ("handed_over = False", "pieces = 0"),
+        ("handed_over = True", "pieces += 1"),
+        ("handed_over or", "pieces or"),
     ),
-    (
-        STREAM,
-        """
+    """
+    def stream_text(client, question):
         for failures in range(1, 4):
             try:
                 pieces = pieces_of(client, question)
@@ -391,21 +334,18 @@ RIGHT = [
         if first is not None:
             yield first
             yield from pieces""",
+    (
+        WITHIN,
+        "waited, failures = 0, 0",
+        "waited, failures = 0, 0\n    globals()['asked'] = question",
     ),
 ]
 MISTAKES = (RETRY_WRONG, WAIT_WRONG, AGAIN_WRONG, WITHIN_WRONG, STREAM_WRONG)
 
 
-@pytest.fixture(autouse=True)
-def nothing_is_left_behind():
-    sleep = time.sleep
-    yield
-    assert wire.current() is None and time.sleep is sleep
-
-
 class TestExercise(CheckCases):
     tasks, quiz = TASKS[:-1], QUIZ
-    wrong, right = exercise(NAME, tasks, MISTAKES, RIGHT, **NAMES)
+    wrong, right = exercise("03_rate_limits_and_retries", tasks, MISTAKES, RIGHT, **NAMES)
     draws_right, shortest_why = 3, 40
 
     def before(self, draw):
@@ -414,12 +354,7 @@ class TestExercise(CheckCases):
 
 def test_what_the_function_stores_is_still_there_after_the_check():
     """A clock that moves is put under its names for a while; nothing else is set or reset."""
-    edits = (
-        "waited, failures = 0, 0",
-        "waited, failures = 0, 0\n    globals()['asked'] = question",
-    )
-    texts = sources(Path(f"solutions/{NAME}.ipynb"))
-    [(answer, _)] = wrong("ask_within", [(*edits, "")], texts, **NAMES)
-    assert WITHIN.judge(answer).ok
-    assert answer.__globals__["asked"].startswith("What does the word")
-    assert answer.__globals__["now"] is time.perf_counter
+    *_, (_, keeps) = TestExercise.right
+    assert WITHIN.judge(keeps).ok
+    assert keeps.__globals__["asked"].startswith("What does the word")
+    assert keeps.__globals__["now"] is time.perf_counter

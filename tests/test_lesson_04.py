@@ -1,15 +1,7 @@
 """Every task of exercise 04: the stub fails, the solution passes, each mistake gets its message."""
 
-import contextvars
-import os
-from contextlib import closing
-from itertools import islice
-
 import check_cases
-import httpx2
 from check_cases import CheckCases
-from huggingface_hub.errors import HfHubHTTPError, TextGenerationError
-from openai import AsyncOpenAI
 from wrong import exercise
 
 from helpers.exercises.lessons.lesson_04 import TASKS
@@ -30,18 +22,6 @@ class Pieces:
             if content := chunk["choices"][0]["delta"]["content"]:
                 yield content
 
-
-NAMES = {
-    "contextvars": contextvars,
-    "httpx2": httpx2,
-    "os": os,
-    "islice": islice,
-    "closing": closing,
-    "Pieces": Pieces,
-    "HfHubHTTPError": HfHubHTTPError,
-    "TextGenerationError": TextGenerationError,
-    "AsyncOpenAI": AsyncOpenAI,
-}
 
 IF = "if choice.delta.content:"
 YIELD = "yield choice.delta.content"
@@ -64,15 +44,13 @@ PIECES_WRONG = [
         "Such a chunk is not the end",
     ),
     (YIELD, "yield from choice.delta.content", "cut up in another way"),
-    (
-        """
-        before = None
-        for piece in solved(client, question):
-            if before is not None:
-                yield before
-            before = piece""",
-        "11 came out",
-    ),
+    """
+    # 11 came out
+    before = None
+    for piece in solved(client, question):
+        if before is not None:
+            yield before
+        before = piece""",
     (
         TRY.format(
             "yield from solved(client, question)",
@@ -83,25 +61,21 @@ PIECES_WRONG = [
     ),
     ("stream = client", "own = InferenceClient()\n    stream = own", "a client of its own"),
     (
-        "        stream=True,\n",
-        "",
-        LOOP,
-        "yield stream.choices[0].message.content",
+        ("        stream=True,\n", ""),
+        (LOOP, "yield stream.choices[0].message.content"),
         "did not ask for a stream",
     ),
     ("for choice in chunk.choices", "for choice in [chunk.choices[0]]", "no `choices` at all"),
     (IF, "if True:", "is `None`"),
     (IF, "if choice.delta.content is not None:", "empty texts"),
-    (IF, "if True:", YIELD, 'yield f"{choice.delta.content}"', 'The word "None"'),
+    ((IF, "if True:"), (YIELD, 'yield f"{choice.delta.content}"'), 'The word "None"'),
     (LOOP, "yield from stream", "the chunks"),
-    (
-        """
-        text = ""
-        for piece in solved(client, question):
-            text += piece
-            yield text""",
-        "all the text so far",
-    ),
+    """
+    # all the text so far
+    text = ""
+    for piece in solved(client, question):
+        text += piece
+        yield text""",
     ('return "".join(solved(client, question))', "the whole text at once"),
     ("return list(solved(client, question))", "read the whole stream before"),
     (YIELD, 'print(choice.delta.content, end="", flush=True)', "prints the pieces"),
@@ -110,7 +84,7 @@ PIECES_WRONG = [
         TRY.format("yield from solved(client, question)", "Exception", "return"),
         "Leave out the `try`",
     ),
-    (IF, "if True:", YIELD, "yield choice.message.content", "have a `delta`"),
+    ((IF, "if True:"), (YIELD, "yield choice.message.content"), "have a `delta`"),
     ("        max_tokens=200,\n", "", "no `max_tokens`"),
 ]
 
@@ -141,12 +115,9 @@ READ_WRONG = [
     ('reason == "stop"', "reason is not None", 'Only "stop" means whole'),
     ('reason == "stop"', "reason", "the reason itself"),
     (
-        "try:",
-        "count = 0\n    try:",
-        "text +=",
-        "count += bool(choice.delta.content)\n                text +=",
-        "usage.completion_tokens if usage else None",
-        "count",
+        ("try:", "count = 0\n    try:"),
+        ("text +=", "count += bool(choice.delta.content)\n                text +="),
+        ("usage.completion_tokens if usage else None", "count"),
         "counting pieces does not do",
     ),
     ("completion_tokens", "total_tokens", "prompt and answer together"),
@@ -160,12 +131,9 @@ READ_WRONG = [
     (EXCEPT, 'except TextGenerationError:\n        return "", False, None', "returned no text"),
     (EXCEPT, f'{EXCEPT}\n        text += " [cut off]"', "without the error's words"),
     (
-        'reason == "stop"',
-        'bool(chunk.choices) and chunk.choices[0].finish_reason == "stop"',
-        EXCEPT,
-        "finally:\n        pass",
-        "usage.completion_tokens if usage else None",
-        "chunk.usage.completion_tokens",
+        ('reason == "stop"', 'bool(chunk.choices) and chunk.choices[0].finish_reason == "stop"'),
+        (EXCEPT, "finally:\n        pass"),
+        ("usage.completion_tokens if usage else None", "chunk.usage.completion_tokens"),
         "keep the last one that is not None",
     ),
     (', reason == "stop", usage.completion_tokens if usage else None', "", "three things"),
@@ -177,10 +145,8 @@ END = "\n    return text"
 SENTENCE_WRONG = [
     ("index", "rindex", "its first full stop"),
     (
-        "text += piece\n            if",
-        "if",
-        f"return {CUT}",
-        f"return {CUT}\n            text += piece",
+        ("text += piece\n            if", "if"),
+        (f"return {CUT}", f"return {CUT}\n            text += piece"),
         "at least one piece more",
     ),
     (
@@ -192,50 +158,41 @@ SENTENCE_WRONG = [
     ("with client", "with InferenceClient() as client", "a client of its own"),
     ('return solved(client, question).removesuffix(".") + "."', "You added one"),
     (
-        f"return {CUT}",
-        "break",
-        "return text",
-        f"return {CUT}",
+        (f"return {CUT}", "break"),
+        ("return text", f"return {CUT}"),
         "no full stop at all. Your function raised ValueError",
     ),
     (
-        "in pieces(client, question)",
-        "in islice(pieces(client, question), 20)",
+        "pieces(client, question)",
+        "itertools.islice(pieces(client, question), 20)",
         "lost it, or a part",
     ),
     ("with client", "if True", "`break` leaves the loop, not the stream"),
     (
-        "with client",
-        "if True",
-        f"return {CUT}",
-        f"client.close()\n                return {CUT}",
+        ("with client", "if True"),
+        (f"return {CUT}", f"client.close()\n                return {CUT}"),
         "the client stays open",
     ),
     (
-        "with client",
-        "if True",
-        f"return {CUT}",
-        f"text = {CUT}\n                break",
-        END,
-        f"\n    client.close(){END}",
+        ("with client", "if True"),
+        (f"return {CUT}", f"text = {CUT}\n                break"),
+        (END, f"\n    client.close(){END}"),
         "open behind the error",
     ),
     (
         f'with client:\n    text = "".join(pieces(client, question))\n    return {IF_ANY}',
         "read the stream to its end",
     ),
-    (
-        """
-        with client:
-            response = client.chat_completion(
-                messages=[{"role": "user", "content": question}],
-                model=models.chat,
-                max_tokens=200,
-                stop=["."],
-            )
-            return response.choices[0].message.content""",
-        "left the stopping to the service",
-    ),
+    """
+    # left the stopping to the service
+    with client:
+        response = client.chat_completion(
+            messages=[{"role": "user", "content": question}],
+            model=models.chat,
+            max_tokens=200,
+            stop=["."],
+        )
+        return response.choices[0].message.content""",
     (" + 1", "", "The full stop is missing"),
     (CUT, "text", "the beginning of the next sentence"),
     (END, "\n    return None", "had no full stop at all"),
@@ -256,18 +213,17 @@ ALL_WRONG = [
         "changed the list of questions",
     ),
     (
-        ONE,
-        "if True",
-        "async with gate:",
-        "async with gate, AsyncInferenceClient() as client:",
+        (ONE, "if True"),
+        ("async with gate:", "async with gate, AsyncInferenceClient() as client:"),
         "You made 7 clients",
     ),
     (ONE, "client = AsyncInferenceClient()\n    if True", "still open"),
     (
-        ONE,
-        "client = AsyncInferenceClient()\n    if True",
-        f"return {GATHER}",
-        f"answers = {GATHER}\n        await client.close()\n        return answers",
+        (ONE, "client = AsyncInferenceClient()\n    if True"),
+        (
+            f"return {GATHER}",
+            f"answers = {GATHER}\n        await client.close()\n        return answers",
+        ),
         "behind the error the client stayed open",
     ),
     (
@@ -279,11 +235,15 @@ ALL_WRONG = [
         "in groups of 3",
     ),
     (
-        "        response = await",
-        "      for _ in range(2):\n               try:\n                response = await",
-        "                )\n",
-        "                )\n                break\n"
-        "               except httpx.HTTPError:\n                pass\n",
+        (
+            "        response = await",
+            "      for _ in range(2):\n               try:\n                response = await",
+        ),
+        (
+            "                )\n",
+            "                )\n                break\n"
+            "               except httpx.HTTPError:\n                pass\n",
+        ),
         "you asked again",
     ),
     ("(at_once)", "(at_once + 1)", "4 requests were under way"),
@@ -297,13 +257,7 @@ ALL_WRONG = [
     ("with gate", "with asyncio.Semaphore(at_once)", "shared by all"),
     ("(at_once)", "(2)", "The limit comes from `at_once`"),
     (GATHER, f"({GATHER})[::-1]", "not in the order"),
-    (
-        ONE,
-        "with InferenceClient() as client",
-        "await client",
-        "client",
-        "it must be the async client",
-    ),
+    (("async with Async", "with "), ("await client", "client"), "it must be the async client"),
     (
         "async def ask_all(questions, at_once):",
         "def ask_all(questions, at_once):\n    return asyncio.run(solved(questions, at_once))\n\n\n"
@@ -336,16 +290,16 @@ RIGHT = [
     ),
     (
         PIECES,
-        "chat_completion",
-        "chat.completions.create",
-        LOOP,
-        "for chunk in stream:\n"
-        "        if chunk.choices and chunk.choices[0].delta.content:\n"
-        "            yield chunk.choices[0].delta.content",
+        ("chat_completion", "chat.completions.create"),
+        (
+            LOOP,
+            "for chunk in stream:\n"
+            "        if chunk.choices and chunk.choices[0].delta.content:\n"
+            "            yield chunk.choices[0].delta.content",
+        ),
     ),
-    (
-        READ,
-        """
+    """
+    def read(client, question):
         text, reason, tokens = [], None, None
         try:
             for chunk in client.chat_completion(
@@ -364,18 +318,14 @@ RIGHT = [
         except httpx.HTTPError as error:
             print("cut:", error)
         return ["".join(text), reason == "stop", tokens]""",
-    ),
     (
         SENTENCE,
-        "with client",
-        "try",
-        END,
-        "\n        return text\n    finally:\n        client.close()",
+        ("with client", "try"),
+        (END, "\n        return text\n    finally:\n        client.close()"),
     ),
-    (
-        SENTENCE,
-        """
-        with closing(client):
+    """
+    def first_sentence(client, question):
+        with contextlib.closing(client):
             text = ""
             for piece in pieces(client, question):
                 text += piece
@@ -383,12 +333,10 @@ RIGHT = [
                     break
             before, stop, _ = text.partition(".")
             return before + stop""",
-    ),
     # a cell that runs meanwhile builds one, too
     (ALL, "gate = ", "contextvars.Context().run(httpx2.AsyncClient)\n    gate = "),
-    (
-        ALL,
-        """
+    """
+    async def ask_all(questions, at_once):
         answers, waiting = [None] * len(questions), list(enumerate(questions))
         async with AsyncInferenceClient() as client:
 
@@ -403,10 +351,8 @@ RIGHT = [
 
             await asyncio.gather(*[worker() for _ in range(at_once)])
         return answers""",
-    ),
-    (
-        ALL,
-        """
+    """
+    async def ask_all(questions, at_once):
         gate = asyncio.BoundedSemaphore(at_once)
 
         async def ask(client, question):
@@ -426,10 +372,8 @@ RIGHT = [
         async with AsyncInferenceClient() as client, asyncio.TaskGroup() as group:
             tasks = [group.create_task(ask(client, question)) for question in questions]
         return [task.result() for task in tasks]""",
-    ),
-    (
-        ALL,
-        """
+    """
+    async def ask_all(questions, at_once):
         router = "https://router.huggingface.co/v1"
         client = AsyncOpenAI(base_url=router, api_key=os.environ["HF_TOKEN"], max_retries=0)
         gate = asyncio.Semaphore(at_once)
@@ -446,7 +390,6 @@ RIGHT = [
             return await asyncio.gather(*map(ask, questions))
         finally:
             await client.close()""",
-    ),
 ]
 MISTAKES = (PIECES_WRONG, READ_WRONG, SENTENCE_WRONG, ALL_WRONG)
 
@@ -457,13 +400,12 @@ async def async_stub(*arguments):
 
 class TestExercise(CheckCases):
     tasks, quiz = TASKS[:-1], QUIZ
-    wrong, right = exercise("04_text_generation_and_streaming", tasks, MISTAKES, RIGHT, **NAMES)
+    wrong, right = exercise(
+        "04_text_generation_and_streaming", tasks, MISTAKES, RIGHT, Pieces=Pieces
+    )
     wrong.remove((ALL, check_cases.stub, "still empty"))  # no `async def`: see stub()
     unruly = [*check_cases.UNRULY, lambda *a: ("", True, None)]
     choices = (3, 4)
-
-    def left_behind(self):
-        return *super().left_behind(), httpx2.AsyncClient.__init__
 
     def stub(self, task):
         return async_stub if task is ALL else super().stub(task)

@@ -1,13 +1,6 @@
 """Exercise 06: the stub fails, the solution passes, each mistake gets the message about it."""
 
-import contextlib
-import functools
-import re
-from collections import Counter
-from fractions import Fraction
-
 from check_cases import CheckCases
-from huggingface_hub import InferenceClient
 from wrong import exercise, hides
 
 from helpers import models
@@ -20,51 +13,35 @@ def zero_shot(client, text, labels):
     return client.zero_shot_classification(text, candidate_labels=labels, model=models.zero_shot)
 
 
-NAMES = {
-    "models": models,
-    "zero_shot": zero_shot,
-    "own": InferenceClient(provider="hf-inference"),
-    "Counter": Counter,
-    "Fraction": Fraction,
-    "re": re,
-    "functools": functools,
-    "contextlib": contextlib,
-}
-
 MOOD_WRONG = [
     ("client.", "own.", "a client of its own"),
     ("def", "async def", "asks for a plain `def`"),
     ("best.score", "round(best.score, 1)", "with 0.79, below 0.8"),
     ('else "unsure"', "else None", "has a word for this case"),
-    (
-        """
-        best = client.text_classification(text, model=models.sentiment)[0]
-        return "positive" if best.label == "POSITIVE" and best.score >= 0.8 else "negative\"""",
-        "with 0.62, below 0.8",
-    ),
+    """
+    # with 0.62, below 0.8
+    best = client.text_classification(text, model=models.sentiment)[0]
+    return "positive" if best.label == "POSITIVE" and best.score >= 0.8 else "negative\"""",
     ("return solved(client, text).title()", "lower case"),
     (hides("client, text", '"unsure"'), "refused the request with 503"),
     (
-        ".lower()",
-        "",
-        "models.sentiment",
-        "models.sentiment_three",
+        (".lower()", ""),
+        ("models.sentiment", "models.sentiment_three"),
         "This task wants `client.text_classification",
     ),
     (' if best.score >= 0.8 else "unsure"', "", "below 0.8"),
     (".lower()", "", "lower case"),
     (">=", ">", "At 0.8 or more"),
-    ("[0]", "[-1]", ' if best.score >= 0.8 else "unsure"', "", "you returned the other label"),
+    (("[0]", "[-1]"), (' if best.score >= 0.8 else "unsure"', ""), "you returned the other label"),
     ('best.label.lower() if best.score >= 0.8 else "unsure"', "best", "the task asks for one word"),
     (' if best.score >= 0.8 else "unsure"', ", best.score", "the task asks for one word"),
     ('return "negative"', "No request was sent"),
     ('best.label.lower() if best.score >= 0.8 else "unsure"', '"negative"', "the other label"),
     ("return ", "", "Did you forget `return`"),
     ("return solved(client, text) and solved(client, text)", "You sent 2 requests"),
-    (
-        'return zero_shot(client, text, ["positive", "negative"])[0].label',
-        "This task wants `client.text_classification",
-    ),
+    """
+    # This task wants `client.text_classification
+    return zero_shot(client, text, ["positive", "negative"])[0].label""",
     ("(text,", "(text.upper(),", "not the one your function was given"),
 ]
 ROUTE_WRONG = [
@@ -80,18 +57,16 @@ ROUTE_WRONG = [
         "all the keys of `desks` were expected",
     ),
     (
-        "list(desks),",
-        'list(desks), hypothesis_template="This is a message to a help desk.",',
+        "list(desks)",
+        'list(desks), hypothesis_template="This is a message to a help desk."',
         "has no `{}`",
     ),
     ("list(desks)", "desks", "You sent a dictionary"),
     ("desks[answer[0].label]", 'list(desks.values())[0] + "?"', "The best label was"),
     (hides("client, text, desks", '"general"'), "refused the request with 503"),
     (
-        "list(desks)",
-        "list(desks.values())",
-        "desks[answer[0].label]",
-        "answer[0].label",
+        ("list(desks)", "list(desks.values())"),
+        ("desks[answer[0].label]", "answer[0].label"),
         "You sent the names of the desks",
     ),
     ("list(desks)", '", ".join(desks)', "as one string"),
@@ -100,10 +75,9 @@ ROUTE_WRONG = [
     ("candidate_labels", "labels", "called `candidate_labels` now"),
     ("[0].label", '["labels"][0]', "before November 2025"),
     ("list(desks)", "desks.keys()", "`list(…)` makes one"),
-    (
-        "return desks[max(desks, key=lambda label: zero_shot(client, text, [label])[0].score)]",
-        "All labels go into one",
-    ),
+    """
+    # All labels go into one
+    return desks[max(desks, key=lambda label: zero_shot(client, text, [label])[0].score)]""",
     ("desks[answer[0].label]", '"sales"', "The best label was"),
     ('return "billing"', "No request was sent"),
     ("desks[answer[0].label]", "answer", "the name of a desk"),
@@ -118,19 +92,18 @@ ENTITIES_WRONG = [
         "not in the order of the text",
     ),
     ("yield from solved(client, text, least)", "a generator"),
-    ("text[", "text.encode()[", "end]", 'end].decode(errors="replace")', "the pairs should be"),
+    (("text[", "text.encode()["), ("end]", 'end].decode(errors="replace")'), "the pairs should be"),
     ("text[", "text.lower()[", "in small letters"),
     ("entity_group)", "entity_group, entity.score)", "should be a pair"),
-    (
-        'return client.token_classification(text, aggregation_strategy="simple")',
-        "this task wants `dslim",
-    ),
+    """
+    # this task wants `dslim
+    return client.token_classification(text, aggregation_strategy="simple")""",
     (hides("client, text, least", "[]"), "refused the request with 503"),
     (NAME, "entity.word", "You took `word`"),
     (NAME, 'entity.word.replace("##", "").capitalize()', "the pairs should be"),
     ("entity.entity_group", "entity.entity", "The kind is None"),
     (', aggregation_strategy="simple"', "", "no `aggregation_strategy`"),
-    ('"simple"', '"none"', "entity.entity_group", "entity.entity", "single tokens"),
+    (('"simple"', '"none"'), ("entity.entity_group", "entity.entity"), "single tokens"),
     ("if entity.score >= least", "", "below `least`"),
     (">=", ">", "means `>=`"),
     (f"({NAME}, entity.entity_group)", NAME, "should be a pair"),
@@ -144,31 +117,25 @@ SHARE = "matrix.trace() / len(messages)"
 EVALUATE_WRONG = [
     (", matrix", ", matrix / matrix.sum(axis=1, keepdims=True)", "fractions in the matrix"),
     (", matrix", ", np.diag(np.diag(matrix))", "Only the right answers"),
-    (
-        """
-        said = [zero_shot(client, message["text"], labels)[0].label for message in messages]
-        pairs = Counter((message["label"], label) for message, label in zip(messages, said))
-        right = sum(count for (true, label), count in pairs.items() if true == label)
-        return right / len(messages), pairs""",
-        "no table of numbers",
-    ),
+    """
+    # no table of numbers
+    said = [zero_shot(client, message["text"], labels)[0].label for message in messages]
+    pairs = Counter((message["label"], label) for message, label in zip(messages, said))
+    right = sum(count for (true, label), count in pairs.items() if true == label)
+    return right / len(messages), pairs""",
     (", matrix", ", [[1], [1, 2], [3]]", "no table of numbers"),
     (SHARE, "None", "should be a number"),
     (SHARE, f"round({SHARE}, 2)", "Three of seven messages were right"),
     (SHARE, f'f"{{{SHARE}:.0%}}"', "should be a number"),
+    """
+    # changed `messages`
+    result = solved(client, messages, labels)
+    for message in messages:
+        del message["label"]
+    return result""",
     (
-        """
-        result = solved(client, messages, labels)
-        for message in messages:
-            del message["label"]
-        return result""",
-        "changed `messages`",
-    ),
-    (
-        "answer = client",
-        "try:\n            answer = client",
-        "        matrix[",
-        "        except Exception:\n            continue\n        matrix[",
+        ("answer = client", "try:\n            answer = client"),
+        ("        matrix[", "        except Exception:\n            continue\n        matrix["),
         "refused the request with 503",
     ),
     (", matrix", ", matrix.T", "Rows and columns are exchanged"),
@@ -196,11 +163,7 @@ FORM = """response_format={
             "json_schema": {"name": "desk", "schema": schema, "strict": True},
         },"""
 CHOOSE_WRONG = [
-    (
-        '"enum": labels}',
-        '"enum": labels}, "why": {"type": "string"}',
-        "also has the property `why`",
-    ),
+    ("labels}", 'labels}, "why": {"type": "string"}', "also has the property `why`"),
     ('"type": "object",', "", "that the answer is an object"),
     ('"name": "desk", ', "", "has no `name`"),
     ('"enum": labels', '"enum": ", ".join(labels)', "the list of labels itself"),
@@ -214,37 +177,28 @@ CHOOSE_WRONG = [
         'so "account" was expected',
     ),
     (
-        "json.loads(",
-        "eval(",
-        "(ValueError,",
-        "(SyntaxError, NameError,",
+        ("json.loads(", "eval("),
+        ("(ValueError,", "(SyntaxError, NameError,"),
         'so "account" was expected',
     ),
-    (
-        "label if label in labels else None",
-        "{one: one for one in labels}.get(label)",
-        "a label in a list",
-    ),
+    (f"label{GUARD}", "{one: one for one in labels}.get(label)", "a label in a list"),
     (
         'label = solved(client, text, labels)\nlabels.append("other")\nreturn label',
         "changed `labels`",
     ),
     (hides("client, text, labels", "None"), "refused the request with 503"),
     (
-        "try:",
-        "if True:",
-        "    except (ValueError, KeyError, TypeError):\n        return None\n",
-        "",
-        GUARD,
-        "",
+        ("try:", "if True:"),
+        ("    except (ValueError, KeyError, TypeError):\n        return None\n", ""),
+        (GUARD, ""),
         "half a JSON object",
     ),
     (GUARD, "", "not one of the labels"),
     (", TypeError", "", "`content` was None"),
     ("return solved(client, text, labels) or labels[0]", "half a JSON object"),
     (LABEL, f'next((one for one in labels if one in ({CONTENT} or "")), None)', "not JSON at all"),
-    (LABEL, CONTENT, GUARD, "", "It is JSON"),
-    (LABEL, f"json.loads({CONTENT})", GUARD, "", "the parsed object"),
+    ((LABEL, CONTENT), (GUARD, ""), "It is JSON"),
+    ((LABEL, f"json.loads({CONTENT})"), (GUARD, ""), "the parsed object"),
     (FORM, "", "no `response_format`"),
     (FORM, 'response_format={"type": "json_object"},', 'the type "json_schema"'),
     ('{"name": "desk", "schema": schema, "strict": True}', "schema", "one level further in"),
@@ -252,65 +206,51 @@ CHOOSE_WRONG = [
     ('"enum": labels', '"enum": ["yes", "no"]', "the function was given"),
     ('"required": ["label"],', "", "`required`"),
     ("max_tokens=30,", "", "no `max_tokens`"),
-    (
-        "return solved(client, text, labels) or solved(client, text, labels)",
-        "asking again is another decision",
-    ),
+    """
+    # asking again is another decision
+    return solved(client, text, labels) or solved(client, text, labels)""",
     ("return zero_shot(client, text, labels)[0].label", "This task wants `client.chat_completion"),
     ('return "account"', "No request was sent"),
 ]
 RIGHT = [
-    (
-        MOOD,
-        """
+    """
+    def mood(client, text):
         found = client.text_classification(text=text, model=models["sentiment"].id)
         element = max(found, key=lambda element: element["score"])
         if element["score"] < 0.8:
             return "unsure"
         return {"POSITIVE": "positive", "NEGATIVE": "negative"}[element["label"]]""",
-    ),
-    (
-        MOOD,
-        """
+    """
+    def mood(client, text):
         found = client.text_classification(text, model=models.sentiment, top_k=1)
         return next((one.label.casefold() for one in found if one.score >= 0.8), "unsure")""",
-    ),
     (
         ROUTE,
-        "list(desks),",
-        'sorted(desks), hypothesis_template="This message is about {}.",',
-        ".label",
-        '["label"]',
+        ("list(desks),", 'sorted(desks), hypothesis_template="This message is about {}.",'),
+        (".label", '["label"]'),
     ),
-    (
-        ROUTE,
-        """
+    """
+    def route(client, text, desks):
         first, *_ = client.zero_shot_classification(
             text=text, candidate_labels=[*desks], model=models.zero_shot, multi_label=False
         )
         return desks.get(first["label"])""",
-    ),
-    (
-        ENTITIES,
-        """
+    """
+    def entities(client, text, least):
         found = client.token_classification(text, model=models.ner, aggregation_strategy="max")
         sure = filter(lambda entity: not entity["score"] < least, found)
         return [[text[slice(one["start"], one["end"])], one["entity_group"]] for one in sure]""",
-    ),
     (EVALUATE, f"{SHARE}, matrix", f"float({SHARE}), matrix.tolist()"),
-    (
-        EVALUATE,
-        """
+    """
+    def evaluate(client, messages, labels):
         ask = functools.partial(client.zero_shot_classification, model=models.zero_shot)
         said = [ask(message["text"], labels)[0]["label"] for message in messages]
         true = [message["label"] for message in messages]
         return Fraction(sum(map(str.__eq__, true, said)), len(true)), [
             [sum(pair == (t, s) for pair in zip(true, said)) for s in labels] for t in labels
         ]""",
-    ),
-    (
-        CHOOSE,
-        """
+    """
+    def choose(client, text, labels):
         schema = {
             "type": "object",
             "properties": {"label": {"enum": list(labels)}},
@@ -328,12 +268,13 @@ RIGHT = [
         with contextlib.suppress(ValueError, TypeError, AttributeError):
             label = json.loads(response.choices[0].message.content).get("label")
             return label if label in labels else None""",
-    ),
 ]
 MISTAKES = (MOOD_WRONG, ROUTE_WRONG, ENTITIES_WRONG, EVALUATE_WRONG, CHOOSE_WRONG)
 
 
 class TestExercise(CheckCases):
     tasks, quiz = TASKS[:5], QUIZ
-    wrong, right = exercise("06_classification_and_ner", tasks, MISTAKES, RIGHT, **NAMES)
+    wrong, right = exercise(
+        "06_classification_and_ner", tasks, MISTAKES, RIGHT, zero_shot=zero_shot
+    )
     draws_right, draws_wrong = 5, 3

@@ -39,20 +39,19 @@ DRAW_WRONG = [
     ("seed=seed", "seed=seed, steps=20", "`num_inference_steps`"),
     ("seed=seed", 'seed=seed, extra_body={"output_format": "jpeg"}', "loses pixels"),
     (
-        "return client",
-        "picture = client",
-        "seed=seed)",
-        'seed=seed)\n    picture.save(out := io.BytesIO(), "PNG")\n    return out.getvalue()',
+        ("return client", "picture = client"),
+        (
+            "seed=seed)",
+            'seed=seed)\n    picture.save(out := io.BytesIO(), "PNG")\n    return out.getvalue()',
+        ),
         "You returned bytes",
     ),
     ("seed=seed)", "seed=seed).resize((128, 128))", "Leave it as it came"),
     ("return ", "", "Did you forget `return`"),
     ("return ", f"{CALL}\n    return ", "2 requests for one picture"),
     (
-        "seed=seed)",
-        "seed=seed)\n    return made_up",
-        "return client",
-        "client",
+        ("seed=seed)", "seed=seed)\n    return made_up"),
+        ("return client", "client"),
         "not the one that belongs",
     ),
     ('return client.post(json={"inputs": prompt})', "is gone"),
@@ -60,14 +59,12 @@ DRAW_WRONG = [
     (f"try:\n    return {CALL}\nexcept Exception:\n    return None", "as if it had an answer"),
     ("def", "async def", "asks for a plain `def`"),
     ("return", "yield", "a generator"),
-    ("return client", "return [client", "seed=seed)", "seed=seed)]", "You returned a list"),
+    (("return client", "return [client"), ("seed=seed)", "seed=seed)]"), "You returned a list"),
 ]
 SWEEP_WRONG = [
     (
-        "{\n        count: client",
-        "[\n        client",
-        "steps\n    }",
-        "steps\n    ]",
+        ("{\n        count: client", "[\n        client"),
+        ("steps\n    }", "steps\n    ]"),
         "returned a list",
     ),
     ("seed=seed", "seed=seed + count", "The seed changed"),
@@ -78,10 +75,8 @@ SWEEP_WRONG = [
     ("count: client", 'f"{count} steps": client', "as they are"),
     ("in steps", "in steps[:1]", "1 requests"),
     (
-        "return {",
-        "pictures = {",
-        "steps\n    }",
-        "steps\n    }\n    return dict.fromkeys(pictures, pictures[steps[-1]])",
+        ("return {", "pictures = {"),
+        ("steps\n    }", "steps\n    }\n    return dict.fromkeys(pictures, pictures[steps[-1]])"),
         "not the one that belongs",
     ),
     ("return ", "", "Did you forget `return`"),
@@ -93,18 +88,17 @@ SWEEP_WRONG = [
     ),
     ("client.", "own.", "a client of its own"),
     (
-        "count: client",
-        "i: client",
-        "count in steps",
-        "i, count in enumerate(steps)",
+        ("count: client", "i: client"),
+        ("count in steps", "i, count in enumerate(steps)"),
         "The keys are [0, 1, 2]",
     ),
     (
-        "return {",
-        "pictures = {",
-        "steps\n    }",
-        "steps\n    }\n    made = list(pictures.values())"
-        "\n    return dict(zip(steps, made[1:] + made[:1]))",
+        ("return {", "pictures = {"),
+        (
+            "steps\n    }",
+            "steps\n    }\n    made = list(pictures.values())"
+            "\n    return dict(zip(steps, made[1:] + made[:1]))",
+        ),
         "not the one that belongs",
     ),
 ]
@@ -133,10 +127,8 @@ REDRAW_WRONG = [
     ("return ", "", "Did you forget `return`"),
     ("json.loads(recipe)", "eval(recipe)", "`eval` runs"),
     (
-        "return client",
-        "picture = client",
-        "(recipe))",
-        "(recipe))\n    picture.save(path)\n    return picture",
+        ("return client", "picture = client"),
+        ("(recipe))", "(recipe))\n    picture.save(path)\n    return picture"),
         "wrote over the file",
     ),
     ("client.", "own.", "a client of its own"),
@@ -154,17 +146,15 @@ GRID_WRONG = [
     ),
     ("len(prompts) * ", "", "seeds or the prompts only"),
     (COST, "0.025", "You drew them all"),
-    (
-        """
-        pictures, spent = {}, 0
-        for prompt, seed in product(prompts, seeds):
-            spent += models["image"].cost(megapixels=1)
-            if spent > budget:
-                raise ValueError(f"${spent} is too much")
-            pictures[prompt, seed] = draw(client, prompt, seed)
-        return pictures""",
-        "before you noticed",
-    ),
+    """
+    # before you noticed
+    pictures, spent = {}, 0
+    for prompt, seed in product(prompts, seeds):
+        spent += models["image"].cost(megapixels=1)
+        if spent > budget:
+            raise ValueError(f"${spent} is too much")
+        pictures[prompt, seed] = draw(client, prompt, seed)
+    return pictures""",
     ("cost > budget", "cost >= budget", "exactly on the budget"),
     ("raise ValueError(", "return {} and (", "Raise a `ValueError`"),
     (
@@ -172,24 +162,23 @@ GRID_WRONG = [
         "for prompt, seed in zip(prompts, seeds)",
         "you sent 2 requests",
     ),
-    ("{(prompt, seed): draw", "[draw", "seeds}", "seeds]", "{(prompt, seed): picture}"),
+    (("{(prompt, seed): draw", "[draw"), ("seeds}", "seeds]"), "{(prompt, seed): picture}"),
     ("(prompt, seed): draw", "prompt: draw", "should be pairs"),
     ("raise ", "return ", "Raise a `ValueError`"),
     ("raise ValueError", "raise AssertionError", "raised AssertionError"),
     (" / 1024**2", "", "Look at the units"),
     (
-        "return {",
-        "pictures = {",
-        "seeds}",
-        "seeds}\n    prompts.clear()\n    return pictures",
+        ("return {", "pictures = {"),
+        ("seeds}", "seeds}\n    prompts.clear()\n    return pictures"),
         "the caller's list `prompts`",
     ),
     ("draw(client", "draw(own", "a client of its own"),
     (
-        "if cost > budget:",
-        "few = int(budget // (cost / count))\n    if False:",
-        "for prompt in prompts for seed in seeds",
-        "for prompt, seed in list(product(prompts, seeds))[:few]",
+        ("if cost > budget:", "few = int(budget // (cost / count))\n    if False:"),
+        (
+            "for prompt in prompts for seed in seeds",
+            "for prompt, seed in list(product(prompts, seeds))[:few]",
+        ),
         "Raise a `ValueError`",
     ),
     ("len(prompts) * len(seeds)", "len(prompts) + len(seeds)", "You drew them all"),
@@ -197,15 +186,13 @@ GRID_WRONG = [
 RIGHT = [
     (DRAW, "seed=seed", 'seed=seed, extra_body={"output_format": "png"}'),
     (SWEEP, "in steps", "in sorted(steps, reverse=True)"),
-    (
-        SWEEP,
-        """
+    """
+    def sweep(client, prompt, seed, steps):
         def one(count):
             return client.text_to_image(prompt, model=models.image, width=256, height=256,
                                         seed=seed, num_inference_steps=count)
         with Pool(3) as pool:
             return dict(zip(steps, pool.map(one, steps)))""",
-    ),
     (
         REDRAW,
         "raise ValueError(",

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import os
 import queue
 import random
 import subprocess
@@ -9,13 +10,15 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from time import monotonic, sleep
 from types import SimpleNamespace
 
 import pytest
-from huggingface_hub import InferenceClient
+from huggingface_hub import AsyncInferenceClient, InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.inference._providers import _common
+from ways import HUB, HUB_ASYNC, HUB_STREAM, OPENAI
 
 from helpers import wire
 from helpers.exercises.kit import NotYet, Raised, Spy, broken, error, reply, spy
@@ -25,9 +28,96 @@ from helpers.session import start
 from helpers.wire.replaced import Replaced
 
 
-def ask(client):
-    message = [{"role": "user", "content": "?"}]
-    return client.chat_completion(message, model=models.chat).choices[0].message.content
+def ask(way=HUB):
+    return way("?", models.chat)
+
+
+def ask_twice(seconds):
+    """Asks, and after a failure once more."""
+    try:
+        return ask()
+    except HfHubHTTPError:
+        time.sleep(seconds)
+        return ask()
+
+
+@contextmanager
+def beside(work):
+    """Runs `work(stop)` in another thread meanwhile; its value is there afterwards."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            yield pool.submit(work, stop)
+        finally:
+            stop.set()
+
+
+# ---- what it answers ---------------------------------------------------------------------------
+
+
+def test_every_task_of_the_course():
+    with spy() as service:
+        client = InferenceClient()
+        assert client.feature_extraction(["a", "b"], model=models.embedding).shape == (2, 8)
+        moods = client.text_classification("Good.", model=models.sentiment)
+        assert {mood.label for mood in moods} == {"POSITIVE", "NEGATIVE"}
+        zero = client.zero_shot_classification(
+            "Pay me.", candidate_labels=["billing", "bug"], model=models.zero_shot
+        )
+        assert [r.score for r in zero] == sorted((r.score for r in zero), reverse=True)
+        (entity,) = client.token_classification("we met Ada there", model=models.ner)
+        assert (entity.word, entity.start, entity.end) == ("Ada", 7, 10)
+        assert client.summarization("Long.", model=models.summarization).summary_text
+        assert client.text_to_image("A card.", model=models.image).size == (64, 64)
+    assert len(service.sent) == 6 and len(service.lookups) >= 6
+
+
+def test_a_stream_that_is_whole_and_one_that_breaks():
+    with spy(reply("a b c"), reply("a b c", breaks_after=2)) as service:
+        kept = InferenceClient()  # a client that nobody holds closes its streams
+        asks = lambda: HUB_STREAM.ask(kept, "?", models.chat)
+        assert service.call(asks) == "a b c" == service.said[0]
+        with pytest.raises(Raised, match="RemoteProtocolError"):
+            service.call(asks)
+
+
+def test_the_openai_client_and_its_retries():
+    with spy(error(429, retry_after=7), error(503)) as service:
+        assert service.call(ask, OPENAI) == service.said[0]
+    assert len(service.sent) == 3 and service.slept[0] == 7
+
+
+def test_a_coroutine():
+    async def ask_async():
+        await asyncio.sleep(100)
+        return await HUB_ASYNC.aask(AsyncInferenceClient(), "?", models.chat)
+
+    with spy() as service:
+        assert service.call(ask_async) == service.said[0]
+    assert service.slept == [100]
+
+
+def test_an_answer_cannot_be_guessed():
+    random.seed(1)
+    with spy() as one:
+        ask()
+    with spy() as two:
+        ask()
+    assert one.said != two.said
+
+
+def test_a_connection_that_fails():
+    with spy(broken()) as service, pytest.raises(Raised, match="ConnectError"):
+        service.call(ask)
+
+
+def test_the_token_of_the_environment_stays_and_is_recognised(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_mine_of_twenty_letters")
+    with spy() as service:
+        assert os.environ["HF_TOKEN"] == service.token == "hf_mine_of_twenty_letters"
+        InferenceClient().text_classification(service.token, model=models.sentiment)
+        assert service.leaked and service.token not in str(service.sent.last.json)
+    assert os.environ["HF_TOKEN"] == "hf_mine_of_twenty_letters"
 
 
 # ---- what never ends ---------------------------------------------------------------------------
@@ -73,10 +163,11 @@ def test_a_function_that_stands_still_is_left_behind(function):
     if not asyncio.iscoroutinefunction(function):
         assert "in line " in str(not_yet.value), "it says where"
     with spy() as service:
-        assert service.call(ask, InferenceClient()) == service.said[0], "the kernel is usable"
+        assert service.call(ask) == service.said[0], "the kernel is usable"
 
 
-def test_a_function_that_was_left_behind_goes_no_further():
+def test_what_outlives_its_call_goes_no_further(capsys):
+    """A function that was left behind, and a thread of one that came to its end."""
     goes_on, went_on, inside = threading.Event(), [], []
 
     def late():
@@ -84,31 +175,20 @@ def test_a_function_that_was_left_behind_goes_no_further():
         goes_on.wait()
         went_on.append(True)
 
-    with spy(seconds=0.2) as service, pytest.raises(NotYet):
-        service.call(late)
-    goes_on.set()
-    (thread,) = inside
-    thread.join(5)
-    assert not went_on and not thread.is_alive()
-
-
-def test_a_thread_that_outlives_its_function_goes_no_further(capsys):
-    goes_on, went_on, inside = threading.Event(), [], []
-
-    def late():
-        goes_on.wait()
-        went_on.append(True)
-
     def leaves_it():
         inside.append(threading.Thread(target=late, daemon=True))
-        inside[0].start()
+        inside[-1].start()
         return "done"
 
+    with spy(seconds=0.2) as service, pytest.raises(NotYet):
+        service.call(late)
     with spy() as service:
         assert service.call(leaves_it) == "done"
     goes_on.set()
-    inside[0].join(5)
-    assert not went_on and not inside[0].is_alive() and capsys.readouterr() == ("", "")
+    for thread in inside:
+        thread.join(5)
+    assert not went_on and not any(thread.is_alive() for thread in inside)
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("threads", [False, True])
@@ -121,15 +201,15 @@ def test_a_loop_without_end_is_ended(threads):
         with ThreadPoolExecutor() as pool:
             return pool.submit(forever).result()
 
-    with spy(seconds=0.2) as service, pytest.raises(NotYet, match="still running after 0.2"):
+    still = "still running after 0.2 seconds"
+    with spy(seconds=0.2) as service, pytest.raises(NotYet, match=still):
         service.call(in_a_pool if threads else forever)
 
 
 def test_what_counts_is_the_work_and_not_the_load_of_the_machine():
-    """A thread that computes takes most of the time; the function's own share is small."""
-    stop = threading.Event()
+    """Threads that compute take most of the time; the function's own share is small."""
 
-    def load():
+    def load(stop):
         while not stop.is_set():
             sum(range(1000))
 
@@ -139,15 +219,9 @@ def test_what_counts_is_the_work_and_not_the_load_of_the_machine():
             pass
         return monotonic()
 
-    others = [threading.Thread(target=load) for _ in range(3)]
-    for other in others:
-        other.start()
-    began = monotonic()
-    try:
-        with spy(seconds=0.6) as service:
-            assert service.call(works) - began > 0.6, "by the clock it took longer than its limit"
-    finally:
-        stop.set()
+    with beside(load), beside(load), beside(load), spy(seconds=0.6) as service:
+        began = monotonic()
+        assert service.call(works) - began > 0.6, "by the clock it took longer than its limit"
 
 
 def test_nobody_answers_input():
@@ -162,14 +236,16 @@ def test_nobody_answers_input():
 def test_clocks_go_on_by_what_was_slept(clock):
     def waits():
         before = getattr(time, clock.__name__)()
-        time.sleep(3600)
+        time.sleep(1800)
+        sleep(1800)
         return getattr(time, clock.__name__)() - before
 
     started = monotonic()
     with spy() as service:
         assert 3600 <= service.call(waits) < 3660
         assert service.looks == [clock.__name__] * 2
-    assert monotonic() - started < 30
+    assert service.slept == [1800, 1800] and monotonic() - started < 30
+    assert sleep is time.sleep
 
 
 NOTEBOOK = """
@@ -227,26 +303,6 @@ def test_a_value_as_it_is():
 # ---- a check and the rest of the process -------------------------------------------------------
 
 
-def beside(work):
-    """Run `work(stop)` in a thread of its own; returns what ends it and gives its value."""
-    stop, found, ready = threading.Event(), [], threading.Event()
-
-    def run():
-        ready.set()
-        found.append(work(stop))
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    ready.wait()
-
-    def end():
-        stop.set()
-        thread.join()
-        return found[0]
-
-    return end
-
-
 def test_another_thread_sleeps_and_reads_the_clock_as_ever():
     def other(stop):
         gaps = []
@@ -260,12 +316,10 @@ def test_another_thread_sleeps_and_reads_the_clock_as_ever():
         for _ in range(50):
             time.sleep(3600)
 
-    end = beside(other)
-    with spy() as service:
+    with beside(other) as gaps, spy() as service:
         for _ in range(5):
             service.call(waits)
-    gaps = end()
-    assert service.slept == [3600] * 250 and all(0.02 <= gap < 60 for gap in gaps)
+    assert service.slept == [3600] * 250 and all(0.02 <= gap < 60 for gap in gaps.result())
 
 
 def test_another_thread_prints_as_ever(capsys):
@@ -282,13 +336,11 @@ def test_another_thread_prints_as_ever(capsys):
             print("mine")
             print("mine", file=sys.stderr)
 
-    end = beside(other)
-    with spy() as service:
+    with beside(other) as count, spy() as service:
         for _ in range(10):
             service.call(prints)
-    count = end()
     assert service.printed == "mine\n" * 200
-    assert capsys.readouterr() == ("cell\n" * count, "")
+    assert capsys.readouterr() == ("cell\n" * count.result(), "")
 
 
 def test_two_checks_at_once():
@@ -296,16 +348,7 @@ def test_two_checks_at_once():
         text = f"answer {number}"
         for _ in range(10):
             with spy(error(429, retry_after=number), reply(text), seconds=20) as service:
-
-                def patient():
-                    for _ in range(2):
-                        try:
-                            return ask(InferenceClient())
-                        except Exception:
-                            time.sleep(number)
-                    return None
-
-                assert service.call(patient) == text and service.slept == [number]
+                assert service.call(ask_twice, number) == text and service.slept == [number]
                 assert len(service.sent) == 2
         return True
 
@@ -335,26 +378,22 @@ def test_look_ups_of_a_check_and_of_a_cell_do_not_meet():
 
 
 def test_a_stand_in_answers_the_threads_of_its_code_and_no_other():
-    began, done, seen = threading.Event(), threading.Event(), []
+    began, done = threading.Event(), threading.Event()
 
-    def cell():
+    def cell(stop):
         began.wait(10)
-        seen.append(wire.current())
         done.set()
+        return wire.current()
 
-    other = threading.Thread(target=cell)
-    other.start()
-    with spy() as service:
+    def pool():
+        began.set()
+        done.wait(10)
+        with ThreadPoolExecutor(3) as threads:
+            return list(threads.map(lambda _: ask(), range(3)))
 
-        def pool():
-            began.set()
-            done.wait(10)
-            with ThreadPoolExecutor(3) as threads:
-                return list(threads.map(lambda _: ask(InferenceClient()), range(3)))
-
+    with beside(cell) as seen, spy() as service:
         assert sorted(service.call(pool)) == sorted(service.said)
-    other.join()
-    assert seen == [None]
+    assert seen.result() is None
 
 
 def test_what_stands_in_for_the_output_is_never_thrown_away():
@@ -372,21 +411,7 @@ def test_a_check_inside_an_outage(monkeypatch):
     start("01_first_call")
     with outage(errors=503) as lab:
         with spy(error(429, retry_after=5)) as service:
-
-            def patient():
-                try:
-                    return ask(InferenceClient())
-                except HfHubHTTPError:
-                    time.sleep(5)
-                    return ask(InferenceClient())
-
-            assert service.call(patient) == service.said[0] and service.slept == [5]
+            assert service.call(ask_twice, 5) == service.said[0] and service.slept == [5]
         with pytest.raises(HfHubHTTPError, match="503"):
-            ask(InferenceClient())
+            ask()
     assert len(service.sent) == 2 and len(lab.log) == 1
-
-
-def test_what_breaks_and_what_cannot_be_guessed():
-    random.seed(1)
-    with spy(broken()) as service, pytest.raises(Raised, match="ConnectError"):
-        service.call(ask, InferenceClient())

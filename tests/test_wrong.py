@@ -1,7 +1,9 @@
 """Wrong answers as edits: each is made of the solution, and an edit that no longer fits says so."""
 
+from types import SimpleNamespace
+
 import pytest
-from wrong import wrong
+from wrong import exercise, wrong
 
 TEXTS = {
     "": "import math",
@@ -17,10 +19,25 @@ def made(name, *cases, **names):
 def test_a_case_is_edits_or_a_body_and_what_is_said():
     cases = [
         ("number + number", "number", "once"),
-        ("return", "number += 1\n    return", "+ number", "+ 0", "two edits"),
+        (("return", "number += 1\n    return"), ("+ number", "+ 0"), "two edits"),
         ("return number * factor", "a body"),
+        """
+        # `lines`
+        number += 1
+        return number * factor""",
     ]
-    assert made("twice", *cases, factor=5) == [(3, "once"), (4, "two edits"), (15, "a body")]
+    said = [(3, "once"), (4, "two edits"), (15, "a body"), (20, "`lines`")]
+    assert made("twice", *cases, factor=5) == said
+
+
+def test_right_answers_are_edits_bodies_or_whole_functions():
+    task = SimpleNamespace(name="draw")
+    right = [(task, "seed=seed", "seed=1"), (task, "return solved"), "def draw():\n    return own"]
+    bad, good = exercise("07_image_generation", [task], [[]], right, own="mine")
+    assert [one for one, *_ in bad] == [task] and [one for one, _ in good] == [task] * 4
+    _, edited, body, whole = (answer for _, answer in good)
+    assert 1 in edited.__code__.co_consts and whole() == "mine"
+    assert body(*"abc").__name__ == "draw"
 
 
 def test_an_answer_calls_the_other_functions_of_the_solution():

@@ -1,9 +1,16 @@
-"""Wrong answers as edits of the committed solution: `old -> new`, so they can't drift from it.
+"""Wrong answers as edits of the committed solution, so they can't drift from it.
 
-    DRAW = wrong("draw", [("seed=seed", "seed=42", "The seed in the request is 42"), …])
+    DRAW_WRONG = [
+        ("seed=seed", "seed=42", "The seed in the request is 42"),  # old, new, what is said of it
+        (("in steps", "in [5]"), ("return ", ""), "returns nothing"),  # more edits than one
+        ("print(solved(client))", "prints"),  # no edit: the function's body
+        '''
+        # prints
+        picture = solved(client)
+        print(picture)''',  # a body of several lines
+    ]
 
-An edit that doesn't fit the solution exactly once is an error; what is no edit is written out as
-the function's body.
+An edit that doesn't fit the solution exactly once is an error.
 """
 
 import ast
@@ -13,17 +20,38 @@ from pathlib import Path
 
 from check_cases import stub
 
+# What an answer may use besides what its notebook imports and defines.
+OFTEN_USED = """
+import contextlib, contextvars, functools, heapq, io, itertools, json, os, re, time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from fractions import Fraction
+import httpx2
+from huggingface_hub import AsyncInferenceClient, HfApi, InferenceClient, create_inference_endpoint
+from huggingface_hub.errors import HfHubHTTPError, InferenceEndpointTimeoutError
+from huggingface_hub.errors import TextGenerationError
+from openai import AsyncOpenAI, OpenAI
+from helpers.endpoints import Workload, documented_price
+from helpers.retry import RetryPolicy, backoff, classify, parse_retry_after
+own = InferenceClient()  # where the task gives a client
+"""
+
 
 def sources(path: Path) -> dict[str, str]:
-    """{name of a function: its source} from the cells of a solution; under "" its imports."""
+    """{name of a function: its source} from the cells of a solution; under "" what they import and
+    the classes that they define."""
     cells = json.loads(path.read_text())["cells"]
     cells = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     solved = [cell for cell in cells if "### BEGIN SOLUTION" in cell]
-    name = lambda cell: cell.split("(")[0].removeprefix("async ").split("def ")[1]
-    found = {name(cell): cell for cell in map(_from_def, solved)}
     nodes = [node for cell in cells for node in ast.parse(cell).body]
-    imports = [ast.unparse(one) for one in nodes if isinstance(one, (ast.Import, ast.ImportFrom))]
-    return found | {"": "\n".join(imports)}
+    given = (ast.Import, ast.ImportFrom, ast.ClassDef)
+    found = {"": "\n".join(ast.unparse(node) for node in nodes if isinstance(node, given))}
+    return found | {name_in(cell): cell for cell in map(_from_def, solved)}
+
+
+def name_in(source: str) -> str:
+    return source.split("(")[0].split("def ")[1]
 
 
 def _from_def(cell: str) -> str:
@@ -32,36 +60,45 @@ def _from_def(cell: str) -> str:
     return "\n".join(line for line in lines[start:] if "### " not in line)
 
 
-def function(source: str, name: str, others: dict[str, str], names: dict):
+def lines_of(text: str) -> str:
+    """What stands between the quotes of a test, as it would stand in a cell."""
+    return textwrap.dedent(text).strip("\n")
+
+
+def function(source: str, others: dict[str, str], names: dict):
     """The function that the source defines, among the solution's other functions."""
     space = dict(names)
-    exec(others[""], space)
-    for text in others.values():
+    for text in (*others.values(), source):
         exec(text, space)
-    exec(source, space)
-    return space[name]
+    return space[name_in(source)]
 
 
-def wrong(name: str, cases: list[tuple], others: dict[str, str], **names) -> list[tuple]:
+def edited(source: str, edits: list) -> str:
+    """The source with the edits made one after the other, or with another body."""
+    if isinstance(edits[0], str) and len(edits) == 1:
+        head = source[: source.index("):") + 2]
+        return head + "\n" + textwrap.indent(lines_of(edits[0]), "    ")
+    for old, new in [edits] if isinstance(edits[0], str) else edits:
+        stands = source.count(old)
+        assert stands == 1, f"{name_in(source)}: {old!r} stands {stands} times in the solution"
+        source = source.replace(old, new)
+    return source
+
+
+def wrong(name: str, cases: list, others: dict[str, str], **names) -> list[tuple]:
     """[(function, said), …]: the answers that the cases make of the solution of `name`.
 
-    cases : (old, new, …, said), edits made one after the other, or (body, said).
     others : the sources() of the solution, so that an answer may call its other functions.
     names : what else the answers may use.
-    Raises AssertionError if an `old` does not stand in the solution exactly once.
+    Raises AssertionError if an edit's `old` does not stand in the solution exactly once.
     """
     made = []
-    for *edits, said in cases:
-        source = others[name]
-        if len(edits) == 1:
-            head = source[: source.index("):") + 2]
-            source = head + "\n" + textwrap.indent(textwrap.dedent(edits[0]).strip("\n"), "    ")
-            edits = []
-        for old, new in zip(edits[::2], edits[1::2], strict=True):
-            stands = source.count(old)
-            assert stands == 1, f"{name}: {old!r} stands {stands} times in the solution"
-            source = source.replace(old, new)
-        made.append((function(source, name, others, names), said))
+    for case in cases:
+        if isinstance(case, str):
+            said, body = lines_of(case).removeprefix("# ").split("\n", 1)
+            case = (body, said)
+        *edits, said = case
+        made.append((function(edited(others[name], edits), others, names), said))
     return made
 
 
@@ -75,13 +112,15 @@ def exercise(name: str, tasks: list, mistakes: tuple, right: list, **names) -> t
 
     Among `names`, a body finds `solved`, the task's solution.
     mistakes : for each task its cases, as wrong() takes them; the stub is one of them anyway.
-    right : (task, old, new, …) or (task, body); the solutions are right anyway.
+    right : (task, edits…) or (task, body), or a whole function; the solutions are right anyway.
     """
-    texts = sources(Path(f"solutions/{name}.ipynb"))
-    solved = {task.name: function(texts[task.name], task.name, texts, names) for task in tasks}
+    texts, space = sources(Path(f"solutions/{name}.ipynb")), {}
+    exec(OFTEN_USED + texts.pop(""), space)
+    space |= names
+    solved = {task.name: function(texts[task.name], texts, space) for task in tasks}
 
     def made(task, cases):
-        return wrong(task.name, cases, texts, **names, solved=solved[task.name])
+        return wrong(task.name, cases, texts, **space, solved=solved[task.name])
 
     bad = [
         (task, answer, said)
@@ -89,4 +128,12 @@ def exercise(name: str, tasks: list, mistakes: tuple, right: list, **names) -> t
         for answer, said in [(stub, "still empty"), *made(task, cases)]
     ]
     good = [(task, solved[task.name]) for task in tasks]
-    return bad, good + [(task, made(task, [(*edits, "")])[0][0]) for task, *edits in right]
+    named = {task.name: task for task in tasks}
+    for case in right:
+        if isinstance(case, str):
+            answer = function(lines_of(case), texts, space)
+            good.append((named[answer.__name__], answer))
+        else:
+            task, *edits = case
+            good.append((task, made(task, [(*edits, "")])[0][0]))
+    return bad, good
