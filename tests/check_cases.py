@@ -22,10 +22,6 @@ def named(value) -> str:
     return getattr(value, "__name__", None) or getattr(value, "name", None) or text
 
 
-def stub(*arguments):
-    raise NotImplementedError("your code here")
-
-
 def leaves(*arguments):
     raise SystemExit(3)
 
@@ -84,10 +80,6 @@ class CheckCases:
             ids = [named(getattr(case, "text", case)) for case in cases[wanted]]
             metafunc.parametrize(wanted, cases[wanted], ids=named if "," in wanted else ids)
 
-    def stub(self, task):
-        """What the exercise holds before the learner begins; for some tasks another function."""
-        return stub
-
     def before(self, draw):
         """Called before each judgement; a place for a seed."""
 
@@ -117,10 +109,6 @@ class CheckCases:
             assert len(verdict.message) > 40, "a message says what the mistake is about"
             assert "This check itself broke" not in verdict.message
             assert "fault of the course" not in verdict.message
-
-    def test_the_stub_fails_and_says_where_to_begin(self, task):
-        verdict = self.judge(task, self.stub(task))
-        assert not verdict.ok and "still empty" in verdict.message
 
     def test_nothing_breaks_a_check(self, odd, task, capsys):
         verdict = self.judge(task, odd)

@@ -30,14 +30,17 @@ def test_a_case_is_edits_or_a_body_and_what_is_said():
     assert made("twice", *cases, factor=5) == said
 
 
-def test_right_answers_are_edits_bodies_or_whole_functions():
+def test_the_stub_is_wrong_and_right_are_edits_bodies_or_whole_functions():
     task = SimpleNamespace(name="draw")
     right = [(task, "seed=seed", "seed=1"), (task, "return solved"), "def draw():\n    return own"]
-    bad, good = exercise("07_image_generation", [task], [[]], right, own="mine")
-    assert [one for one, *_ in bad] == [task] and [one for one, _ in good] == [task] * 4
+    [(_, stub, said)], good = exercise("07_image_generation", [task], [[]], right, own="mine")
+    assert [one for one, _ in good] == [task] * 4
     _, edited, body, whole = (answer for _, answer in good)
     assert 1 in edited.__code__.co_consts and whole() == "mine"
     assert body(*"abc").__name__ == "draw"
+    with pytest.raises(NotImplementedError, match="your code here"):
+        stub(*"abc")
+    assert said == "still empty"
 
 
 def test_an_answer_calls_the_other_functions_of_the_solution():

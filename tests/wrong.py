@@ -18,8 +18,8 @@ import json
 import textwrap
 from pathlib import Path
 
-from check_cases import stub
-
+# What the exercise holds before the learner begins.
+STUB = ('raise NotImplementedError("your code here")', "still empty")
 # What an answer may use besides what its notebook imports and defines.
 OFTEN_USED = """
 import contextlib, contextvars, functools, heapq, io, itertools, json, os, re, time
@@ -125,7 +125,7 @@ def exercise(name: str, tasks: list, mistakes: tuple, right: list, **names) -> t
     bad = [
         (task, answer, said)
         for task, cases in zip(tasks, mistakes, strict=True)
-        for answer, said in [(stub, "still empty"), *made(task, cases)]
+        for answer, said in made(task, [STUB, *cases])
     ]
     good = [(task, solved[task.name]) for task in tasks]
     named = {task.name: task for task in tasks}
