@@ -6,8 +6,8 @@ import json
 import logging
 import os
 import socket
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import httpx2
@@ -91,16 +91,9 @@ def school(service):
 
 
 def crowd(number, do):
-    """`do(0)`, `do(1)`… at once: the threads, started."""
-    threads = [threading.Thread(target=do, args=(one,)) for one in range(number)]
-    for thread in threads:
-        thread.start()
-    return threads
-
-
-def wait_for(threads):
-    for thread in threads:
-        thread.join(60)
+    """What `do(0)`, `do(1)`… give, all at once."""
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(do, range(number)))
 
 
 def calls(service, path=CHAT):
@@ -343,9 +336,8 @@ def test_a_service_that_is_down_is_said_at_once():
 
 
 def test_a_class_that_asks_the_same_asks_once(school, service):
-    answers, counts = [], school.classroom.counts
-    learner = lambda number: answers.append(school.ask("A colour?", f"learner {number}").text)
-    wait_for(crowd(30, learner))
+    counts = school.classroom.counts
+    answers = crowd(30, lambda number: school.ask("A colour?", f"learner {number}").text)
     assert len(answers) == 30 and len(set(answers)) == 1 and len(calls(service)) == 1
     assert (counts["asked"], counts["kept"]) == (30, 29)
 
@@ -416,10 +408,9 @@ def test_the_oldest_answers_are_forgotten_first(school, service):
 
 def test_a_quota_is_kept_to_and_nobody_sees_a_refusal():
     service = answered_by(lambda request: JSONResponse(chat("yes")))
-    trouble, statuses = Faults(service, Trouble(rate_limit=FixedWindow(10, 1))), []
+    trouble = Faults(service, Trouble(rate_limit=FixedWindow(10, 1)))
     with teaching(trouble) as school:
-        ask = lambda one: statuses.append(school.ask(f"question {one}", f"l{one}").status_code)
-        wait_for(crowd(30, ask))
+        statuses = crowd(30, lambda one: school.ask(f"question {one}", f"l{one}").status_code)
     refused = sum(one.status == 429 for one in trouble.seen)
     assert statuses == [200] * 30 and refused <= 8
     assert school.classroom.counts["sent"] == 30 + refused
@@ -433,12 +424,11 @@ def test_one_who_asks_for_much_does_not_keep_the_others_waiting():
         await asyncio.sleep(0.02)
         return JSONResponse(chat("yes"))
 
-    with teaching(answered_by(slowly), at_once=1) as school:
-        greedy = crowd(30, lambda number: school.ask(f"much {number}", "greedy"))
+    with teaching(answered_by(slowly), at_once=1) as school, ThreadPoolExecutor(30) as pool:
+        pool.map(lambda number: school.ask(f"much {number}", "greedy"), range(30))
         while len(order) < 2:
             time.sleep(0.005)
         school.ask("once", "modest")
-        wait_for(greedy)
     assert len(order) == 31 and order.index("once") <= 2 + 2 * module.PLACES
 
 
