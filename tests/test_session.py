@@ -53,9 +53,13 @@ def call(way, text):
     return way(text, models.chat)
 
 
+def text_for(way) -> str:
+    return STREAM if way.stream else WHOLE
+
+
 def ask(way) -> str:
-    """What `way` is answered that is recorded for it."""
-    return call(way, STREAM if way.stream else WHOLE)
+    """The answer that is recorded for `way`."""
+    return call(way, text_for(way))
 
 
 def request(text, **more) -> bytes:
@@ -90,7 +94,8 @@ def session(recorded):
 
 
 @every_way
-def test_replay_answers(session, way):
+def test_replay_answers_and_never_waits_at_pace_0(session, monkeypatch, way):
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail(f"slept {seconds} s"))
     assert ask(way) == (STREAMED if way.stream else "yes")
     row = session.log.last
     assert (row.status, row.answered_by, row.mode) == (200, "small model", "replay")
@@ -106,7 +111,7 @@ def test_a_miss_is_shown_at_once_and_asked_once(session, way):
         call(way, MISSED)
     assert time.perf_counter() - started < 2
     assert [(row.note, row.status) for row in session.log] == [("not recorded", 404)]
-    text, nearest = str(error.value), STREAM if way.stream else WHOLE
+    text, nearest = str(error.value), text_for(way)
     assert "nobody recorded this request" in text and "Practice" in text and "Live" in text
     assert f'messages[0].content: recorded "{nearest}", yours "{MISSED}"' in text
 
@@ -145,10 +150,8 @@ def test_replay_answers_in_threads_and_tasks(session):
 
     async def together():
         tasks = [way for way in WAYS * 3 if way.asynchronous]
-        asked = [(way, STREAM if way.stream else WHOLE) for way in tasks]
-        return await asyncio.gather(
-            *[way.aask(way.client(), text, models.chat) for way, text in asked]
-        )
+        asked = [way.aask(way.client(), text_for(way), models.chat) for way in tasks]
+        return await asyncio.gather(*asked)
 
     got = ways.in_threads(*[lambda way=way: begin.wait() >= 0 and ask(way) for way in WAYS])
     got += asyncio.run(together())
@@ -177,11 +180,6 @@ def test_a_stream_takes_as_long_as_it_took(recorded, monkeypatch, way):
         return zip(arrived, meant, strict=True)
 
     standin.in_time(measure)
-
-
-def test_no_waiting_at_pace_0(session, monkeypatch):
-    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail(f"slept {seconds} s"))
-    assert ask(HUB) == "yes" and ask(HUB_STREAM) == STREAMED
 
 
 def test_a_stream_left_early(session):
@@ -222,14 +220,11 @@ def test_starting_twice_ends_the_first(recorded):
 @pytest.mark.parametrize("how", ["argument", "environment", "attribute"])
 def test_a_mode_that_cannot_be_had_changes_nothing(recorded, monkeypatch, mode, error, says, how):
     monkeypatch.setenv("COURSE_PRACTICE_URL", "http://127.0.0.1:9")
+    if how == "environment":
+        monkeypatch.setenv("COURSE_MODE", mode)
     with pytest.raises(error, match=says):
-        if how == "argument":
-            start("01_first_call", mode)
-        elif how == "environment":
-            monkeypatch.setenv("COURSE_MODE", mode)
-            start("01_first_call")
-        else:
-            start("01_first_call").mode = mode
+        begun = start("01_first_call", mode if how == "argument" else None)
+        begun.mode = mode
     if how == "attribute":  # the old mode goes on
         assert sessions._session.mode == "replay" and ask(HUB) == "yes"
     else:  # nothing was begun: no token lent, nothing intercepted
@@ -340,7 +335,7 @@ def test_practice_answers_under_the_services_name(practice, way):
 
 
 @pytest.mark.parametrize("token", [TOKEN, None])
-def test_a_real_token_never_reaches_the_practice_server(practice, monkeypatch, token):
+def test_no_token_reaches_the_practice_server_but_a_wrong_one_typed(practice, monkeypatch, token):
     if token:
         monkeypatch.setenv("HF_TOKEN", token)
     start("01_first_call", "practice")
@@ -348,10 +343,6 @@ def test_a_real_token_never_reaches_the_practice_server(practice, monkeypatch, t
     call(OPENAI, "hello")
     sent = {headers["authorization"] for *_, headers in practice if "authorization" in headers}
     assert sent == {f"Bearer {PRACTICE_TOKEN}"}
-
-
-def test_a_wrong_token_that_the_learner_typed_does(practice):
-    start("01_first_call", "practice")
     HUB("hello", models.chat, token="hf_invalid")
     assert practice[-1][3]["authorization"] == "Bearer hf_invalid"
 
@@ -450,15 +441,13 @@ def test_recording_writes_only_what_it_may(recording):
     assert '"x-answered-by": "stand-in/model"' in text
 
 
-@pytest.mark.parametrize(
-    "said", [f"my token is {TOKEN}", f"leak in a header {TOKEN}", f"leak in pieces {TOKEN}"]
-)
-def test_a_planted_token_is_not_recorded(recording, practice, said, tmp_path):
+@pytest.mark.parametrize("where", ["my token is", "leak in a header", "leak in pieces"])
+def test_a_planted_token_is_not_recorded(recording, practice, where, tmp_path):
     call(HUB, "hello")
     before = len(practice)
     with pytest.raises(SecretFound):
-        call(HUB_STREAM if "pieces" in said else HUB, said)
-    if said.startswith("my token"):
+        call(HUB_STREAM if "pieces" in where else HUB, f"{where} {TOKEN}")
+    if where == "my token is":
         assert len(practice) == before, "a token in the request is not even sent"
     kept = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
     assert TOKEN.encode() not in kept and b"hello" in kept
