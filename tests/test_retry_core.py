@@ -11,6 +11,7 @@ import sys
 import tarfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import child
 import httpx
@@ -29,13 +30,6 @@ from helpers.retry import NotSent, RateGate, RetryBudget, RetryPolicy, Ticket, V
 from helpers.retry.run import Run
 
 REQUEST = httpx2.Request("POST", "https://router.huggingface.co/v1/chat/completions")
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
 
 
 def response(status, headers=None, body=None):
@@ -262,15 +256,15 @@ def test_the_budget_pays_until_it_is_empty_and_successes_fill_it():
 
 
 def test_a_quiet_while_fills_the_budget_an_outage_does_not():
-    clock = Clock()
-    budget = RetryBudget(capacity=1, rest=300, clock=clock)
+    clock = SimpleNamespace(now=0.0)
+    budget = RetryBudget(capacity=1, rest=300, clock=lambda: clock.now)
     for clock.now, taken in ((0, True), (200, False), (400, False), (600, False), (901, True)):
         assert budget.take() is taken
 
 
 def gate(**settings):
-    clock = Clock()
-    return RateGate(clock=clock, uniform=lambda low, high: low, **settings), clock
+    clock = SimpleNamespace(now=0.0)
+    return RateGate(clock=lambda: clock.now, uniform=lambda low, high: low, **settings), clock
 
 
 def asked(seconds, limit=None):
@@ -556,16 +550,11 @@ def test_0_is_refused_with_a_reason(setting, words):
 
 def test_a_gate_closed_by_another_thread_within_a_turn_is_announced_in_the_next(monkeypatch):
     """The turn was told "until you are woken", which is no number of seconds to announce."""
-    clock, heard = Clock(), []
-    policy = RetryPolicy(clock=clock, on_wait=heard.append)
-    real = policy.gate.reserve
-
-    def reserve(ticket):
-        policy.gate.pause(60, "throttled")
-        return math.inf
-
-    with Run(policy) as run:
-        monkeypatch.setattr(policy.gate, "reserve", reserve)
+    heard = []
+    policy = RetryPolicy(clock=lambda: 0.0, on_wait=heard.append)
+    reserve = lambda ticket: policy.gate.pause(60, "throttled") or math.inf
+    with Run(policy) as run, monkeypatch.context() as patch:
+        patch.setattr(policy.gate, "reserve", reserve)
         assert run.turn() == math.inf and heard == [] and run.story == []
-        monkeypatch.setattr(policy.gate, "reserve", real)
+        patch.undo()
         assert 60 <= run.turn() < 61 and [round(wait.seconds) for wait in heard] == [60]
