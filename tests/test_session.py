@@ -4,8 +4,8 @@ import asyncio
 import io
 import json
 import os
-import threading
 import time
+from functools import partial
 
 import child
 import httpx2
@@ -68,8 +68,7 @@ def request(text, **more) -> bytes:
 
 @pytest.fixture
 def recorded(tmp_path):
-    """A recording of one whole and one streamed answer, as each of the two clients asks for it, and
-    a picture."""
+    """A recording of a whole and a streamed answer, as each client asks for it, and a picture."""
     yes, picture = standin.whole(standin.chat("yes")), io.BytesIO()
     Image.new("RGB", (3, 2), "red").save(picture, "png")
     known = {"id": models.image, "pipeline_tag": "text-to-image", "tags": []}
@@ -127,10 +126,9 @@ def test_replay_answers_a_plain_httpx2_client_and_clients_made_before(recorded, 
     session = start("01_first_call")
     for client in (early, httpx2.Client(), httpx2):
         assert client.get(f"{stand_in.url}/health").status_code == 200  # no host of the service's
-    assert len(session.log) == 0
-    for client in (early, httpx2.Client(), httpx2):
         answer = client.post(CHAT, content=request(WHOLE)).json()
         assert answer["usage"]["total_tokens"] == 14
+    assert len(session.log) == 3
     assert HUB.ask(hub, WHOLE, models.chat) == OPENAI.ask(ai, WHOLE, models.chat) == "yes"
 
 
@@ -146,14 +144,12 @@ def test_replay_and_practice_answer_behind_a_proxy(recorded, practice, monkeypat
 
 
 def test_replay_answers_in_threads_and_tasks(session):
-    begin = threading.Barrier(8)
-
     async def together():
         tasks = [way for way in WAYS * 3 if way.asynchronous]
         asked = [way.aask(way.client(), text_for(way), models.chat) for way in tasks]
         return await asyncio.gather(*asked)
 
-    got = ways.in_threads(*[lambda way=way: begin.wait() >= 0 and ask(way) for way in WAYS])
+    got = ways.in_threads(*[partial(ask, way) for way in WAYS])
     got += asyncio.run(together())
     assert sorted(set(got)) == [STREAMED, "yes"] and len(got) == 8 + 12
     assert [row.number for row in session.log] == list(range(1, 21))
@@ -162,22 +158,19 @@ def test_replay_answers_in_threads_and_tasks(session):
 @pytest.mark.parametrize("way", [HUB_STREAM, ways.OPENAI_ASYNC_STREAM], ids=str)
 def test_a_stream_takes_as_long_as_it_took(recorded, monkeypatch, way):
     monkeypatch.setenv("COURSE_PACE", "1")
-    session = start("01_first_call")
+    session, now = start("01_first_call"), time.perf_counter
     create = ways.method(way.client())
     asked = {"messages": messages(STREAM), "model": models.chat, "stream": True}
 
     async def read():
-        return [time.perf_counter() async for _ in await create(**asked)]
+        return [now() async for _ in await create(**asked)]
 
     def measure():
-        if way.asynchronous:
-            arrived = asyncio.run(read())
-        else:
-            arrived = [time.perf_counter() for _ in create(**asked)]
+        arrived = asyncio.run(read()) if way.asynchronous else [now() for _ in create(**asked)]
         meant = [moment for moment, _ in session.log.last.events]
         # Counted from the first piece: before it the client takes a moment to build the request.
-        arrived, meant = ([at - all_[0] for at in all_] for all_ in (arrived, meant))
-        return zip(arrived, meant, strict=True)
+        since_first = lambda moments: [moment - moments[0] for moment in moments]
+        return zip(since_first(arrived), since_first(meant), strict=True)
 
     standin.in_time(measure)
 
@@ -363,8 +356,7 @@ def test_switching_there_and_back(practice, session):
 
 @pytest.fixture
 def recording(practice, tmp_path, monkeypatch):
-    """A session that records what the stand-in answers; `recording()` moves the recording into
-    place and replays it."""
+    """A session that records what the stand-in answers; `recording()` then replays it."""
     monkeypatch.setenv("COURSE_RECORD", "1")
     session = start("02_new", "practice")
     target = tmp_path / "recordings" / "02_new.json"
