@@ -1,5 +1,4 @@
-"""helpers.retry at work: threads, asyncio and both clients over a real socket, in front of a
-service in trouble."""
+"""helpers.retry at work: threads, tasks, both clients, over a socket to a service in trouble."""
 
 import asyncio
 import contextlib
@@ -18,7 +17,7 @@ import httpx2
 import openai
 import pytest
 import ways
-from huggingface_hub import InferenceClient
+from huggingface_hub import InferenceClient, constants
 from huggingface_hub import errors as hub
 
 from authoring.bench.retry.server import WORDS, serve
@@ -40,16 +39,6 @@ def broken(status, **body):
     return Reply(status, 0.0, body=body or {"error": "trouble"})
 
 
-class Script:
-    """Answers in the given order, the last one for ever."""
-
-    def __init__(self, *replies):
-        self.replies = list(replies)
-
-    def arrive(self, now):
-        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
-
-
 @pytest.fixture(scope="module")
 def server():
     with serve({}) as running:
@@ -58,13 +47,15 @@ def server():
 
 @pytest.fixture
 def upstream(server, request):
-    """`upstream(reply, …)` puts answers behind a URL of their own and returns that; `.seen` lists
-    what came."""
+    """`upstream(reply, …)` puts answers behind a URL of their own and returns that: in the given
+    order, the last one for ever. `.seen` lists what came."""
     url, trouble = server
 
     def put(*replies):
+        left = list(replies)
+        script = SimpleNamespace(arrive=lambda now: left.pop(0) if len(left) > 1 else left[0])
         name = f"{request.node.name.split('[')[0]}-{len(trouble.services)}"
-        trouble.services[name] = replies[0] if isinstance(replies[0], Service) else Script(*replies)
+        trouble.services[name] = left[0] if isinstance(left[0], Service) else script
         trouble.seen[name] = put.seen = []
         return f"{url}/{name}/v1"
 
@@ -204,10 +195,8 @@ def test_the_class_without_a_response(upstream):
 
 
 def test_offline_mode_is_not_a_connection_problem(monkeypatch, upstream):
-    import huggingface_hub.constants
-
     url = upstream(OK)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(hub.OfflineModeIsEnabled) as caught:
         policy().call(hf(url))
     assert not hasattr(caught.value, "__notes__") and upstream.seen == []
@@ -546,12 +535,10 @@ def test_one_pause_of_many_calls_is_logged_once(logged):
 
 
 def test_a_notebook_shows_long_waits_and_nothing_in_virtual_time(monkeypatch):
-    from IPython import display as module
-
     shown, now = [], [0.0]
     handle = SimpleNamespace(update=lambda text, raw: shown.append(text["text/plain"]))
     monkeypatch.setattr(countdown, "in_notebook", lambda: True)
-    monkeypatch.setattr(module, "display", lambda *_, **__: handle)
+    monkeypatch.setattr("IPython.display.display", lambda *_, **__: handle)
     one = RetryPolicy(clock=lambda: sum(now), sleep=now.append)
     one.gate.pause(30)
     assert one.call(int) == 0 and sum(now) >= 30
