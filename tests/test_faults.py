@@ -252,7 +252,7 @@ def test_waiting_as_told_is_always_enough_and_never_a_second_too_long(recorded):
 
 
 def test_the_limit_is_the_one_of_the_benchmark_exactly():
-    """Fixed windows by the server's clock, without refusals: against a model in three lines."""
+    """Fixed windows by the server's clock, refusals not counted: against a model in three lines."""
     draw = random.Random(5)
     for _ in range(50):
         quota, seconds = draw.randint(1, 20), draw.choice([1.0, 2.0, 15.0, 300.0])
