@@ -1,5 +1,4 @@
-"""helpers.retry at work: threads, asyncio and both clients over a real socket, in front of a
-service in trouble."""
+"""helpers.retry at work: threads, tasks, both clients, over a socket to a service in trouble."""
 
 import asyncio
 import contextlib
@@ -18,13 +17,12 @@ import httpx2
 import openai
 import pytest
 import ways
-from huggingface_hub import InferenceClient
+from huggingface_hub import InferenceClient, constants
 from huggingface_hub import errors as hub
 
 from authoring.bench.retry.server import WORDS, serve
 from authoring.bench.retry.world import Reply, Rules, Service
 from helpers import retry
-from helpers.faults.clock import VirtualClock
 from helpers.retry import NotSent, RateGate, RetryPolicy, Ticket, countdown, gather_limited
 
 ASKED = {"messages": ways.messages("hello"), "model": "m"}
@@ -41,16 +39,6 @@ def broken(status, **body):
     return Reply(status, 0.0, body=body or {"error": "trouble"})
 
 
-class Script:
-    """Answers in the given order, the last one for ever."""
-
-    def __init__(self, *replies):
-        self.replies = list(replies)
-
-    def arrive(self, now):
-        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
-
-
 @pytest.fixture(scope="module")
 def server():
     with serve({}) as running:
@@ -59,13 +47,15 @@ def server():
 
 @pytest.fixture
 def upstream(server, request):
-    """`upstream(reply, …)` puts answers behind a URL of their own and returns that; `.seen` lists
-    what came."""
+    """`upstream(reply, …)` puts answers behind a URL of their own and returns that: in the given
+    order, the last one for ever. `.seen` lists what came."""
     url, trouble = server
 
     def put(*replies):
+        left = list(replies)
+        script = SimpleNamespace(arrive=lambda now: left.pop(0) if len(left) > 1 else left[0])
         name = f"{request.node.name.split('[')[0]}-{len(trouble.services)}"
-        trouble.services[name] = replies[0] if isinstance(replies[0], Service) else Script(*replies)
+        trouble.services[name] = left[0] if isinstance(left[0], Service) else script
         trouble.seen[name] = put.seen = []
         return f"{url}/{name}/v1"
 
@@ -143,10 +133,9 @@ def test_async_while_other_tasks_run(client, trouble, upstream):
     async def main():
         script = upstream(reply, refused(Retry_After_Ms="200"), OK)
         ticking = asyncio.ensure_future(tick())
-        try:
-            return await policy().acall(client(script, asynchronous=True))
-        finally:
-            ticking.cancel()
+        answer = await policy().acall(client(script, asynchronous=True))
+        ticking.cancel()
+        return answer
 
     answer = asyncio.run(main())
     assert answer.choices[0].message.content == "ok" and len(upstream.seen) == 3
@@ -206,10 +195,8 @@ def test_the_class_without_a_response(upstream):
 
 
 def test_offline_mode_is_not_a_connection_problem(monkeypatch, upstream):
-    import huggingface_hub.constants
-
     url = upstream(OK)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(hub.OfflineModeIsEnabled) as caught:
         policy().call(hf(url))
     assert not hasattr(caught.value, "__notes__") and upstream.seen == []
@@ -548,12 +535,10 @@ def test_one_pause_of_many_calls_is_logged_once(logged):
 
 
 def test_a_notebook_shows_long_waits_and_nothing_in_virtual_time(monkeypatch):
-    from IPython import display as module
-
     shown, now = [], [0.0]
     handle = SimpleNamespace(update=lambda text, raw: shown.append(text["text/plain"]))
     monkeypatch.setattr(countdown, "in_notebook", lambda: True)
-    monkeypatch.setattr(module, "display", lambda *_, **__: handle)
+    monkeypatch.setattr("IPython.display.display", lambda *_, **__: handle)
     one = RetryPolicy(clock=lambda: sum(now), sleep=now.append)
     one.gate.pause(30)
     assert one.call(int) == 0 and sum(now) >= 30
@@ -581,19 +566,6 @@ def test_the_overhead_is_small():
     work = Timer(lambda: [one.call(int) for _ in range(calls)], timer=time.process_time)
     best = min(work.repeat(5, number=1)) / calls
     assert best < 60e-6, f"{best * 1e6:.1f} microseconds a call"
-
-
-@pytest.mark.parametrize("tasks", [False, True])
-def test_a_wait_in_virtual_time_is_one_step(tasks):
-    with VirtualClock() as clock:
-        one, looks = RetryPolicy(), []
-        turn = one.gate.reserve
-        one.gate.reserve = lambda ticket: looks.append(clock.time()) or turn(ticket)
-        one.gate.pause(298)
-        answer = asyncio.run(one.acall(asyncio.sleep, 0, 0)) if tasks else one.call(int)
-        assert answer in (0, None)
-        assert 298 <= clock.time() < 299
-    assert len(looks) <= 4, looks
 
 
 def test_a_stream_makes_room_with_its_first_chunk():

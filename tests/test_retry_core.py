@@ -1,5 +1,4 @@
-"""The deciding half of helpers.retry: errors, headers, gate and budget. In virtual time: nothing
-here sleeps."""
+"""What helpers.retry decides: errors, headers, gate and budget. Time is virtual: nothing sleeps."""
 
 import ast
 import math
@@ -11,6 +10,7 @@ import sys
 import tarfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import child
 import httpx
@@ -29,13 +29,6 @@ from helpers.retry import NotSent, RateGate, RetryBudget, RetryPolicy, Ticket, V
 from helpers.retry.run import Run
 
 REQUEST = httpx2.Request("POST", "https://router.huggingface.co/v1/chat/completions")
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
 
 
 def response(status, headers=None, body=None):
@@ -228,15 +221,11 @@ def test_ratelimit(ratelimit, policy, limit):
 
 
 HEADERS = ["retry-after", "retry-after-ms", "ratelimit", "ratelimit-policy", "date"]
+ANYTHING = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]))
+LIKELY = st.sampled_from(['"a";r=0;t=1', "3", DATE])
 
 
-@given(
-    st.dictionaries(
-        st.sampled_from(HEADERS),
-        st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]))
-        | st.sampled_from(['"a";r=0;t=1', "3", DATE]),
-    )
-)
+@given(st.dictionaries(st.sampled_from(HEADERS), LIKELY | ANYTHING))
 @settings(max_examples=300, derandomize=True)
 def test_no_header_makes_it_stumble(headers):
     wait, limit = retry.parse_retry_after(headers), retry.parse_ratelimit(headers)
@@ -262,15 +251,15 @@ def test_the_budget_pays_until_it_is_empty_and_successes_fill_it():
 
 
 def test_a_quiet_while_fills_the_budget_an_outage_does_not():
-    clock = Clock()
-    budget = RetryBudget(capacity=1, rest=300, clock=clock)
+    clock = SimpleNamespace(now=0.0)
+    budget = RetryBudget(capacity=1, rest=300, clock=lambda: clock.now)
     for clock.now, taken in ((0, True), (200, False), (400, False), (600, False), (901, True)):
         assert budget.take() is taken
 
 
 def gate(**settings):
-    clock = Clock()
-    return RateGate(clock=clock, uniform=lambda low, high: low, **settings), clock
+    clock = SimpleNamespace(now=0.0)
+    return RateGate(clock=lambda: clock.now, uniform=lambda low, high: low, **settings), clock
 
 
 def asked(seconds, limit=None):
@@ -556,16 +545,11 @@ def test_0_is_refused_with_a_reason(setting, words):
 
 def test_a_gate_closed_by_another_thread_within_a_turn_is_announced_in_the_next(monkeypatch):
     """The turn was told "until you are woken", which is no number of seconds to announce."""
-    clock, heard = Clock(), []
-    policy = RetryPolicy(clock=clock, on_wait=heard.append)
-    real = policy.gate.reserve
-
-    def reserve(ticket):
-        policy.gate.pause(60, "throttled")
-        return math.inf
-
-    with Run(policy) as run:
-        monkeypatch.setattr(policy.gate, "reserve", reserve)
+    heard = []
+    policy = RetryPolicy(clock=lambda: 0.0, on_wait=heard.append)
+    reserve = lambda ticket: policy.gate.pause(60, "throttled") or math.inf
+    with Run(policy) as run, monkeypatch.context() as patch:
+        patch.setattr(policy.gate, "reserve", reserve)
         assert run.turn() == math.inf and heard == [] and run.story == []
-        monkeypatch.setattr(policy.gate, "reserve", real)
+        patch.undo()
         assert 60 <= run.turn() < 61 and [round(wait.seconds) for wait in heard] == [60]

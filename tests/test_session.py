@@ -4,8 +4,8 @@ import asyncio
 import io
 import json
 import os
-import threading
 import time
+from functools import partial
 
 import child
 import httpx2
@@ -53,9 +53,13 @@ def call(way, text):
     return way(text, models.chat)
 
 
+def text_for(way) -> str:
+    return STREAM if way.stream else WHOLE
+
+
 def ask(way) -> str:
-    """What `way` is answered that is recorded for it."""
-    return call(way, STREAM if way.stream else WHOLE)
+    """The answer that is recorded for `way`."""
+    return call(way, text_for(way))
 
 
 def request(text, **more) -> bytes:
@@ -64,8 +68,7 @@ def request(text, **more) -> bytes:
 
 @pytest.fixture
 def recorded(tmp_path):
-    """A recording of one whole and one streamed answer, as each of the two clients asks for it, and
-    a picture."""
+    """A recording of a whole and a streamed answer, as each client asks for it, and a picture."""
     yes, picture = standin.whole(standin.chat("yes")), io.BytesIO()
     Image.new("RGB", (3, 2), "red").save(picture, "png")
     known = {"id": models.image, "pipeline_tag": "text-to-image", "tags": []}
@@ -90,7 +93,8 @@ def session(recorded):
 
 
 @every_way
-def test_replay_answers(session, way):
+def test_replay_answers_and_never_waits_at_pace_0(session, monkeypatch, way):
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail(f"slept {seconds} s"))
     assert ask(way) == (STREAMED if way.stream else "yes")
     row = session.log.last
     assert (row.status, row.answered_by, row.mode) == (200, "small model", "replay")
@@ -106,7 +110,7 @@ def test_a_miss_is_shown_at_once_and_asked_once(session, way):
         call(way, MISSED)
     assert time.perf_counter() - started < 2
     assert [(row.note, row.status) for row in session.log] == [("not recorded", 404)]
-    text, nearest = str(error.value), STREAM if way.stream else WHOLE
+    text, nearest = str(error.value), text_for(way)
     assert "nobody recorded this request" in text and "Practice" in text and "Live" in text
     assert f'messages[0].content: recorded "{nearest}", yours "{MISSED}"' in text
 
@@ -122,10 +126,9 @@ def test_replay_answers_a_plain_httpx2_client_and_clients_made_before(recorded, 
     session = start("01_first_call")
     for client in (early, httpx2.Client(), httpx2):
         assert client.get(f"{stand_in.url}/health").status_code == 200  # no host of the service's
-    assert len(session.log) == 0
-    for client in (early, httpx2.Client(), httpx2):
         answer = client.post(CHAT, content=request(WHOLE)).json()
         assert answer["usage"]["total_tokens"] == 14
+    assert len(session.log) == 3
     assert HUB.ask(hub, WHOLE, models.chat) == OPENAI.ask(ai, WHOLE, models.chat) == "yes"
 
 
@@ -141,16 +144,12 @@ def test_replay_and_practice_answer_behind_a_proxy(recorded, practice, monkeypat
 
 
 def test_replay_answers_in_threads_and_tasks(session):
-    begin = threading.Barrier(8)
-
     async def together():
         tasks = [way for way in WAYS * 3 if way.asynchronous]
-        asked = [(way, STREAM if way.stream else WHOLE) for way in tasks]
-        return await asyncio.gather(
-            *[way.aask(way.client(), text, models.chat) for way, text in asked]
-        )
+        asked = [way.aask(way.client(), text_for(way), models.chat) for way in tasks]
+        return await asyncio.gather(*asked)
 
-    got = ways.in_threads(*[lambda way=way: begin.wait() >= 0 and ask(way) for way in WAYS])
+    got = ways.in_threads(*[partial(ask, way) for way in WAYS])
     got += asyncio.run(together())
     assert sorted(set(got)) == [STREAMED, "yes"] and len(got) == 8 + 12
     assert [row.number for row in session.log] == list(range(1, 21))
@@ -159,29 +158,21 @@ def test_replay_answers_in_threads_and_tasks(session):
 @pytest.mark.parametrize("way", [HUB_STREAM, ways.OPENAI_ASYNC_STREAM], ids=str)
 def test_a_stream_takes_as_long_as_it_took(recorded, monkeypatch, way):
     monkeypatch.setenv("COURSE_PACE", "1")
-    session = start("01_first_call")
+    session, now = start("01_first_call"), time.perf_counter
     create = ways.method(way.client())
     asked = {"messages": messages(STREAM), "model": models.chat, "stream": True}
 
     async def read():
-        return [time.perf_counter() async for _ in await create(**asked)]
+        return [now() async for _ in await create(**asked)]
 
     def measure():
-        if way.asynchronous:
-            arrived = asyncio.run(read())
-        else:
-            arrived = [time.perf_counter() for _ in create(**asked)]
+        arrived = asyncio.run(read()) if way.asynchronous else [now() for _ in create(**asked)]
         meant = [moment for moment, _ in session.log.last.events]
         # Counted from the first piece: before it the client takes a moment to build the request.
-        arrived, meant = ([at - all_[0] for at in all_] for all_ in (arrived, meant))
-        return zip(arrived, meant, strict=True)
+        since_first = lambda moments: [moment - moments[0] for moment in moments]
+        return zip(since_first(arrived), since_first(meant), strict=True)
 
     standin.in_time(measure)
-
-
-def test_no_waiting_at_pace_0(session, monkeypatch):
-    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail(f"slept {seconds} s"))
-    assert ask(HUB) == "yes" and ask(HUB_STREAM) == STREAMED
 
 
 def test_a_stream_left_early(session):
@@ -222,14 +213,11 @@ def test_starting_twice_ends_the_first(recorded):
 @pytest.mark.parametrize("how", ["argument", "environment", "attribute"])
 def test_a_mode_that_cannot_be_had_changes_nothing(recorded, monkeypatch, mode, error, says, how):
     monkeypatch.setenv("COURSE_PRACTICE_URL", "http://127.0.0.1:9")
+    if how == "environment":
+        monkeypatch.setenv("COURSE_MODE", mode)
     with pytest.raises(error, match=says):
-        if how == "argument":
-            start("01_first_call", mode)
-        elif how == "environment":
-            monkeypatch.setenv("COURSE_MODE", mode)
-            start("01_first_call")
-        else:
-            start("01_first_call").mode = mode
+        begun = start("01_first_call", mode if how == "argument" else None)
+        begun.mode = mode
     if how == "attribute":  # the old mode goes on
         assert sessions._session.mode == "replay" and ask(HUB) == "yes"
     else:  # nothing was begun: no token lent, nothing intercepted
@@ -340,7 +328,7 @@ def test_practice_answers_under_the_services_name(practice, way):
 
 
 @pytest.mark.parametrize("token", [TOKEN, None])
-def test_a_real_token_never_reaches_the_practice_server(practice, monkeypatch, token):
+def test_no_token_reaches_the_practice_server_but_a_wrong_one_typed(practice, monkeypatch, token):
     if token:
         monkeypatch.setenv("HF_TOKEN", token)
     start("01_first_call", "practice")
@@ -348,10 +336,6 @@ def test_a_real_token_never_reaches_the_practice_server(practice, monkeypatch, t
     call(OPENAI, "hello")
     sent = {headers["authorization"] for *_, headers in practice if "authorization" in headers}
     assert sent == {f"Bearer {PRACTICE_TOKEN}"}
-
-
-def test_a_wrong_token_that_the_learner_typed_does(practice):
-    start("01_first_call", "practice")
     HUB("hello", models.chat, token="hf_invalid")
     assert practice[-1][3]["authorization"] == "Bearer hf_invalid"
 
@@ -372,8 +356,7 @@ def test_switching_there_and_back(practice, session):
 
 @pytest.fixture
 def recording(practice, tmp_path, monkeypatch):
-    """A session that records what the stand-in answers; `recording()` moves the recording into
-    place and replays it."""
+    """A session that records what the stand-in answers; `recording()` then replays it."""
     monkeypatch.setenv("COURSE_RECORD", "1")
     session = start("02_new", "practice")
     target = tmp_path / "recordings" / "02_new.json"
@@ -450,15 +433,13 @@ def test_recording_writes_only_what_it_may(recording):
     assert '"x-answered-by": "stand-in/model"' in text
 
 
-@pytest.mark.parametrize(
-    "said", [f"my token is {TOKEN}", f"leak in a header {TOKEN}", f"leak in pieces {TOKEN}"]
-)
-def test_a_planted_token_is_not_recorded(recording, practice, said, tmp_path):
+@pytest.mark.parametrize("where", ["my token is", "leak in a header", "leak in pieces"])
+def test_a_planted_token_is_not_recorded(recording, practice, where, tmp_path):
     call(HUB, "hello")
     before = len(practice)
     with pytest.raises(SecretFound):
-        call(HUB_STREAM if "pieces" in said else HUB, said)
-    if said.startswith("my token"):
+        call(HUB_STREAM if "pieces" in where else HUB, f"{where} {TOKEN}")
+    if where == "my token is":
         assert len(practice) == before, "a token in the request is not even sent"
     kept = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
     assert TOKEN.encode() not in kept and b"hello" in kept

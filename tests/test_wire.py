@@ -1,5 +1,4 @@
-"""The wire: who is intercepted and who is not, answers in time, and requests sent on over a real
-socket."""
+"""The wire: who is intercepted, answers in time, and requests sent on over a real socket."""
 
 import asyncio
 import contextvars

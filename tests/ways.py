@@ -1,8 +1,9 @@
-"""The eight ways to call a chat model: by either client, sync or async, whole or as a stream; and
+"""The eight ways to call a chat model, by either client, sync or async, whole or as a stream; and
 calls in several threads at once."""
 
 import asyncio
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -15,9 +16,10 @@ CHAT = ROUTER + "/chat/completions"
 
 
 def in_threads(*work) -> list:
-    """What these functions return, each called in a thread of its own at the same time."""
+    """What these functions return, called at the same moment, each in a thread of its own."""
+    begin = threading.Barrier(len(work))
     with ThreadPoolExecutor(len(work)) as pool:
-        return [each.result() for each in [pool.submit(one) for one in work]]
+        return list(pool.map(lambda one: begin.wait(60) >= 0 and one(), work))
 
 
 def messages(text: str) -> list[dict]:
