@@ -33,6 +33,7 @@ MODES = ("replay", "practice", "live")
 PRACTICE_URL = "http://127.0.0.1:8750"
 PRACTICE_BY = "Practice: small models on this machine answer, free."  # or as the server says
 
+_switching = threading.RLock()  # one at a time starts, stops or sets the mode
 _session = globals().get("_session")  # the one that is on, also when this module is reloaded
 
 
@@ -51,11 +52,12 @@ def start(notebook: str, mode: str | None = None) -> "Session":
     proxy. The older `httpx`, `requests` or a terminal go to the real service, as ever.
     """
     global _session
-    session = Session(notebook, mode or os.environ.get("COURSE_MODE") or "replay")
-    if _session is not None:
-        _session.stop()
-    _session = session
-    session.begin()
+    with _switching:
+        session = Session(notebook, mode or os.environ.get("COURSE_MODE") or "replay")
+        if _session is not None:
+            _session._end()
+        _session = session
+        session.begin()
     session.show()
     return session
 
@@ -90,14 +92,15 @@ class Session:
     def mode(self, mode: str) -> None:
         if mode not in MODES:
             raise ValueError(f"there is no mode {mode!r}; choose one of {', '.join(MODES)}")
-        if mode == "live":
-            on = self if self._begun else _session or self
-            environment.check_live(on._lent.learners_environ())
         if mode == "practice":
             self._find_practice_server()
-        self._mode = mode
-        if self._begun:
-            self._prepare()
+        with _switching:
+            if mode == "live":
+                on = self if self._begun else _session or self
+                environment.check_live(on._lent.learners_environ())
+            self._mode = mode
+            if self._begun:
+                self._prepare()
 
     def begin(self) -> None:
         """Answer from now on. start() does this."""
@@ -109,12 +112,19 @@ class Session:
     def stop(self) -> None:
         """Send requests straight to the network again, as if start() had never been called.
 
-        One thing stays: huggingface_hub's telemetry is off for the rest of this process.
+        One thing stays: huggingface_hub's telemetry is off for the rest of this process. Raises
+        RuntimeError inside an outage, which needs somebody to answer.
         """
-        if self._begun:
-            self._begun = False
-            wire.remove(self)
-            self._lent.back()
+        if self._begun and wire.current() not in (self, None):
+            raise RuntimeError("an outage is running; leave its `with` before you stop the session")
+        self._end()
+
+    def _end(self) -> None:
+        with _switching:
+            if self._begun:
+                self._begun = False
+                wire.remove(self)
+                self._lent.back()
 
     def _prepare(self) -> None:
         """Set the clients up for the mode; what that means is said in tokens.py."""
@@ -160,7 +170,7 @@ class Session:
             text = request.content.decode("utf-8", "replace")
             refuse_secrets(f"The request to {entry.host}", str(request.url), text)
         return wire.Forward(
-            self._address(request),
+            self._address(request, entry.mode),
             lambda plan: self._done(entry, request, plan),
             entry.take,
             drain=self._recorder is not None,
@@ -176,12 +186,12 @@ class Session:
         entry.answered_by = by.get("model", "")
         return entry.play(plan, self.pace)
 
-    def _address(self, request: httpx2.Request) -> httpx2.Request:
+    def _address(self, request: httpx2.Request, mode: str) -> httpx2.Request:
         """The request as it is sent on: to the service itself, or to the practice server under the
         service's name."""
         headers, url = request.headers.copy(), request.url
         sent = headers.get("authorization", "")
-        if self._mode == "practice":
+        if mode == "practice":
             practice = httpx2.URL(self.practice_url)
             headers["host"] = url.host
             headers["x-course-session"] = self._name  # a class's server counts answers by it

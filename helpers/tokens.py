@@ -21,8 +21,8 @@ _SIGNS = tuple(map(str.encode, PREFIXES))
 SHORTEST = 8  # characters of a token of another form; a shorter one would be found in any text
 
 # Clients refuse to be built without a token. Where there is none the first of these stands in for
-# it; it is never sent. The second takes the place of any token on its way to the practice server,
-# which has no business with a real one.
+# it; it is never sent. The second takes the place of the learner's own on its way to the practice
+# server, which has no business with it. (What else a cell passes as `api_key` is sent as it is.)
 PLACEHOLDER = "hf_placeholder_of_the_course"
 PRACTICE_TOKEN = "hf_practice_on_this_machine"
 BLANK = "is blank"  # what is wrong with a token that is none
@@ -35,7 +35,9 @@ class SecretFound(Exception):
     """Something that looks like an access token was about to be recorded. It was not written."""
 
 
-_aside = [""]  # the learner's own of another form, while the placeholder is lent in its place
+_aside = globals().get(
+    "_aside", [""]
+)  # the learner's own of another form, while the placeholder is lent in its place
 
 
 def _own() -> list[str]:
@@ -115,7 +117,7 @@ class Lent:
         changed = {
             name: was
             for (where, name), (was, ours) in self._changes.items()
-            if where is ENVIRON and _get(where, name) == ours
+            if where == ENVIRON and _get(where, name) == ours
         }
         return {name: it for name, it in {**os.environ, **changed}.items() if it is not None}
 
@@ -140,13 +142,14 @@ class Lent:
             wanted[constants, "INFERENCE_ENDPOINT"] = "https://api-inference.huggingface.co"
             wanted[constants, "HF_HUB_OFFLINE"] = False
             wanted[constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN"] = False
-        own = self.learners_environ().get("HF_TOKEN", "").strip()
-        if mode == "live" and not own:
-            # The learner's, so that os.environ["HF_TOKEN"] works also after a login.
-            wanted[ENVIRON, "HF_TOKEN"] = learners(fresh=True) or PLACEHOLDER
-        elif mode != "live" and (flaw(own) or not own.startswith("hf_")):
+        found = self.learners_environ().get("HF_TOKEN", "")
+        own = found.strip()
+        if mode != "live" and (flaw(own) or not own.startswith("hf_")):
             _aside[:] = [own]
             wanted[ENVIRON, "HF_TOKEN"] = PLACEHOLDER
+        elif own != found or not own:
+            # The learner's, so that os.environ["HF_TOKEN"] works also after a login.
+            wanted[ENVIRON, "HF_TOKEN"] = own or learners(fresh=True) or PLACEHOLDER
         self._change(wanted)
 
     def hide(self) -> None:
@@ -187,11 +190,11 @@ def none():
 
 
 def _get(where, name: str):
-    return os.environ.get(name) if where is ENVIRON else getattr(where, name)
+    return os.environ.get(name) if where == ENVIRON else getattr(where, name)
 
 
 def _set(where, name: str, value) -> None:
-    if where is not ENVIRON:
+    if where != ENVIRON:
         setattr(where, name, value)
     elif value is None:
         os.environ.pop(name, None)

@@ -23,7 +23,7 @@ from ways import CHAT, WAYS, in_threads, messages
 
 from helpers import faults, session, wire
 from helpers.faults import ColdStart, FixedWindow, ScaledToZero, TokenBucket, outage
-from helpers.faults.clock import EPOCH
+from helpers.faults.clock import EPOCH, outside
 from helpers.log import Log
 from helpers.replay import recording as replay
 from helpers.retry import RetryPolicy, call_with_retry, countdown, gather_limited
@@ -563,9 +563,8 @@ def test_a_wait_of_the_retry_is_one_step_and_outside_it_is_seen_as_ever(recorded
         waits(lambda policy: asyncio.run(policy.acall(asyncio.sleep, 0)))
         assert not countdown.in_real_time()
         assert not asyncio.run(asyncio.to_thread(countdown.in_real_time))
-        lab.clock.leave()
-        assert countdown.in_real_time()
-        lab.clock.join()
+        with outside():
+            assert countdown.in_real_time()
     assert countdown.in_real_time()
 
 
@@ -650,9 +649,8 @@ def test_an_outage_holds_for_its_code_and_for_nobody_else(recorded):
         with ThreadPoolExecutor(1) as pool, pytest.raises(RuntimeError, match="asyncio"):
             pool.submit(hf)
         begun.set()
-        lab.clock.leave()
-        over.wait()
-        lab.clock.join()
+        with outside():
+            over.wait()
         assert len(lab.log) == 1
     with outage(errors=503, speed=60) as lab, ThreadPoolExecutor(1) as pool:
         fails(pool.submit(hf).result)

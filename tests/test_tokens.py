@@ -82,7 +82,7 @@ def test_a_login_in_mid_session_is_noticed(practising, home, monkeypatch):
     seen = []
     forward = practising._address
     monkeypatch.setattr(
-        practising, "_address", lambda request: seen.append(forward(request)) or seen[-1]
+        practising, "_address", lambda *asked: seen.append(forward(*asked)) or seen[-1]
     )
     ask(1, token=TOKEN)
     assert [one.headers["authorization"] for one in seen] == [f"Bearer {PRACTICE_TOKEN}"]

@@ -3,10 +3,10 @@
     VirtualClock()      time stands still while anything works, and jumps when everything waits
     ScaledClock(60)     time runs 60 times as fast
 
-Inside `with clock:` the module `time` tells this time and sleeps in it, and so does every timer of
-asyncio. So clients and libraries that never heard of the lab wait in it too. Code that took the
-functions out of `time` before does not. Only the code inside the `with`, and the tasks it starts,
-live in it; several clocks may be open at once.
+Inside `with clock:` `time.time`, `monotonic` and `perf_counter` tell this time; `time.sleep` and the
+timers of asyncio wait in it. So do clients and libraries that never heard of the lab. Code that took
+the functions out of `time` before does not. Only the code inside the `with`, and the tasks it
+starts, live in it; several clocks may be open at once.
 
 How virtual time works: all code in it runs in one thread. A `time.sleep` moves the clock on. Tasks
 stand in line for the moments they wait for; when none of them has anything left to do, the clock
@@ -52,14 +52,12 @@ def here() -> "ScaledClock | None":
 @contextlib.contextmanager
 def outside():
     """In here the code that asks lives in real time, with the threads and tasks it starts."""
-    clock = here()
-    if clock is not None:
-        clock.leave()
+    before = _inside.get()
+    _inside.set(None)
     try:
         yield
     finally:
-        if clock is not None:
-            clock.join()
+        _inside.set(before)
 
 
 class ScaledClock:
@@ -84,10 +82,7 @@ class ScaledClock:
         """Take the code that calls this inside, if it is not."""
         _inside.set(self)
 
-    def leave(self) -> None:
-        """Let the code that calls this live in real time until it joins again; nobody inside waits
-        for it."""
-        _inside.set(None)
+    apart = staticmethod(outside)  # what waits for a real server
 
     def __enter__(self):
         self._outer = _inside.get()
@@ -131,12 +126,6 @@ class ScaledClock:
         with outside():
             theirs["run_forever"](loop)
 
-    def call_soon(self, loop, callback: Callable, *args, context=None) -> asyncio.Handle:
-        return _real("call_soon", loop, callback, *args, context=context)
-
-    def call_soon_threadsafe(self, loop, callback: Callable, *args, context=None):
-        return _real("call_soon_threadsafe", loop, callback, *args, context=context)
-
     def call_at(self, loop, when: float, callback: Callable, *args, context=None):
         # whole milliseconds: a browser's timers drop the rest, and would ring too early
         delay = math.ceil(1000 * max(0.0, when - loop.time()) / self.speed) / 1000
@@ -144,9 +133,6 @@ class ScaledClock:
 
     def call_later(self, loop, delay: float, callback: Callable, *args, context=None):
         return self.call_at(loop, loop.time() + delay, callback, *args, context=context)
-
-    def run_in_executor(self, loop, executor, function: Callable, *args):
-        return theirs["run_in_executor"](loop, executor, function, *args)
 
 
 class VirtualClock(ScaledClock):
@@ -158,6 +144,7 @@ class VirtualClock(ScaledClock):
         self._line: list[tuple] = []  # (when, number of asking, timer, how to call it)
         self._numbers = itertools.count()
         self._ready: set[asyncio.Handle] = set()  # what loops are still to call
+        self._apart, self._stops = 0, False  # how many wait in real time; whether a loop ends
 
     def time(self) -> float:
         return self._now
@@ -170,6 +157,18 @@ class VirtualClock(ScaledClock):
             raise RuntimeError(NO_THREADS)
         super().join()
 
+    @contextlib.contextmanager
+    def apart(self):
+        """In here the code that asks waits for a real server, and time stands still."""
+        self._apart += 1
+        try:
+            with outside():
+                yield
+        finally:
+            self._apart -= 1
+            with contextlib.suppress(RuntimeError):  # no loop
+                self.call_soon(asyncio.get_running_loop(), bool)
+
     def starting(self, thread: threading.Thread, start: Callable) -> None:
         if here() is self:
             raise RuntimeError(NO_THREADS)
@@ -180,6 +179,8 @@ class VirtualClock(ScaledClock):
         self._jump()  # whoever is still in here must not stay for ever
 
     def _after(self, seconds: float) -> float:
+        if math.isnan(seconds):
+            raise ValueError("a wait must be a number of seconds, not NaN")
         # Whole microseconds, so that sums of seconds are exact; and never nothing, so that a loop
         # of sleep(0) ends.
         return round(self._now + max(seconds, 1e-6), 6)
@@ -187,7 +188,7 @@ class VirtualClock(ScaledClock):
     def _jump(self) -> None:
         """Let those that are next in line go on, until one of them has something to do."""
         self._ready = {handle for handle in self._ready if not handle.cancelled()}
-        while self._line and not (self._ready and self.open):
+        while self._line and not (self.open and (self._ready or self._apart or self._stops)):
             when, _, timer, call = heapq.heappop(self._line)
             if not timer.cancelled():
                 self._now = max(self._now, when) if self.open else self._now
@@ -197,6 +198,14 @@ class VirtualClock(ScaledClock):
         if seconds < 0:
             raise ValueError("sleep length must be non-negative")
         self._now = self._after(seconds)
+
+    def run_forever(self, loop) -> None:
+        self._stops = False
+        super().run_forever(loop)
+
+    def stop(self, loop) -> None:
+        self._stops = True  # whoever still sleeps in the loop is not waited for
+        theirs["stop"](loop)
 
     def call_soon(self, loop, callback: Callable, *args, context=None) -> asyncio.Handle:
         def run():
@@ -250,12 +259,12 @@ def _real(name: str, loop, *args, context=None):
 
 
 def _asks(method: str, real: Callable) -> Callable:
-    """What asks the clock that its caller lives in; without one, `real`."""
+    """What asks the clock that its caller lives in, if that has something to say; else `real`."""
 
     def ours(*args, **kwargs):
-        clock = here()
-        return (real if clock is None else getattr(clock, method))(*args, **kwargs)
+        return getattr(here(), method, real)(*args, **kwargs)
 
+    ours.theirs = real
     ours.passes = lambda: here() is None  # helpers.retry asks whether anybody sees it wait
     return ours
 
@@ -266,20 +275,21 @@ def _wakes(method: str, real: Callable) -> Callable:
     def ours(loop, callback: Callable, *args, context=None) -> asyncio.Handle:
         context = contextvars.copy_context() if context is None else context
         clock = context.get(_inside)
-        call = real if clock is None or not clock.holds() else getattr(clock, method)
-        return call(loop, callback, *args, context=context)
+        held = clock if clock is not None and clock.holds() else None
+        return getattr(held, method, real)(loop, callback, *args, context=context)
 
+    ours.theirs = real
     return ours
 
 
-_LOOPS = "run_forever run_in_executor call_soon call_soon_threadsafe call_at call_later"
+_LOOPS = "run_forever stop run_in_executor call_soon call_soon_threadsafe call_at call_later"
 _OURS = {
     time: {"time": "wall"} | {name: name for name in ("sleep", "monotonic", "perf_counter")},
     browser.event_loop(): {name: name for name in _LOOPS.split()},
 }
-theirs: dict[str, Callable] = {
-    name: getattr(place, name) for place, names in _OURS.items() for name in names
-}
+_found = {name: getattr(place, name) for place, names in _OURS.items() for name in names}
+# When this module is reloaded inside of a clock, ours are found there.
+theirs: dict[str, Callable] = {name: getattr(it, "theirs", it) for name, it in _found.items()}
 _replaced = Replaced(
     lambda: [
         (place, name, functools.partial(_wakes if name == "call_soon" else _asks, method))

@@ -175,18 +175,15 @@ class Outage:
         return _troubled(plan, ruling, entry)
 
     def _outside(self, plan: wire.Forward, entry: Entry) -> wire.Forward:
-        """A request that goes on to a real server takes real time: until it is answered, its sender
-        is outside of the clock."""
+        """A request that goes on to a real server, and takes real time."""
         done = plan.done
 
         def back(plan: wire.Plan) -> None:
-            self.clock.join()
             done(plan)
             if entry.status == 200 and plan.breaks is None:
                 self._answers[_asked(entry)] = entry.plan, entry.answered_by
 
-        self.clock.leave()
-        return replace(plan, done=back)
+        return replace(plan, done=back, apart=self.clock.apart)
 
     def _in_time(self, plan: wire.Plan, request: httpx2.Request, entry: Entry) -> wire.Plan:
         """The client's own time limit ends a wait that is too long, as it would on a real

@@ -155,15 +155,16 @@ class _AsyncPlayed(_Played, httpx2.AsyncByteStream):
 
 
 def _forward(transport, forward: Forward) -> httpx2.Response:
-    tee = _Tee(forward, httpx2.HTTPTransport)
-    try:
-        send = scopes.theirs["handle_request"]
-        response = send(tee.own or transport, forward.request)
-        tee.begin(response, response.iter_bytes())
-    except BaseException as error:
-        tee.plan = Plan(0, {}, [], tee.now(), error)
-        tee.close()
-        raise browser.explained(error, forward.request)
+    with forward.apart():
+        tee = _Tee(forward, httpx2.HTTPTransport)
+        try:
+            send = scopes.theirs["handle_request"]
+            response = send(tee.own or transport, forward.request)
+            tee.begin(response, response.iter_bytes())
+        except BaseException as error:
+            tee.plan = Plan(0, {}, [], tee.now(), error)
+            tee.close()
+            raise browser.explained(error, forward.request)
     if not forward.drain:
         return tee.passed_on()
     with contextlib.closing(tee):
@@ -174,15 +175,16 @@ def _forward(transport, forward: Forward) -> httpx2.Response:
 
 
 async def _async_forward(transport, forward: Forward) -> httpx2.Response:
-    tee = _AsyncTee(forward, httpx2.AsyncHTTPTransport)
-    try:
-        send = scopes.theirs["handle_async_request"]
-        response = await send(tee.own or transport, forward.request)
-        tee.begin(response, response.aiter_bytes())
-    except BaseException as error:
-        tee.plan = Plan(0, {}, [], tee.now(), error)
-        await tee.aclose()
-        raise browser.explained(error, forward.request)
+    with forward.apart():
+        tee = _AsyncTee(forward, httpx2.AsyncHTTPTransport)
+        try:
+            send = scopes.theirs["handle_async_request"]
+            response = await send(tee.own or transport, forward.request)
+            tee.begin(response, response.aiter_bytes())
+        except BaseException as error:
+            tee.plan = Plan(0, {}, [], tee.now(), error)
+            await tee.aclose()
+            raise browser.explained(error, forward.request)
     if not forward.drain:
         return tee.passed_on()
     async with contextlib.aclosing(tee):
@@ -228,10 +230,16 @@ class _Tee(httpx2.SyncByteStream):
             self.told = True
             self.forward.done(self.plan)
 
+    def next(self) -> bytes:
+        """What comes next; nothing at the end."""
+        with self.forward.apart():
+            chunk = next(self.pieces, b"")
+            return chunk and self.note(chunk)
+
     def __iter__(self):
         try:
-            for chunk in self.pieces:
-                yield self.note(chunk)
+            while chunk := self.next():
+                yield chunk
         except Exception as error:
             self.plan = replace(self.plan, breaks=error)
             raise
@@ -245,10 +253,15 @@ class _Tee(httpx2.SyncByteStream):
 
 
 class _AsyncTee(_Tee, httpx2.AsyncByteStream):
+    async def anext(self) -> bytes:
+        with self.forward.apart():
+            chunk = await anext(self.pieces, b"")
+            return chunk and self.note(chunk)
+
     async def __aiter__(self):
         try:
-            async for chunk in self.pieces:
-                yield self.note(chunk)
+            while chunk := await self.anext():
+                yield chunk
         except Exception as error:
             self.plan = replace(self.plan, breaks=error)
             raise

@@ -1,6 +1,7 @@
 """What a handler answers a request with: data, which the wire carries out."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import httpx2
@@ -56,6 +57,7 @@ class Forward:
         whole that way.
     direct : not through the client's own proxy and connections, but straight to the address (the
         practice server).
+    apart : `with apart():` is held around every wait for the network (a clock stands still in it).
     """
 
     request: httpx2.Request
@@ -63,6 +65,7 @@ class Forward:
     taken: Callable[[Piece], None] | None = None
     drain: bool = False
     direct: bool = False
+    apart: Callable[[], AbstractContextManager] = nullcontext
 
 
 Handler = Callable[[httpx2.Request], Plan | Forward]

@@ -13,6 +13,7 @@ httpx2's is replaced while nobody needs it, and scopes may be left in any order.
 
 import contextvars
 import functools
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -148,12 +149,17 @@ def _start(thread: threading.Thread) -> None:
 
 
 def _start_in_context(thread: threading.Thread) -> None:
-    context = contextvars.copy_context()
-    if not hasattr(thread, "_context"):  # until Python 3.13
-        thread.run = functools.partial(context.run, thread.run)
-    elif thread._context is None:  # nobody gave it one of its own
-        thread._context = context
+    if getattr(thread, "_context", None) is None:  # nobody gave it one of its own
+        thread.run = functools.partial(contextvars.copy_context().run, _run, thread, thread.run)
     theirs["start"](thread)
+
+
+def _run(thread: threading.Thread, run: Callable) -> None:
+    """thread.run. What goes wrong in it is told in the scopes that it is in."""
+    try:
+        run()
+    except BaseException:
+        threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), thread)))
 
 
 def _submit(pool: ThreadPoolExecutor, task: Callable, /, *args, **kwargs):
