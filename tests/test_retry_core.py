@@ -533,11 +533,10 @@ def test_it_stands_alone_and_loads_nothing_heavy(tmp_path):
     assert done.stdout.split() == ["False", "False"], done.stderr
 
 
-WRONG = [("attempts", "at least 1"), ("timeout", "more than 0")]
-WRONG += [("max_concurrency", "could ever start")]
+LEAST = {"attempts": "at least 1", "timeout": "more than 0", "max_concurrency": "could ever start"}
 
 
-@pytest.mark.parametrize("setting, words", WRONG)
+@pytest.mark.parametrize("setting, words", LEAST.items())
 def test_0_is_refused_with_a_reason(setting, words):
     with pytest.raises(ValueError, match=words):
         RetryPolicy(**{setting: 0})
