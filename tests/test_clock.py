@@ -317,3 +317,24 @@ def test_tasks_left_behind_go_on_in_real_time():
     real = time.perf_counter()
     asyncio.run(main())
     assert time.perf_counter() - real < 60
+
+
+def test_who_still_sleeps_when_a_loop_ends_is_not_waited_for():
+    async def main():
+        main.task = asyncio.ensure_future(asyncio.sleep(1000))
+        await asyncio.sleep(1)
+
+    with VirtualClock() as clock:
+        asyncio.run(main())
+        assert clock.time() == 1 and main.task.cancelled()
+        asyncio.run(main())
+        assert clock.time() == 2
+
+
+def test_a_wait_is_a_number():
+    with VirtualClock() as clock:
+        for wait in (time.sleep, lambda seconds: asyncio.run(asyncio.sleep(seconds))):
+            with pytest.raises(ValueError, match="(?i)nan|non-negative"):
+                wait(float("nan"))
+        time.sleep(1)
+        assert clock.time() == 1

@@ -1,6 +1,7 @@
 """start(): the three modes through every way of calling, the banner, and what must never leave."""
 
 import asyncio
+import importlib
 import io
 import json
 import os
@@ -20,8 +21,9 @@ from huggingface_hub.utils import _http as hub_http
 from PIL import Image
 from ways import CHAT, HUB, HUB_ASYNC, HUB_STREAM, OPENAI, ROUTER, WAYS, every_way, messages
 
-from helpers import models, wire
+from helpers import models, tokens, wire
 from helpers import session as sessions
+from helpers.faults import clock, outage
 from helpers.replay import cost as costs
 from helpers.replay.storage import read
 from helpers.session import start
@@ -613,3 +615,73 @@ def test_importing_the_course_imports_little():
 
 def test_versions_this_was_written_for():
     assert huggingface_hub.__version__ >= "2.4" and openai.__version__ >= "3.54"
+
+
+# ---- in the middle of something ----------------------------------------------------------------
+
+
+def test_a_request_stays_in_the_mode_that_it_was_asked_in(practice, session, monkeypatch):
+    session.mode, row = "practice", session.row
+
+    def switched(request):
+        try:
+            return row(request)
+        finally:
+            session.mode = "replay"
+
+    monkeypatch.setattr(session, "row", switched)
+    assert call(HUB, "hello") == "You said: hello" and session.mode == "replay"
+    assert practice[-1][3]["authorization"] == f"Bearer {PRACTICE_TOKEN}"
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way.asynchronous], ids=str)
+def test_a_time_limit_in_an_outage_waits_for_a_real_server(practice, session, way):
+    """In Practice time stands still while the server is asked, and goes on between the pieces."""
+    session.mode = "practice"
+
+    async def limited(seconds):
+        async with asyncio.timeout(seconds):
+            return await way.aask(way.client(), "hello", models.chat)
+
+    async def main():
+        began, beside = time.monotonic(), asyncio.ensure_future(asyncio.sleep(10))
+        answers = await asyncio.gather(limited(30), limited(20))
+        await beside
+        return answers, time.monotonic() - began
+
+    with outage() as lab:
+        said, took = asyncio.run(main())
+        assert said == [STREAMED if way.stream else "You said: hello"] * 2 and 10 <= took < 11
+        client = InferenceClient()
+        streamed = client.chat_completion(messages("hi"), model=models.chat, stream=True)
+        assert [time.sleep(5) for _ in streamed]
+        assert lab.clock.time() > 20
+
+
+def test_no_session_is_stopped_in_an_outage(session):
+    with outage():
+        with pytest.raises(RuntimeError, match="leave its `with`"):
+            session.stop()
+        assert ask(HUB) == "yes"
+        start("01_first_call")
+        assert ask(HUB) == "yes"
+    assert wire.current() is sessions._session
+
+
+def test_tokens_and_clock_may_be_reloaded_in_a_session(recorded, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "a-secret-of-another-form")
+    session, sleep = start("01_first_call"), time.sleep
+    kept = {module: dict(vars(module)) for module in (tokens, clock)}
+    try:
+        with outage():
+            for module in kept:
+                importlib.reload(module)
+            time.sleep(5)
+        assert time.sleep is sleep and ask(HUB) == "yes"
+        assert tokens.learners() == "a-secret-of-another-form"
+        assert tokens.mask("a-secret-of-another-form") == "$HF_TOKEN"
+        session.stop()
+        assert os.environ["HF_TOKEN"] == "a-secret-of-another-form"
+    finally:
+        for module, names in kept.items():
+            vars(module).update(names)

@@ -128,14 +128,22 @@ def test_threads_find_a_token_while_the_mode_changes(practising, restless):
             found.add(os.environ.get("HF_TOKEN"))
             time.sleep(0)  # let others work; a thread that only looks holds them up
 
-    with ThreadPoolExecutor(2) as pool:
-        for _ in range(2):
-            pool.submit(look)
+    def switch():
         for _ in range(50):
             practising.mode = "replay"
             practising.mode = "practice"
+
+    with ThreadPoolExecutor(4) as pool:
+        looks = [pool.submit(look) for _ in range(2)]
+        switches = [pool.submit(switch) for _ in range(2)]  # which take turns
+        while not all(switched.done() for switched in switches):
+            time.sleep(0.01)
         over = True
+        [switched.result() for switched in switches]
+        [looked.result() for looked in looks]
     assert found == {PLACEHOLDER}
+    practising.stop()
+    assert "HF_TOKEN" not in os.environ
 
 
 # ---- the environment cannot keep Replay from answering -----------------------------------------

@@ -584,3 +584,15 @@ def test_reloaded_while_a_session_is_on(reloads):
     second = sessions.start("01_first_call")
     assert wire.current() is second
     second.stop()
+
+
+def test_a_thread_that_fails_tells_it_where_it_is(monkeypatch):
+    """So that a check keeps what a learner's thread says out of the notebook."""
+    where, told = contextvars.ContextVar("where", default="outside"), []
+    monkeypatch.setattr(threading, "excepthook", lambda it: told.append((where.get(), it.thread)))
+    with wire.carried():
+        where.set("inside")
+        thread = threading.Thread(target=int, args=("x",))
+        thread.start()
+        thread.join()
+    assert told == [("inside", thread)]

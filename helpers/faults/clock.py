@@ -3,10 +3,10 @@
     VirtualClock()      time stands still while anything works, and jumps when everything waits
     ScaledClock(60)     time runs 60 times as fast
 
-Inside `with clock:` `time.time`, `monotonic` and `perf_counter` tell this time; `time.sleep` and the
-timers of asyncio wait in it. So do clients and libraries that never heard of the lab. Code that took
-the functions out of `time` before does not. Only the code inside the `with`, and the tasks it
-starts, live in it; several clocks may be open at once.
+Inside `with clock:` `time.time`, `monotonic` and `perf_counter` tell this time; `time.sleep` and
+the timers of asyncio wait in it. So clients and libraries that never heard of the lab wait in it
+too. Code that took the functions out of `time` before does not. Only the code inside the `with`,
+and the tasks it starts, live in it; several clocks may be open at once.
 
 How virtual time works: all code in it runs in one thread. A `time.sleep` moves the clock on. Tasks
 stand in line for the moments they wait for; when none of them has anything left to do, the clock
@@ -38,9 +38,6 @@ NO_THREADS = (
     "an outage in virtual time has one thread: use asyncio for several calls at once, or real time,"
     " only faster, for threads: `outage(…, speed=60)`"
 )
-
-_ended: dict[str, float] = {}  # the latest that a clock has said at its end
-_inside: contextvars.ContextVar = contextvars.ContextVar("clock", default=None)
 
 
 def here() -> "ScaledClock | None":
@@ -264,7 +261,6 @@ def _asks(method: str, real: Callable) -> Callable:
     def ours(*args, **kwargs):
         return getattr(here(), method, real)(*args, **kwargs)
 
-    ours.theirs = real
     ours.passes = lambda: here() is None  # helpers.retry asks whether anybody sees it wait
     return ours
 
@@ -278,7 +274,6 @@ def _wakes(method: str, real: Callable) -> Callable:
         held = clock if clock is not None and clock.holds() else None
         return getattr(held, method, real)(loop, callback, *args, context=context)
 
-    ours.theirs = real
     return ours
 
 
@@ -287,13 +282,16 @@ _OURS = {
     time: {"time": "wall"} | {name: name for name in ("sleep", "monotonic", "perf_counter")},
     browser.event_loop(): {name: name for name in _LOOPS.split()},
 }
-_found = {name: getattr(place, name) for place, names in _OURS.items() for name in names}
-# When this module is reloaded inside of a clock, ours are found there.
-theirs: dict[str, Callable] = {name: getattr(it, "theirs", it) for name, it in _found.items()}
-_replaced = Replaced(
-    lambda: [
-        (place, name, functools.partial(_wakes if name == "call_soon" else _asks, method))
-        for place, names in _OURS.items()
-        for name, method in names.items()
-    ]
-)
+if "theirs" not in globals():  # else this module is being reloaded, maybe while a clock is open
+    _inside: contextvars.ContextVar = contextvars.ContextVar("clock", default=None)
+    _ended: dict[str, float] = {}  # the latest that a clock has said at its end
+    theirs: dict[str, Callable] = {
+        name: getattr(place, name) for place, names in _OURS.items() for name in names
+    }
+    _replaced = Replaced(
+        lambda: [
+            (place, name, functools.partial(_wakes if name == "call_soon" else _asks, method))
+            for place, names in _OURS.items()
+            for name, method in names.items()
+        ]
+    )
