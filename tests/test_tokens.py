@@ -119,8 +119,10 @@ def test_tasks_in_practice_all_find_a_token(practising):
     assert said == [f"You said: number {i}" for i in range(60)]
 
 
-def test_threads_find_a_token_while_the_mode_changes(practising, restless):
+def test_threads_find_a_token_while_the_mode_changes(practising, restless, monkeypatch):
     """What each change writes is written in one step; a client never finds nothing."""
+    monkeypatch.setattr(practising, "_find_practice_server", lambda: None)  # quickly
+    monkeypatch.setattr("helpers.wire.environment.unusable", lambda environ: ())
     found, over = set(), False
 
     def look():
@@ -129,7 +131,7 @@ def test_threads_find_a_token_while_the_mode_changes(practising, restless):
             time.sleep(0)  # let others work; a thread that only looks holds them up
 
     def switch():
-        for _ in range(50):
+        for _ in range(200):
             practising.mode = "replay"
             practising.mode = "practice"
 
