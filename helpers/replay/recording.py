@@ -109,11 +109,6 @@ class Recording:
             known.asked += 1
         return found
 
-    def rewind(self) -> None:
-        """Begin again: every request gets its first answer next."""
-        for known in self._by_meaning.values():
-            known.asked = 0
-
     def calls(self) -> list[dict]:
         """All recorded answers to requests that do work (POST), in order: what the notebook's calls
         cost."""
