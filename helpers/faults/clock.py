@@ -3,9 +3,9 @@
     VirtualClock()      time stands still while anything works, and jumps when everything waits
     ScaledClock(60)     time runs 60 times as fast
 
-Inside `with clock:` `time.time`, `monotonic` and `perf_counter` tell this time; `time.sleep` and the
-timers of asyncio wait in it. So do clients and libraries that never heard of the lab. Code that took
-the functions out of `time` before does not. Only the code inside the `with`, and the tasks it
+Inside `with clock:` `time.time`, `monotonic` and `perf_counter` tell this time; `time.sleep` and
+the timers of asyncio wait in it. So do clients and libraries that never heard of the lab. Code that
+took the functions out of `time` before does not. Only the code inside the `with`, and the tasks it
 starts, live in it; several clocks may be open at once.
 
 How virtual time works: all code in it runs in one thread. A `time.sleep` moves the clock on. Tasks

@@ -98,8 +98,7 @@ class Recording:
         return (method, url, content) in self._by_bytes
 
     def answer(self, method: str, url: str, content: bytes) -> tuple[Plan, dict] | None:
-        """The next recorded answer to this request and its provenance; None if nobody recorded
-        it."""
+        """The next recorded answer to this request and its provenance; None if there is none."""
         asked = method, url, content
         known = self._by_bytes.get(asked) or self._by_meaning.get(key(*asked))
         if known is None:

@@ -16,7 +16,7 @@ ROOMS = {
     "faults": 1_050,
     "exercises": 5_200,
     "browser": 420,
-    "wire": 660,
+    "wire": 700,
     "data": 30,
 }
 HELPERS, TESTS, LESSON_CHECKS, MODULE = 10_500, 19_000, 3_700, 300
