@@ -91,7 +91,7 @@ def slides(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def height(cell: nbformat.NotebookNode) -> int:
-    """About how many pixels a cell takes on a slide; tests/test_slides.py measures how far that
+    """About how many pixels a cell takes on a slide; tests/test_pages.py measures how far that
     holds."""
     if cell.cell_type == "markdown":
         return sum(_text(line) for line in cell.source.split("\n")) + 12

@@ -13,8 +13,11 @@ To be read in this order; each file begins with what it is for:
 And how it works:
     wire/           where a request leaves Python, and where the course steps in
     replay/         recorded answers: found by what a request means, played in time
+    recordings/     those answers, a file for each lesson; `make record` writes them
+    data/           questions and messages of a help desk, which several lessons work on
     tokens.py       what an access token looks like, and the one place that lends one
-    exercises/      a card for each exercise, its checks, and a service for them to call
+    exercises/      a card for each exercise (card.py), the checks of each lesson (lessons/), and
+                    the stand-in for the service that they call (spy.py). Its __init__.py has a map
     browser/        what a browser tab lacks
 """
 

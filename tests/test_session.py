@@ -488,6 +488,7 @@ def chat_price(prompt, completion):
 
 
 DOLLARS = f"about ${chat_price(1e6, 2e6):.2f} of credits"
+SOME_UNKNOWN = f"{DOLLARS} and 1 call of unknown price"
 OF_ITS_OWN = "an endpoint of your own, paid by the minute (you are asked first)."
 ONE, UNKNOWN = (CHAT, ASKED, COSTLY), (CHAT, {"model": "no/such"}, standin.whole({}))
 CALLED = (f"https://mine.us-east-1.aws.{ENDPOINTS}/v1/chat/completions", ASKED, COSTLY)
@@ -516,16 +517,11 @@ def test_banner_of_one_call(tmp_path, capsys):
     [
         ([], "Replay: nothing leaves this machine. No calls recorded for this lesson."),
         (MANY, "3 calls in this lesson; live: less than $0.0001 of credits."),
-        ([ONE, UNKNOWN], f"2 calls in this lesson; live: {DOLLARS} and 1 call of unknown price."),
-        (
-            [CALLED],
-            "1 call in this lesson; live: free.",
-        ),  # somebody else's, or one that runs already
+        ([ONE, UNKNOWN], f"2 calls in this lesson; live: {SOME_UNKNOWN}."),
+        # Somebody else's, or one that runs already.
+        ([CALLED], "1 call in this lesson; live: free."),
         ([CREATED, CALLED], f"live: {OF_ITS_OWN}"),
-        (
-            [CREATED, CALLED, ONE, UNKNOWN],
-            f"{DOLLARS} and 1 call of unknown price and {OF_ITS_OWN}",
-        ),
+        ([CREATED, CALLED, ONE, UNKNOWN], f"{SOME_UNKNOWN} and {OF_ITS_OWN}"),
     ],
 )
 def test_the_end_of_a_banner(tmp_path, calls, end):
@@ -600,16 +596,8 @@ def test_the_switch(recorded, practice, shown):
 
 
 def test_importing_the_course_imports_little():
-    heavy = {
-        "matplotlib",
-        "ipywidgets",
-        "numpy",
-        "openai",
-        "huggingface_hub",
-        "authoring",
-        "IPython",
-    }
-    ran = child.python("-c", f"import sys, helpers; print({heavy} & sys.modules.keys())")
+    big = {"matplotlib", "ipywidgets", "numpy", "openai", "huggingface_hub", "authoring", "IPython"}
+    ran = child.python("-c", f"import sys, helpers; print({big} & sys.modules.keys())")
     assert ran.stdout.strip() == "set()", ran.stderr
 
 

@@ -51,8 +51,7 @@ class Card:
     # ---- what the cells call ----
 
     def task(self, number: int, function: Callable | None = None) -> None:
-        """Show a task with its verdict. Check looks again at the function of that name, as it is
-        defined by then."""
+        """Show a task and its verdict. Check takes the function of that name as it is by then."""
         task, verdict = self._task(number), None
         if isinstance(task, Quiz):
             text = _questions(task, number)
@@ -132,8 +131,7 @@ class Card:
         return verdict
 
     def answers(self, number: int) -> dict[str, str]:
-        """The letters chosen so far: {"1": "b", …}. Letters that a question does not offer any more
-        are left out."""
+        """The letters chosen so far: {"1": "b", …}, without those that are no longer offered."""
         kept = self._progress.of(number).get("answers", {})
         return {
             str(i): kept[str(i)]
@@ -162,8 +160,7 @@ class Card:
         return task
 
     def _current(self, number: int) -> Callable | None:
-        """The function as the notebook defines it now; outside a notebook, the one that was passed
-        last."""
+        """The function as the notebook defines it now; elsewhere, the one that was passed last."""
         shell, passed = _shell(), self._functions.get(number)
         return shell.user_ns.get(self.tasks[number - 1].name, passed) if shell else passed
 

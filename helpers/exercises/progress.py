@@ -8,8 +8,7 @@ from helpers.replay.storage import write_whole
 
 
 def progress_file() -> Path:
-    """Where progress is kept: the path in COURSE_PROGRESS, else progress.json in the current
-    folder, the notebook's."""
+    """Where progress is kept: COURSE_PROGRESS, else progress.json beside the notebook."""
     return Path(os.environ.get("COURSE_PROGRESS") or "progress.json")
 
 

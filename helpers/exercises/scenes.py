@@ -117,8 +117,7 @@ def _expect(condition: object, scene: Scene, what: str, run: Run) -> None:
 
 
 def ladder(value, *steps: tuple) -> None:
-    """The first step that fits the value ends the check: (a type, or its name as a file pattern;
-    message)."""
+    """The first step that fits ends the check: (a type, or its name as a file pattern; message)."""
     for kind, message in steps:
         fits = (
             isinstance(value, kind)

@@ -41,8 +41,7 @@ class Verdict:
 
 
 def expect(condition: object, message: str, **fields: object) -> None:
-    """End the check with `message`, its {names} filled from `fields`, unless the condition
-    holds."""
+    """Unless `condition` holds, end the check with `message`, its {names} filled from `fields`."""
     if not condition:
         raise NotYet(message.format(**fields) if fields else message)
 
@@ -68,8 +67,7 @@ class Task:
         return self.call.split("(")[0]
 
     def judge(self, function: object) -> Verdict:
-        """The verdict on a function. Whatever the function does, this returns (unless the kernel is
-        interrupted)."""
+        """The verdict on a function. Whatever that does, this returns (unless interrupted)."""
         name = self.name
         try:
             expect(callable(function), SAY["no_function"], name=name, what=describe(function))

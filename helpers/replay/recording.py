@@ -98,8 +98,7 @@ class Recording:
         return (method, url, content) in self._by_bytes
 
     def answer(self, method: str, url: str, content: bytes) -> tuple[Plan, dict] | None:
-        """The next recorded answer to this request and its provenance; None if nobody recorded
-        it."""
+        """The next recorded answer to this request and its provenance; None if there is none."""
         asked = method, url, content
         known = self._by_bytes.get(asked) or self._by_meaning.get(key(*asked))
         if known is None:
@@ -108,11 +107,6 @@ class Recording:
             found = known.answers[min(known.asked, len(known.answers) - 1)]
             known.asked += 1
         return found
-
-    def rewind(self) -> None:
-        """Begin again: every request gets its first answer next."""
-        for known in self._by_meaning.values():
-            known.asked = 0
 
     def calls(self) -> list[dict]:
         """All recorded answers to requests that do work (POST), in order: what the notebook's calls

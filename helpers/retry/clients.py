@@ -8,8 +8,7 @@ from .waits import parse_ratelimit
 
 
 def hf_client(**settings):
-    """An InferenceClient that gives up waiting for an answer after 60 s; its own default is to wait
-    for ever."""
+    """An InferenceClient that waits 60 s for an answer at most; its own default is for ever."""
     from huggingface_hub import InferenceClient
 
     return InferenceClient(**{"timeout": 60} | settings)
@@ -34,8 +33,7 @@ def openai_client(**settings):
 
 
 def listen_to(client) -> None:
-    """Let each answer that `client` gets tell the call that asked for it what the RateLimit headers
-    say."""
+    """Pass the RateLimit headers of `client`'s answers on to the calls that asked for them."""
     http = getattr(client, "_async_client", getattr(client, "_client", client))
     if hasattr(client, "exit_stack") and not hasattr(http, "event_hooks"):
         import huggingface_hub as hub

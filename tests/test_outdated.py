@@ -6,25 +6,25 @@ import types
 
 import pytest
 
-import helpers as loaded
+import helpers
 
 NOW = {
     name: types.SimpleNamespace(__version__=importlib.metadata.version(name))
-    for name in loaded.CLIENTS
+    for name in helpers.CLIENTS
 }
 
 
-@pytest.mark.parametrize("name", loaded.CLIENTS)
+@pytest.mark.parametrize("name", helpers.CLIENTS)
 def test_an_older_client_in_memory_is_named(name):
     old = NOW | {name: types.SimpleNamespace(__version__="0.0.1")}
-    assert loaded.outdated(old) == [
+    assert helpers.outdated(old) == [
         f"{name} 0.0.1 is loaded, {importlib.metadata.version(name)} is installed"
     ]
     with pytest.raises(
         ImportError,
         match=f"{name} 0.0.1 is loaded.* Restart the session .*run the notebook from the top",
     ):
-        loaded.refuse_outdated(old)
+        helpers.refuse_outdated(old)
 
 
 @pytest.mark.parametrize(
@@ -33,10 +33,10 @@ def test_an_older_client_in_memory_is_named(name):
     ids=["nothing", "all", "no version", "this process"],
 )
 def test_what_is_installed_may_be_loaded(modules):
-    assert loaded.outdated(modules) == []
-    assert loaded.refuse_outdated(modules) is None
+    assert helpers.outdated(modules) == []
+    assert helpers.refuse_outdated(modules) is None
 
 
 def test_what_was_never_installed_is_left_alone(monkeypatch):
-    monkeypatch.setattr(loaded, "CLIENTS", ("of_no_distribution",))
-    assert loaded.outdated({"of_no_distribution": types.SimpleNamespace(__version__="1")}) == []
+    monkeypatch.setattr(helpers, "CLIENTS", ("of_no_distribution",))
+    assert helpers.outdated({"of_no_distribution": types.SimpleNamespace(__version__="1")}) == []

@@ -1,5 +1,5 @@
-"""What a browser tab fetches late (helpers/fetched.py), as far as it can be seen without a tab; the
-rest is test_site_browser.py."""
+"""What a browser tab fetches late (helpers/browser/packages.py), as far as it can be seen without
+a tab; the rest is test_site_browser.py."""
 
 import importlib.util
 import sys
@@ -7,19 +7,18 @@ import types
 
 import pytest
 
-from helpers.browser import packages as fetched
+from helpers.browser import packages
 
 
 @pytest.fixture
 def nowhere(monkeypatch):
-    """A Python in which nothing but fetched's own finder finds NumPy, Pillow or anything below
-    them."""
+    """A Python in which nothing but the tab's finder finds NumPy, Pillow or anything below them."""
     monkeypatch.setattr(sys, "meta_path", [])
-    monkeypatch.setattr(fetched, "fetch", lambda module, package=None: False)
+    monkeypatch.setattr(packages, "fetch", lambda module, package=None: False)
     for name in [name for name in sys.modules if name.partition(".")[0] in ("numpy", "PIL")]:
         monkeypatch.delitem(sys.modules, name)
-    fetched.install()
-    fetched.install()
+    packages.install()
+    packages.install()
     assert len(sys.meta_path) == 1, "installed twice"
     yield
     sys.modules.pop("numpy", None)  # the stand-in
@@ -39,9 +38,9 @@ def test_the_stand_in_does_not_count_as_fetched(monkeypatch):
     monkeypatch.setitem(
         sys.modules, "pyodide.ffi", types.SimpleNamespace(can_run_sync=lambda: True, run_sync=None)
     )
-    assert fetched.fetch("sys")
-    monkeypatch.setitem(sys.modules, "numpy", fetched._StandIn("numpy"))
-    assert not fetched.fetch("numpy")
+    assert packages.fetch("sys")
+    monkeypatch.setitem(sys.modules, "numpy", packages._StandIn("numpy"))
+    assert not packages.fetch("numpy")
 
 
 @pytest.mark.parametrize(
@@ -49,15 +48,15 @@ def test_the_stand_in_does_not_count_as_fetched(monkeypatch):
 )
 def test_what_is_imported_by_parts_is_explained_at_once(nowhere, module, name):
     with pytest.raises(ModuleNotFoundError, match=f"This needs {name}"):
-        fetched._Last.find_spec(module)
+        packages._Last.find_spec(module)
 
 
 def test_an_import_inside_a_module_fetches_too(monkeypatch):
     asked = []
     monkeypatch.setattr(
-        fetched, "fetch", lambda module, package=None: asked.append((module, package)) or True
+        packages, "fetch", lambda module, package=None: asked.append((module, package)) or True
     )
-    assert fetched._Last.find_spec("PIL").name == "PIL"
+    assert packages._Last.find_spec("PIL").name == "PIL"
     assert asked == [("PIL", "pillow")]
 
 
@@ -65,17 +64,17 @@ def test_an_import_inside_a_module_fetches_too(monkeypatch):
 def test_the_openai_client_is_fetched_and_if_it_does_not_come_python_says_so(monkeypatch, comes):
     asked = []
     monkeypatch.setattr(
-        fetched, "fetch", lambda module, package=None: asked.append(module) or comes
+        packages, "fetch", lambda module, package=None: asked.append(module) or comes
     )
-    found = fetched._Last.find_spec("openai")
+    found = packages._Last.find_spec("openai")
     assert asked == ["openai"]
     assert found.name == "openai" if comes else found is None
-    assert fetched._Last.find_spec("openai.no_such_part") is None and asked == ["openai"]
+    assert packages._Last.find_spec("openai.no_such_part") is None and asked == ["openai"]
 
 
 def test_other_modules_are_none_of_its_business(nowhere):
-    assert fetched._Last.find_spec("matplotlib") is None, "plotting.py shows a table instead"
-    assert fetched._Last.find_spec("numpyro") is None
+    assert packages._Last.find_spec("matplotlib") is None, "plotting.py shows a table instead"
+    assert packages._Last.find_spec("numpyro") is None
 
 
 def test_a_failure_is_remembered_and_a_success_is_found(monkeypatch):
@@ -83,13 +82,13 @@ def test_a_failure_is_remembered_and_a_success_is_found(monkeypatch):
     ffi = types.SimpleNamespace(can_run_sync=lambda: True, run_sync=asked.append)
     monkeypatch.setitem(sys.modules, "pyodide", types.ModuleType("pyodide"))
     monkeypatch.setitem(sys.modules, "pyodide.ffi", ffi)
-    monkeypatch.setattr(fetched, "_loaded_or_late", lambda package: package)
-    monkeypatch.setattr(fetched, "_gave_up", set())
-    assert not fetched.fetch("no_such_module", "its-package")
-    assert not fetched.fetch("no_such_module", "its-package")
+    monkeypatch.setattr(packages, "_loaded_or_late", lambda package: package)
+    monkeypatch.setattr(packages, "_gave_up", set())
+    assert not packages.fetch("no_such_module", "its-package")
+    assert not packages.fetch("no_such_module", "its-package")
     assert asked == ["its-package"]
     monkeypatch.delitem(sys.modules, "this", raising=False)
-    assert fetched.fetch("this") and asked == ["its-package", "this"]
+    assert packages.fetch("this") and asked == ["its-package", "this"]
 
 
 def test_a_browser_that_cannot_set_a_call_aside_fetches_nothing(monkeypatch):
@@ -97,7 +96,7 @@ def test_a_browser_that_cannot_set_a_call_aside_fetches_nothing(monkeypatch):
     monkeypatch.setitem(
         sys.modules, "pyodide.ffi", types.SimpleNamespace(can_run_sync=lambda: False, run_sync=None)
     )
-    assert not fetched.fetch("no_such_module")
+    assert not packages.fetch("no_such_module")
 
 
 def test_huggingface_hub_asks_for_numpy_where_it_said_not_installed(monkeypatch):
@@ -106,17 +105,17 @@ def test_huggingface_hub_asks_for_numpy_where_it_said_not_installed(monkeypatch)
     asked = []
     monkeypatch.setattr(_runtime, "_get_version", _runtime._get_version)
     monkeypatch.setattr(_runtime, "_package_versions", {"numpy": "N/A", "pillow": "N/A"})
-    monkeypatch.setattr(fetched, "fetch", lambda module, package=None: asked.append(module) or True)
-    fetched.teach_hub()
-    fetched.teach_hub()
+    monkeypatch.setattr(
+        packages, "fetch", lambda module, package=None: asked.append(module) or True
+    )
+    packages.teach_hub()
+    packages.teach_hub()
     assert _runtime.is_numpy_available()
     assert _runtime.is_pillow_available()
     assert asked == ["numpy", "PIL"]
-    assert _runtime.is_numpy_available() and asked == [
-        "numpy",
-        "PIL",
-    ], "asked again for what is there"
-    monkeypatch.setattr(fetched, "fetch", lambda module, package=None: False)
+    assert _runtime.is_numpy_available()
+    assert asked == ["numpy", "PIL"], "asked again for what is there"
+    monkeypatch.setattr(packages, "fetch", lambda module, package=None: False)
     monkeypatch.setattr(_runtime, "_package_versions", {})
     with pytest.raises(ModuleNotFoundError, match="This needs NumPy"):
         _runtime.is_numpy_available()
@@ -124,4 +123,4 @@ def test_huggingface_hub_asks_for_numpy_where_it_said_not_installed(monkeypatch)
 
 def test_elsewhere_it_is_not_installed():
     assert importlib.util.find_spec("helpers.browser.packages")
-    assert not any(isinstance(finder, fetched._Last) for finder in sys.meta_path)
+    assert not any(isinstance(finder, packages._Last) for finder in sys.meta_path)
