@@ -7,6 +7,7 @@ that starts them.
 """
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -68,6 +69,9 @@ def pytest_configure(config):
     config.add_cleanup(scratch.cleanup)
     clean = clean_environment(Path(scratch.name))
     clean |= {name: os.environ[name] for name in KEEP if name in os.environ}
+    # Some two hundred Pythons are started: each would compile again whatever it imports.
+    clean.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     os.environ.clear()
     os.environ.update(clean)
 
