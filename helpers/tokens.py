@@ -14,8 +14,9 @@ from contextlib import contextmanager
 # \n: two characters, the second of them a letter.
 _OTHERS = ("sk-", "sk_", "gsk_", "r8_", "tgp_", "fw_", "csk-", "xai-", "nvapi-", "ghp_")
 PREFIXES = ("hf_", "api_org_", *_OTHERS)
-_START = r"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt]))"
-_BEGINS = "|".join(re.escape(one) if one == "hf_" else _START + re.escape(one) for one in PREFIXES)
+# Looked at last: where each alternative begins with letters, re is 50 times as fast.
+_BEFORE = r"(?:(?<![A-Za-z0-9]{0})|(?<=\\[bfnrt]{0}))"
+_BEGINS = "|".join(one if one == "hf_" else one + _BEFORE.format(one) for one in PREFIXES)
 TOKEN = re.compile(rf"(?:{_BEGINS})[A-Za-z0-9_-]{{16,}}")
 _SIGNS = tuple(map(str.encode, PREFIXES))
 SHORTEST = 8  # characters of a token of another form; a shorter one would be found in any text

@@ -13,7 +13,7 @@ settings.register_profile("crowded", deadline=None, suppress_health_check=[Healt
 settings.load_profile("crowded")
 
 # Its assertions say what they compared, as those of test files do.
-pytest.register_assert_rewrite("check_cases", "standin")
+pytest.register_assert_rewrite("check_cases", "standin", "site_fixtures")
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,14 @@ that starts them.
 """
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
+# jsonschema imports it where it is, for addresses in other alphabets, and it takes a second.
+sys.modules.setdefault("rfc3987_syntax", None)
 _file = None  # the one whose tests are running
 KEEP = ("COURSE_WEIGHTS",)  # where the practice models lie: a place, not a setting
 
@@ -20,21 +23,24 @@ KEEP = ("COURSE_WEIGHTS",)  # where the practice models lie: a place, not a sett
 # most tests, and those are not the longest.)
 # browsers, servers with real weights, environments made anew; `make check` leaves them out
 SLOW = (
-    "tests/test_site_",
-    "tests/browser/",
-    "tests/test_colab.py",
-    "tests/test_tab.py",
-    "tests/test_workshop.py",
-    "tests/test_environment.py",
+    "tests/test_site_browser.py",
+    "tests/browser/test_lessons.py",
+    "tests/browser/test_card.py",
     "tests/test_pages.py",
     "tests/test_practice_server_",
+    "tests/test_colab.py",
+    "tests/test_tab.py",  # this and the next: after the worker above has built the site
+    "tests/test_site_",
+    "tests/browser/",
+    "tests/test_doctor.py",
+    "tests/test_tokens.py",
+    "tests/test_environment.py",
+    "tests/test_workshop.py",
     "tests/test_bench.py",
     "tests/test_checks_meet_nobody.py",
     "tests/test_classroom.py",
-    "tests/test_doctor.py",
     "tests/test_faults_server.py",
     "tests/test_live.py",
-    "tests/test_tokens.py",
 )
 LONG_FIRST = (*SLOW, "notebooks/09", "notebooks/03")
 
@@ -68,6 +74,9 @@ def pytest_configure(config):
     config.add_cleanup(scratch.cleanup)
     clean = clean_environment(Path(scratch.name))
     clean |= {name: os.environ[name] for name in KEEP if name in os.environ}
+    # Some two hundred Pythons are started: each would compile again whatever it imports.
+    clean.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     os.environ.clear()
     os.environ.update(clean)
 

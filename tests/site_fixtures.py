@@ -5,6 +5,7 @@ import os
 import shutil
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -74,12 +75,18 @@ def address(site):
         running.shutdown()
 
 
-@pytest.fixture
-def tab(chromium, address):
+@contextmanager
+def new_tab(chromium, address: str):
     """A tab in a fresh profile: no storage, no cache."""
     context = chromium.new_context()
     yield Tab(context, address)
     context.close()
+
+
+@pytest.fixture
+def tab(chromium, address):
+    with new_tab(chromium, address) as tab:
+        yield tab
 
 
 class Tab:

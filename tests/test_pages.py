@@ -249,27 +249,33 @@ def test_decks_hold_all_that_the_lessons_show_and_load_nothing(decks):
 # ---- in a browser ------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def show(chromium):
-    """show(file, …) opens a file in a browser that asks nothing of anybody and never complains."""
-    opened, complaints = [], []
+@pytest.fixture(scope="module")
+def window(chromium):
+    """A page of a browser, with what it asked of others and complained about."""
+    page = chromium.new_context(reduced_motion="reduce").new_page()
+    page.complaints = []
+    page.set_default_timeout(30_000)
     local = lambda asked: asked.url.startswith(("file:", "data:"))
+    page.on("request", lambda asked: local(asked) or page.complaints.append(asked.url))
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.on("console", lambda said: said.type == "error" and page.complaints.append(said.text))
+    yield page
+    page.context.close()
+
+
+@pytest.fixture
+def show(window):
+    """show(file, …) opens a file in a browser that asks nothing of anybody and never complains."""
+    window.complaints.clear()
 
     def open_in_browser(file, scheme="light", width=1280):
-        look = {"color_scheme": scheme, "viewport": {"width": width, "height": 720}}
-        page = chromium.new_context(**look, reduced_motion="reduce").new_page()
-        opened.append(page)
-        page.set_default_timeout(30_000)
-        page.on("request", lambda asked: local(asked) or complaints.append(asked.url))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: said.type == "error" and complaints.append(said.text))
-        page.goto(file.as_uri())
-        return page
+        window.emulate_media(media="screen", color_scheme=scheme)
+        window.set_viewport_size({"width": width, "height": 720})
+        window.goto(file.as_uri())
+        return window
 
     yield open_in_browser
-    for page in opened:
-        page.context.close()
-    assert complaints == []
+    assert window.complaints == []
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from playwright.sync_api import expect
+from site_fixtures import new_tab
 
 from authoring.site.__main__ import FOLDERS
 
@@ -29,6 +31,7 @@ EVERY = sorted(
     for path in (ROOT / folder).glob("*.ipynb")
 )
 SOME = [name for name in EVERY if name.startswith(("notebooks/01", "exercises/01", "notebooks/03"))]
+FIRST = "notebooks/01_first_call.ipynb"
 NOTEBOOKS = EVERY if os.environ.get("SITE_NOTEBOOKS") == "all" else SOME
 # What says that a cell missed one of the three, directly.
 MISSED = re.compile(r"This needs (NumPy|Pillow)|Please install Pillow")
@@ -112,19 +115,36 @@ def test_what_a_missing_package_explains_is_followed_and_no_more():
     assert not followed.explains("print(y)", [("error", "NameError: name 'y' is not defined")])
 
 
-@pytest.mark.parametrize("name", NOTEBOOKS)
-def test_a_notebook_runs_to_the_bottom(name, site, tab):
-    notebook = nbformat.read(site / "files" / name, as_version=4)
+def run_all(tab, site, name: str) -> list[tuple]:
+    """Open a notebook and run it to the bottom: (place, cell, outputs, addresses asked for, the
+    console's words) of each cell that is run."""
     tab.open(name)
+    ran, heard = [], 0
+    for index, cell in enumerate(nbformat.read(site / "files" / name, as_version=4).cells):
+        if cell.cell_type == "code" and "nbval-skip" not in cell.metadata.get("tags", []):
+            before = len(tab.foreign)
+            got = results(tab.run(index)["outputs"])
+            ran.append((index, cell, got, tab.foreign[before:], tab.said[heard:]))
+            heard = len(tab.said)
+    return ran
+
+
+@pytest.fixture(scope="module")
+def first(chromium, address, site):
+    """The tab in which the first lesson ran to the bottom, for all who need no tab of their own."""
+    with new_tab(chromium, address) as tab:
+        tab.ran = run_all(tab, site, FIRST)
+        yield tab
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_notebook_runs_to_the_bottom(name, site, request):
+    tab = request.getfixturevalue("first" if name == FIRST else "tab")
     followed, wrong, named = Followed(), [], []
-    for index, cell in enumerate(notebook.cells):
-        tags = cell.metadata.get("tags", [])
-        if cell.cell_type != "code" or "nbval-skip" in tags:
-            continue
-        before = len(tab.foreign)
-        got, kept = results(tab.run(index)["outputs"]), results(cell.outputs)
-        if len(tab.foreign) > before and not ASKS.search(cell.source):
-            wrong.append(f"cell {index} asked for {tab.foreign[before:]}:\n{cell.source}")
+    for index, cell, got, asked, _ in tab.ran if name == FIRST else run_all(tab, site, name):
+        tags, kept = cell.metadata.get("tags", []), results(cell.outputs)
+        if asked and not ASKS.search(cell.source):
+            wrong.append(f"cell {index} asked for {asked}:\n{cell.source}")
         if got == kept:
             continue
         if followed.explains(cell.source, got):
@@ -201,61 +221,55 @@ def test_a_cell_that_imports_numpy_gets_it_from_its_address_and_no_other_cell_as
     assert "(1, 2)" in tab.execute("import numpy as np; print(np.array([1, 2]))")
 
 
-def test_progress_outlives_a_reload(tab):
-    """It is kept by the browser, beside the notebook."""
-    tab.open("solutions/01_first_call.ipynb")
-    first = "from helpers.exercises import open_exercise\ncard = open_exercise('01_first_call')\n"
-    assert "progress" not in tab.execute("import os; print(os.listdir('.'))")
-    opened = tab.execute(first + "card.hint(1)")
-    assert "Hint 1" in opened or "hint" in opened
-    tab.open("solutions/01_first_call.ipynb")
-    assert "'hints': 1" in tab.execute(first + "print(card._progress.of(1))")
-
-
-def test_widgets_move_and_the_console_stays_clean(site, tab):
+def test_widgets_move_and_the_console_stays_clean(first):
     """The explorer of lesson 01: its slider moves by the keyboard, and the text below follows."""
-    name = "notebooks/01_first_call.ipynb"
-    cells = nbformat.read(site / "files" / name, as_version=4).cells
-    explorer = next(
-        index
-        for index, cell in enumerate(cells)
-        if cell.cell_type == "code" and "explore(" in cell.source
-    )
-    tab.open(name)
-    for index in range(explorer + 1):
-        if cells[index].cell_type == "code":
-            tab.run(index)
-    text = tab.page.locator(".widget-html-content pre").last
+    explorer = next(i for i, (_, cell, *_) in enumerate(first.ran) if "explore(" in cell.source)
+    until = first.ran[: explorer + 1]
+    asked = [address for *_, asked, _ in until for address in asked]
+    heard = [said for *_, heard in until for said in heard]
+    then = len(first.foreign), len(first.said)
+    first.run(first.ran[explorer][0])
+    cell = first.page.locator(".jp-Cell.jp-mod-active")
+    text = cell.locator(".widget-html-content pre").last
     text.wait_for()
     before = text.inner_text()
-    handle = tab.page.locator(".widget-slider .noUi-handle").first
+    handle = cell.locator(".widget-slider .noUi-handle").first
     handle.scroll_into_view_if_needed()
     handle.focus()
-    tab.page.keyboard.press("ArrowRight")
-    tab.page.wait_for_function(
-        "before => [...document.querySelectorAll('.widget-html-content pre')].pop().innerText !=="
-        " before",
-        arg=before,
-        timeout=60_000,
-    )
-    assert tab.foreign == []
+    first.page.keyboard.press("ArrowRight")
+    expect(text).not_to_have_text(before)
+    assert asked + first.foreign[then[0] :] == []
     # A 404 is JupyterLite asking whether a file is there that need not be.
-    assert [said for said in tab.said if said.startswith("error") and "404" not in said] == []
+    heard += first.said[then[1] :]
+    assert [said for said in heard if said.startswith("error") and "404" not in said] == []
 
 
-def test_live_says_why_not_and_keeps_no_token(tab):
-    tab.open("notebooks/01_first_call.ipynb")
+def test_progress_outlives_a_reload(first):
+    """It is kept by the browser, beside the notebook."""
+    card = "from helpers.exercises import open_exercise\ncard = open_exercise('01_first_call')\n"
+    assert "progress" not in first.execute("import os; print(os.listdir('.'))")
+    opened = first.execute(card + "card.hint(1)")
+    assert "Hint 1" in opened or "hint" in opened
+    first.open(FIRST)
+    assert "'hints': 1" in first.execute(card + "print(card._progress.of(1))")
+
+
+def test_live_says_why_not_and_keeps_no_token(first):
     start = "from helpers import start, models\nsession = start('01_first_call')\n"
-    assert "Live needs your own token" in tab.execute(start + "session.mode = 'live'")
-    assert "a page in a browser may not ask it" in tab.execute("session.mode = 'practice'")
-    assert "replay" in tab.execute("print(session.mode)")
+    assert "Live needs your own token" in first.execute(start + "session.mode = 'live'")
+    assert "a page in a browser may not ask it" in first.execute("session.mode = 'practice'")
+    assert "replay" in first.execute("print(session.mode)")
     token = "hf_" + "x1Y2" * 8
-    said = tab.execute(
+    first.foreign.clear()
+    said = first.execute(
         f"import os; os.environ['HF_TOKEN'] = '{token[:10]}' + '{token[10:]}'\nsession.mode ="
         " 'live'\nfrom huggingface_hub import"
         " InferenceClient\nInferenceClient().chat_completion([{'role': 'user', 'content':"
         " 'Hi'}], model=models.chat)"
     )
     assert "CORS" in said and "The browser could not fetch from" in said
-    assert tab.foreign_hosts and tab.foreign_hosts <= {"router.huggingface.co", "huggingface.co"}
-    assert token not in tab.stored()
+    assert first.foreign_hosts and first.foreign_hosts <= {
+        "router.huggingface.co",
+        "huggingface.co",
+    }
+    assert token not in first.stored()

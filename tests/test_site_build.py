@@ -152,6 +152,12 @@ def test_the_service_worker_leaves_the_sites_files_alone(site):
     assert site_command.NOT_PASSED_ON in script and site_command.PASSED_ON not in script
 
 
+def test_the_kernel_waits_until_it_is_known_where_the_learners_files_are(site):
+    scripts = (site / "extensions" / site_command.KERNEL / "static").glob("*.js")
+    text = "".join(script.read_text(encoding="utf-8") for script in scripts)
+    assert site_command.IN_TIME in text and site_command.TOO_EARLY not in text
+
+
 # ---- what goes wrong, said ----
 
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import test_clock
-from site_fixtures import Tab
+from site_fixtures import Tab, new_tab
 
 from authoring.site.__main__ import server
 
@@ -33,11 +33,9 @@ def said_by(tab: Tab, code: str) -> str:
 @pytest.fixture(scope="module")
 def run(chromium, address):
     """Runs code in the kernel of one tab and gives what it printed."""
-    context = chromium.new_context()
-    tab = Tab(context, address)
-    tab.open(NOTEBOOK)
-    yield lambda code: said_by(tab, code)
-    context.close()
+    with new_tab(chromium, address) as tab:
+        tab.open(NOTEBOOK)
+        yield lambda code: said_by(tab, code)
 
 
 def test_virtual_time_takes_the_same_turns_as_in_cpython(run):
@@ -241,20 +239,18 @@ def old_browser(site, tmp_path):
 
 
 def test_a_browser_without_promise_integration_lives_in_virtual_time_too(chromium, old_browser):
-    context = chromium.new_context()
-    tab = Tab(context, old_browser)
-    tab.open(NOTEBOOK)
-    said = said_by(
-        tab,
-        """
-        import asyncio, time
-        from helpers.faults.clock import VirtualClock
+    with new_tab(chromium, old_browser) as tab:
+        tab.open(NOTEBOOK)
+        said = said_by(
+            tab,
+            """
+            import asyncio, time
+            from helpers.faults.clock import VirtualClock
 
-        with VirtualClock() as clock:
-            time.sleep(3600)
-            await asyncio.gather(asyncio.sleep(100), asyncio.sleep(200))
-        print(clock.time())
-    """,
-    )
-    context.close()
+            with VirtualClock() as clock:
+                time.sleep(3600)
+                await asyncio.gather(asyncio.sleep(100), asyncio.sleep(200))
+            print(clock.time())
+        """,
+        )
     assert said == "3800.0"

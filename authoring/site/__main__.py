@@ -32,6 +32,14 @@ PASSED_ON, NOT_PASSED_ON = (
     "shouldDrop(t,a)||!enableCache||(n=maybeFromCache(e))",
 )
 
+# The kernel asks whether the service worker is there, which keeps the learner's files, and does not
+# wait until that is known: after the first reload it often came too early, and had no progress.
+TOO_EARLY, IN_TIME = (
+    "(null==i?void 0:i.enabled)||",
+    "navigator.serviceWorker&&i&&await Promise.race([i.ready.then(()=>!0),"
+    "new Promise(late=>setTimeout(late,3e4))]).catch(()=>!1)||",
+)
+
 # The site's front page leads to the first lesson. JupyterLite's other pages read the script
 # element.
 INDEX = """<!doctype html>
@@ -122,6 +130,10 @@ def build(out: Path = OUT) -> Path:
             folder=lite,
         )
         distribution.replace_once(made / "service-worker.js", PASSED_ON, NOT_PASSED_ON)
+        scripts = sorted((made / "extensions" / KERNEL / "static").glob("*.js"))
+        has_it = (one for one in scripts if TOO_EARLY in one.read_text(encoding="utf-8"))
+        starts = next(has_it, scripts[0])  # of another version: refused, as it is not there
+        distribution.replace_once(starts, TOO_EARLY, IN_TIME)
         first = min(
             path.relative_to(lite / "files").as_posix()
             for path in (lite / "files" / "notebooks").glob("*.ipynb")

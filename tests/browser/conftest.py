@@ -57,21 +57,30 @@ class Complaints(list):
         route.abort()
 
 
-@pytest.fixture
-def page(chromium, lab):
-    """A page in a fresh browser profile. The test fails if anything complained, or sent a request
-    elsewhere."""
+@pytest.fixture(scope="module")
+def window(chromium, lab):
+    """A page in a fresh browser profile. JupyterLab is loaded in it once for all tests of a
+    file."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
     page = context.new_page()
     page.set_default_timeout(BUSY)
     page.complaints = Complaints()
     page.complaints.watch(page)
     yield page
-    said = list(
-        page.complaints
-    )  # what JupyterLab says when its kernel is taken away does not count
-    Notebook(page, "").shut_down()
     context.close()
+
+
+@pytest.fixture
+def page(window):
+    """The file's page, with nothing open in it. The test fails if anything complained, or sent a
+    request elsewhere."""
+    window.complaints.clear()
+    yield window
+    said = list(
+        window.complaints
+    )  # what JupyterLab says when its kernel is taken away does not count
+    Notebook(window, "").shut_down()
+    window.emulate_media(color_scheme="light")
     assert said == []
 
 
@@ -81,4 +90,4 @@ def open_notebook(page, lab):
     kernel."""
     (lab.folder / "exercises" / "progress.json").unlink(missing_ok=True)
     (lab.folder / "solutions" / "progress.json").unlink(missing_ok=True)
-    return lambda path: Notebook.open(page, lab, path)
+    return lambda path, **how: Notebook.open(page, lab, path, **how)

@@ -132,6 +132,14 @@ SETTLE = """async () => {
         await new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)));
     }
 }"""
+CLOSE = """async () => {
+    const { serviceManager, shell } = window.jupyterapp;
+    await serviceManager.sessions.shutdownAll();
+    for (const widget of [...shell.widgets('main')]) {
+        if (widget.context) widget.context.model.dirty = false;
+        widget.close();
+    }
+}"""
 COMMAND = (
     "([name, args]) => window.jupyterapp.commands.execute(name, args).then(done => done ==="
     " undefined ? null : Boolean(done))"
@@ -146,12 +154,15 @@ class Notebook:
         self.panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
 
     @classmethod
-    def open(cls, page, server: Server, path: str) -> "Notebook":
-        """Open `path` in a workspace of its own and wait for its kernel."""
-        page.goto(
-            f"{server.url}lab/workspaces/t{time.time_ns()}/tree/{path}?reset&token={server.token}"
-        )
+    def open(cls, page, server: Server, path: str, anew: bool = False) -> "Notebook":
+        """Open `path` and wait for its kernel; in JupyterLab as it is there, or in one that is
+        loaded `anew`, in a workspace of its own."""
         notebook = cls(page, path)
+        if anew or not page.url.startswith(server.url):
+            workspace = f"{server.url}lab/workspaces/t{time.time_ns()}"
+            page.goto(f"{workspace}/tree/{path}?reset&token={server.token}")
+        else:
+            notebook.command("docmanager:open", path=path)
         notebook.panel.locator(".jp-Cell").first.wait_for()
         page.wait_for_function(READY, timeout=120_000)
         return notebook
@@ -220,8 +231,9 @@ class Notebook:
             )
 
     def shut_down(self) -> None:
-        """End the kernel, so that the next notebook does not find it warm."""
-        self.page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
+        """Close what is open, unsaved, and end the kernel: the next notebook does not find it
+        warm."""
+        self.page.evaluate(CLOSE)
 
     def cells(self) -> list[dict]:
         """The notebook's cells as they are now, in the notebook format."""

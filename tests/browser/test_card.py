@@ -49,9 +49,8 @@ def test_a_check_fails_and_passes_and_progress_outlives_a_reload(open_notebook, 
         assert seen.barriers(notebook) == []
 
     notebook.shut_down()
-    notebook = open_notebook(
-        EXERCISE
-    )  # the file was not saved: the stub stands there again, and a new kernel
+    # The file was not saved: the stub stands there again, and a new kernel.
+    notebook = open_notebook(EXERCISE, anew=True)
     notebook.run_all()
     card = notebook.cell(notebook.cell_with("card.task(1,"))
     expect(card.get_by_text("(done)")).to_be_visible()
