@@ -176,8 +176,10 @@ def widgets(
 def token(value: str | None, source: str) -> Check:
     """A token is only needed for Live. Its value is never shown.
 
-    source : where it was found, in words.
+    source : where it was found, in words; without a value, why it cannot be read.
     """
+    if value is None and source:
+        return Check("token", False, source, "delete it, then: hf auth login")
     if value is None:
         return Check("token", True, "none; Replay and Practice need none. For Live: hf auth login")
     if re.fullmatch(r"hf_[A-Za-z0-9]{20,}|hf_oauth_\S{20,}|\S+\.\S+\.\S+", value):
@@ -196,25 +198,18 @@ def token(value: str | None, source: str) -> Check:
     )
 
 
-def environment(wrong: dict[str, str], endpoint: str) -> Check:
+def environment(stops: dict[str, str], wrong: dict[str, str]) -> Check:
     """What environment variables say can be followed.
 
-    wrong : {variable: what is wrong with it}. endpoint : where HF_ENDPOINT leads, "" if nowhere
-        else.
+    stops, wrong : {variable: what is wrong with it}; the first in every mode, the second in Live.
     """
-    found = [f"{name} {why}" for name, why in wrong.items()]
-    names = [*wrong]
-    if endpoint:
-        found.append(f"HF_ENDPOINT leads to {endpoint}, and Live would send your token there")
-        names.append("HF_ENDPOINT")
-    if not found:
+    names = [*stops, *wrong]
+    if not names:
         return Check("environment", True, "no variable that is in the way")
-    return Check(
-        "environment",
-        False,
-        f"{_some(found)}. Replay and Practice set it aside; Live does not",
-        f"unset {' '.join(names)}   (Windows: set {names[0]}=)",
-    )
+    said = _some([f"{name} {why}" for name, why in (stops | wrong).items()])
+    who = "Nothing works" if stops else "Replay and Practice set it aside; Live does not"
+    cure = f"unset {' '.join(names)}   (Windows: set {names[0]}=)"
+    return Check("environment", False, f"{said}. {who}", cure)
 
 
 def live_permission(status: int | None, who: dict) -> Check:
@@ -428,12 +423,12 @@ def _find_token() -> tuple[str | None, str]:
     try:
         from huggingface_hub import constants
 
-        from helpers.tokens import learners
+        from helpers.tokens import learners, unreadable
     except (ImportError, ValueError):  # `packages` or `environment` says so
         return None, ""
     value = learners()
     if value is None:
-        return None, ""
+        return None, unreadable()
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         if (os.environ.get(name) or "").strip() == value:
             return value, f"the environment variable {name}"
@@ -449,25 +444,45 @@ def _whoami(value: str) -> tuple[int | None, dict]:
         response = httpx2.get(WHOAMI, headers={"Authorization": f"Bearer {value}"}, timeout=10)
         return response.status_code, response.json() if response.status_code == 200 else {}
     except OSError as error:  # before anything is sent
-        return None, {"error": f"CERTIFICATES cannot be read: {error}"}
+        key_log = error.filename and error.filename == os.environ.get("SSLKEYLOGFILE")
+        what = "SSLKEYLOGFILE" if key_log else "CERTIFICATES cannot be read"
+        return None, {"error": f"{what}: {error}"}
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, ImportError) as error:
         return None, {"error": f"{type(error).__name__}: {error}"}
 
 
-def _variables() -> tuple[dict[str, str], str]:
-    """What is wrong with this process's variables, and where HF_ENDPOINT leads."""
-    wrong = {
-        name: f"is {value!r}, which is no number"
-        for name, value in os.environ.items()
-        if re.fullmatch("HF_HUB_.*TIMEOUT", name) and not value.isdecimal()
-    }
+# What huggingface_hub reads when it is imported; and what the two clients send as headers.
+NUMBERS = "HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"
+OPENAIS = "OPENAI_CUSTOM_HEADERS", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"
+HEADERS = "HF_HUB_USER_AGENT_ORIGIN", *OPENAIS
+
+
+def _variables() -> tuple[dict[str, str], dict[str, str]]:
+    """What is wrong with this process's variables: in every mode, and in Live alone."""
+    given = {name: value for name, value in os.environ.items() if value}
+    whole = re.compile(r"\s*[+-]?\d+\s*")
+    no_number = [name for name in NUMBERS if not whole.fullmatch(given.get(name, "0"))]
+    stops = {name: f"is {given[name]!r}, which is no whole number" for name in no_number}
+    odd = [name for name in HEADERS if not given.get(name, "").isascii()]
+    stops |= dict.fromkeys(odd, "holds letters that no header may have")
     try:
+        from helpers.session import MODES
         from helpers.tokens import HUB
-        from helpers.wire.environment import unusable
+        from helpers.wire.environment import pace, unusable
     except (ImportError, ValueError):  # `packages` says so, or what was found above
-        return wrong, ""
-    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/")
-    return wrong | unusable(os.environ), "" if endpoint == HUB else endpoint
+        return stops, {}
+    if given.get("COURSE_MODE", "replay") not in MODES:
+        stops["COURSE_MODE"] = f"is {given['COURSE_MODE']!r}; choose one of {', '.join(MODES)}"
+    try:
+        pace()
+    except ValueError:
+        stops["COURSE_PACE"] = f"is {given['COURSE_PACE']!r}, which is no number from 0 on"
+    wrong = unusable(os.environ)
+    if (endpoint := given.get("HF_ENDPOINT", HUB).rstrip("/")) != HUB:
+        wrong["HF_ENDPOINT"] = f"leads to {endpoint}, and Live would send your token there"
+    if given.get("HUGGINGFACE_CO_STAGING", "").upper() in ("1", "ON", "YES", "TRUE"):
+        wrong["HUGGINGFACE_CO_STAGING"] = "leads to a test system, which does not know your token"
+    return stops, wrong
 
 
 def _listener(number: int, path: str, marker: str, ours: str) -> str | None:
@@ -560,7 +575,8 @@ def main(arguments: list[str] | None = None) -> int:
         help="also ask Hugging Face, once, whether your token may make calls",
     )
     checks = examine(parser.parse_args(arguments).live)
-    sys.stdout.reconfigure(errors="replace")  # a console may have no … and no ×
+    if hasattr(sys.stdout, "reconfigure"):  # a console may have no … and no ×
+        sys.stdout.reconfigure(errors="replace")
     print(report(checks))
     return 0 if all(check.ok for check in checks) else 1
 

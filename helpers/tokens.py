@@ -36,9 +36,8 @@ class SecretFound(Exception):
     """Something that looks like an access token was about to be recorded. It was not written."""
 
 
-_aside = globals().get(
-    "_aside", [""]
-)  # the learner's own of another form, while the placeholder is lent in its place
+# The learner's own of another form, while the placeholder is lent in its place.
+_aside = globals().get("_aside", [""])
 
 
 def _own() -> list[str]:
@@ -92,12 +91,25 @@ def learners(fresh: bool = False) -> str | None:
     """
     from huggingface_hub.utils import _auth
 
+    from_file = _auth._get_token_from_file_refreshed if fresh else _auth._get_token_from_file
     here = os.environ.get("HF_TOKEN", "").strip()
     older = os.environ.get("HUGGING_FACE_HUB_TOKEN", "").strip()
     if here == PLACEHOLDER:
         here = _aside[0]
-    from_file = _auth._get_token_from_file_refreshed if fresh else _auth._get_token_from_file
-    return here or older or from_file() or _auth._get_token_from_google_colab()
+    given = here or older or (None if unreadable() else from_file())
+    return given or _auth._get_token_from_google_colab()
+
+
+def unreadable() -> str:
+    """Which file of `hf auth login` cannot be read, and why; "" if it can be, or is not there."""
+    from huggingface_hub.utils import _auth
+
+    try:
+        _auth._get_token_from_file()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", "") or "it is not text"
+        return f"the file {_auth.constants.HF_TOKEN_PATH} cannot be read ({why})"
+    return ""
 
 
 # ---- lending, and setting aside ----------------------------------------------------------------

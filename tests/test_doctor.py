@@ -83,7 +83,7 @@ RIGHT = [
     (doctor.port, [8750, SERVER, SERVER, "x"], "running"),
     (doctor.port, [8888, "JupyterLab", ANOTHER], "next free"),
     (doctor.recordings, [{"a.json": [], "b.json": []}], ""),
-    (doctor.environment, [{}, ""], ""),
+    (doctor.environment, [{}, {}], ""),
 ]
 INSTALL, NEW_TOKEN = f"{PY} -m pip install", "settings/tokens/new"
 IPYKERNEL = f"{PY} -m ipykernel install --sys-prefix"
@@ -125,16 +125,17 @@ WRONG = [
     (doctor.recordings, [{}], ["holds none"], "git restore helpers/recordings"),
     (
         doctor.environment,
-        [SOCKS, ""],
+        [{}, SOCKS],
         ["ALL_PROXY names a proxy", "Replay and Practice set it aside"],
         "unset ALL_PROXY",
     ),
     (
         doctor.environment,
-        [{}, "https://mirror.example"],
-        ["HF_ENDPOINT leads to https://mirror.example", "your token"],
-        "unset HF_ENDPOINT",
+        [{"COURSE_MODE": "is odd"}, SOCKS],
+        ["COURSE_MODE is odd; ALL_PROXY names", "Nothing works"],
+        "unset COURSE_MODE ALL_PROXY",
     ),
+    (doctor.token, [None, "the file x cannot be read"], ["the file x"], "hf auth login"),
 ]
 
 
@@ -306,19 +307,47 @@ def test_the_systems_python_is_sent_to_the_courses_own(monkeypatch):
 # ---- environment variables ---------------------------------------------------------------------
 
 
+STOPPING = [
+    ("HF_HUB_ETAG_TIMEOUT", "soon"),
+    ("HF_HUB_DOWNLOAD_TIMEOUT", "1.5"),
+    ("COURSE_PACE", "slow"),
+    ("COURSE_MODE", "Live"),
+    ("OPENAI_ORG_ID", "ü"),
+    ("OPENAI_CUSTOM_HEADERS", "X-A: ü"),
+    ("HF_HUB_USER_AGENT_ORIGIN", "ü"),
+]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "encoding"),
-    [(*one, "ascii") for one in (*BREAKING, ("HF_HUB_ETAG_TIMEOUT", "soon"))]
-    + [("HF_TOKEN", " ", "cp1252")],
+    [(*one, "ascii") for one in (*BREAKING, *STOPPING)] + [("HF_TOKEN", " ", "cp1252")],
 )
 def test_nothing_in_the_environment_ends_in_a_traceback(name, value, encoding, tmp_path):
     environ = {"HF_HOME": str(tmp_path), "PYTHONIOENCODING": encoding, name: value}
     done = child.python("doctor.py", text=False, **environ)
     assert b"Traceback" not in done.stderr, done.stderr[-2000:]
     named = re.search(rf"WRONG  environment +{name} ".encode(), done.stdout)
-    harmless = ("_INFERENCE_ENDPOINT", "_STAGING", "_OIDC_RESOURCE", "_IMPLICIT_TOKEN")
+    harmless = ("_INFERENCE_ENDPOINT", "_OIDC_RESOURCE", "_IMPLICIT_TOKEN")
     if not name.endswith(harmless):
         assert named and f"unset {name}".encode() in done.stdout, done.stdout
+        assert (b"Nothing works" in done.stdout) == ((name, value) in STOPPING)
+
+
+@pytest.mark.parametrize("variable", ["HF_HOME", "HF_TOKEN_PATH"])
+def test_a_token_file_that_cannot_be_read_is_named(variable, tmp_path):
+    (tmp_path / "file").write_bytes(b"\xff")
+    place = tmp_path / ("file" if variable == "HF_TOKEN_PATH" else "file/below")
+    done = child.python("doctor.py", **{variable: str(place)})
+    assert "Traceback" not in done.stderr, done.stderr[-2000:]
+    assert re.search(rf"WRONG  token +the file {place}\S* cannot be read \(", done.stdout)
+
+
+def test_it_runs_where_output_has_no_encoding(monkeypatch):
+    """In a notebook, by `%run doctor.py`."""
+    monkeypatch.setattr(doctor, "examine", lambda live: [])
+    monkeypatch.setattr(doctor, "report", lambda checks: "all of it")
+    monkeypatch.setattr(sys, "stdout", said := mock.Mock(spec=["write", "flush"]))
+    assert doctor.main([]) == 0 and said.write.call_args_list[0].args == ("all of it",)
 
 
 def test_a_certificate_is_told_from_a_dead_cable(monkeypatch):
@@ -332,4 +361,7 @@ def test_a_certificate_is_told_from_a_dead_cable(monkeypatch):
     assert wrong(fails(httpx2.ConnectError("no route")), "no route", cure="check the connection")
     assert wrong(fails(ImportError("socksio is not installed")), "socksio", cure="connection")
     assert wrong(fails(FileNotFoundError(2, "No such file")), "No such file", cure="SSL_CERT_FILE")
+    monkeypatch.setenv("SSLKEYLOGFILE", "/nowhere/keys")
+    lost = fails(FileNotFoundError(2, "No such file", "/nowhere/keys"))
+    assert wrong(lost, "SSLKEYLOGFILE", cure="check the connection")
     assert wrong(fails(httpx2.InvalidURL("Invalid port")), "Invalid port", cure="connection")

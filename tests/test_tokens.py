@@ -76,6 +76,18 @@ def test_the_learners_own_is_found_behind_the_placeholder(home, monkeypatch):
     assert os.environ["HF_TOKEN"] == " hf_of_the_variable\n", "looking changes nothing"
 
 
+@pytest.mark.parametrize("kind", ["a folder", "bytes"])
+def test_a_token_file_that_cannot_be_read_stops_live_alone(practising, home, kind):
+    if kind == "bytes":
+        (home / "token").write_bytes(b"\xff")
+    else:
+        (home / "token").mkdir()
+    assert ask(0) == "You said: number 0"
+    with pytest.raises(RuntimeError, match=rf"the file {home}/token cannot be read \("):
+        practising.mode = "live"
+    assert practising.mode == "practice" and ask(1) == "You said: number 1"
+
+
 def test_a_login_in_mid_session_is_noticed(practising, home, monkeypatch):
     ask(0)
     (home / "token").write_text(TOKEN)
@@ -159,6 +171,7 @@ BREAKING = [
     ("SSL_CERT_FILE", os.devnull),
     ("SSL_CERT_DIR", "/does/not/exist"),
     ("SSLKEYLOGFILE", "/does/not/exist/keys"),
+    ("SSLKEYLOGFILE", "/proc/1/keys"),
     ("HF_TOKEN", "  "),
     ("HF_TOKEN", "hf_é"),
     ("HF_TOKEN", '"hf_in_quotes"'),
@@ -189,7 +202,7 @@ print((before[0] | unsaid, before[1]) == (dict(os.environ) | unsaid, constants.E
 """
 
 
-@pytest.mark.parametrize(("name", "value"), BREAKING)
+@pytest.mark.parametrize("name, value", [*BREAKING, ("HF_TOKEN", "hf_with_a_line_break\n")])
 def test_replay_answers_whatever_the_environment_says(name, value, home):
     done = child.python("-c", PROBE, **{"HF_HOME": str(home), "COURSE_MODE": "replay", name: value})
     banner, *said = done.stdout.splitlines()
@@ -226,7 +239,7 @@ UNUSABLE = [
     ("HTTP_PROXY", "http://name:secret@[::1", " names a proxy at an address that"),
     ("SSL_CERT_FILE", NO_FILE, f" names {NO_FILE}, which is not"),
     ("SSL_CERT_FILE", __file__, " names .*, which holds no certificate"),
-    ("SSLKEYLOGFILE", os.path.dirname(__file__), " names .*, which is a folder"),
+    ("SSLKEYLOGFILE", os.path.dirname(__file__), " names .*, which cannot be written"),
     ("HF_TOKEN", f"'{TOKEN}'", " holds characters that no token has"),
 ]
 

@@ -26,8 +26,9 @@ def check_live(environ: Mapping[str, str]) -> None:
     environ : the learner's, without what is set aside while there is a session.
     """
     if not tokens.learners():
+        why = tokens.unreadable() or "none was found"
         raise RuntimeError(
-            "Live needs your own token and none was found. Make one at"
+            f"Live needs your own token and {why}. Make one at"
             ' huggingface.co/settings/tokens with the permission "Make calls to Inference'
             f' Providers", {browser.WHERE_TOKENS_GO}'
         )
@@ -92,6 +93,9 @@ def _folder(path: str) -> str:
 
 
 def _key_log(path: str) -> str:
-    if path and os.path.isdir(path):
-        return f"names {path}, which is a folder"
-    return f"names {path}, which is not there" if _folder(os.path.dirname(path)) else ""
+    try:
+        if path:
+            open(path, "a").close()  # as a client does
+    except OSError as error:
+        return f"names {path}, which cannot be written ({error.strerror})"
+    return ""
