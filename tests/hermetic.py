@@ -29,7 +29,7 @@ SLOW = (
     "tests/test_pages.py",
     "tests/test_practice_server_",
     "tests/test_colab.py",
-    "tests/test_tab.py",  # this and the next: after the worker above has built the site
+    "tests/test_browser_aside.py",  # this and the next: after the worker above has built the site
     "tests/test_site_",
     "tests/browser/",
     "tests/test_doctor.py",
