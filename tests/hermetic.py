@@ -46,8 +46,7 @@ LONG_FIRST = (*SLOW, "notebooks/09", "notebooks/03")
 
 
 def place(path: str) -> int:
-    """When a file's turn comes, among those of other places; `path` as seen from the course's
-    folder."""
+    """When a file's turn comes, among those of others; `path` begins in the course's folder."""
     listed = [i for i, beginning in enumerate(LONG_FIRST) if path.startswith(beginning)]
     return min(listed, default=len(LONG_FIRST) + (not path.endswith(".ipynb")))
 
