@@ -29,7 +29,7 @@ SLOW = (
     "tests/test_pages.py",
     "tests/test_practice_server_",
     "tests/test_colab.py",
-    "tests/test_tab.py",  # this and the next: after the worker above has built the site
+    "tests/test_browser_aside.py",  # this and the next: after the worker above has built the site
     "tests/test_site_",
     "tests/browser/",
     "tests/test_doctor.py",
@@ -46,8 +46,7 @@ LONG_FIRST = (*SLOW, "notebooks/09", "notebooks/03")
 
 
 def place(path: str) -> int:
-    """When a file's turn comes, among those of other places; `path` as seen from the course's
-    folder."""
+    """When a file's turn comes, among those of others; `path` begins in the course's folder."""
     listed = [i for i, beginning in enumerate(LONG_FIRST) if path.startswith(beginning)]
     return min(listed, default=len(LONG_FIRST) + (not path.endswith(".ipynb")))
 

@@ -103,8 +103,7 @@ def the_server() -> Running:
 
 @pytest.fixture(scope="session")
 def practice():
-    """The practice server with SmolLM2 over a real socket; its endpoints' clock runs 600 times as
-    fast."""
+    """The practice server with SmolLM2 over a real socket; its endpoints' minutes take 0.1 s."""
     pytest.importorskip("xllamacpp")
     pytest.importorskip("uvicorn")
     weights_or_skip("smollm2", "bge", "spacy")
@@ -131,8 +130,7 @@ def http(practice):
 
 @pytest.fixture
 def as_service(practice, monkeypatch):
-    """Make huggingface_hub's clients reach the practice server under the service's names. Gives the
-    transport."""
+    """Let huggingface_hub reach the practice server by the service's names. Gives the transport."""
     import huggingface_hub
     from huggingface_hub import constants
     from huggingface_hub.inference._providers import _common, hf_inference

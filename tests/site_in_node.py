@@ -1,7 +1,8 @@
 """Runs in the site's Pyodide under Node (test_site_node.py): one of each kind of what lessons do.
 Prints one JSON object.
 
-Node 20 cannot set a running call aside, so nothing here waits inside one; that is test_tab.py's.
+Node 20 cannot set a running call aside, so nothing here waits inside one; that is
+test_browser_aside.py's.
 """
 
 import json

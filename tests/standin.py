@@ -63,8 +63,7 @@ def record(path: Path, *calls, by: str = "small model") -> Path:
 
 
 def create_app() -> Starlette:
-    """The application; `app.state.seen` lists (method, host, path, headers, body) of every
-    request."""
+    """The application; `app.state.seen`: (method, host, path, headers, body) of each request."""
 
     async def completions(request: Request) -> Response:
         body = await request.json()

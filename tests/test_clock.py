@@ -62,8 +62,7 @@ def test_everything_is_as_before_after_an_exception():
 
 
 def test_each_has_its_own_time():
-    """Two checks at once, and a check inside an outage: several clocks may be open, left in any
-    order."""
+    """Two checks at once, and a check in an outage: several clocks are open, left in any order."""
     said, both = {}, threading.Barrier(2)
 
     def alone(seconds):
@@ -265,8 +264,7 @@ def test_scaled_time_runs_faster():
 
 
 def test_threads_are_refused_in_a_sentence_and_have_room_outside():
-    """A pool made before, too, and a task's `to_thread` that waits: their waits could not be
-    seen."""
+    """A pool made before, too, and a task's `to_thread` that waits: their waits are not seen."""
     said = []
     with ThreadPoolExecutor(1) as old:
         old.submit(int).result()

@@ -185,8 +185,7 @@ def test_floors(course, file, line, contract):
 
 
 def test_every_room_and_file_has_its_floor():
-    """A new file at the door is named in the floors, or the contract above says so. A new room has
-    a size, too."""
+    """Each file at the door and each room is named in the floors, and a room's size is limited."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     floors = contracts["contracts"][0]
     assert floors["exhaustive"]

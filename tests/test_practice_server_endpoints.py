@@ -198,10 +198,7 @@ def test_states_follow_the_clock():
     clock = Clock(10, real=lambda: now[0])
     plane = ControlPlane(clock, Catalogue())
     scaling = {"minReplica": 0, "maxReplica": 1, "scaleToZeroTimeout": 15}
-    spec, model = check(
-        {"type": "public"} | endpoint_body("timed", scaling),
-        plane,
-    )
+    spec, model = check({"type": "public"} | endpoint_body("timed", scaling), plane)
     endpoint = Endpoint(spec, model, clock)
 
     def after(seconds):

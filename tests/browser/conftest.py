@@ -25,8 +25,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="package")
 def lab(tmp_path_factory):
-    """A server that shows a copy of the notebooks: running them here changes no file of the
-    course."""
+    """A server that shows a copy of the notebooks: running them changes no file of the course."""
     folder = tmp_path_factory.mktemp("course")
     for name in ("notebooks", "exercises", "solutions"):
         shutil.copytree(
@@ -59,8 +58,7 @@ class Complaints(list):
 
 @pytest.fixture(scope="module")
 def window(chromium, lab):
-    """A page in a fresh browser profile. JupyterLab is loaded in it once for all tests of a
-    file."""
+    """A page in a fresh browser profile. JupyterLab is loaded in it once for a file's tests."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
     page = context.new_page()
     page.set_default_timeout(BUSY)
@@ -86,8 +84,7 @@ def page(window):
 
 @pytest.fixture
 def open_notebook(page, lab):
-    """open_notebook("exercises/01_first_call.ipynb") opens it in the page and waits for its
-    kernel."""
+    """open_notebook("exercises/01_first_call.ipynb") opens it and waits for its kernel."""
     (lab.folder / "exercises" / "progress.json").unlink(missing_ok=True)
     (lab.folder / "solutions" / "progress.json").unlink(missing_ok=True)
     return lambda path, **how: Notebook.open(page, lab, path, **how)

@@ -106,8 +106,7 @@ def _write(path: Path, settings: dict) -> None:
 
 
 def _wait(process, runtime: Path, folder: Path, log: Path, deadline: float) -> Server:
-    """The server, as soon as it has said under which address it listens: it chooses a free port
-    itself."""
+    """The server, as soon as it has said at which address it listens: it chooses the port."""
     while time.monotonic() < deadline and process.poll() is None:
         for path in runtime.glob("jpserver-*.json"):
             try:
@@ -194,8 +193,7 @@ class Notebook:
         self.settle()
 
     def settle(self) -> None:
-        """Wait until the kernel has done what the widgets asked of it, and the page has drawn
-        it."""
+        """Wait until the kernel has done what the widgets asked for, and the page has drawn it."""
         self.page.evaluate(SETTLE)
 
     def dark(self) -> None:
@@ -231,8 +229,7 @@ class Notebook:
             )
 
     def shut_down(self) -> None:
-        """Close what is open, unsaved, and end the kernel: the next notebook does not find it
-        warm."""
+        """Close what is open, unsaved, and end the kernel: the next notebook finds none."""
         self.page.evaluate(CLOSE)
 
     def cells(self) -> list[dict]:

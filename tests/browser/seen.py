@@ -56,8 +56,7 @@ def errors(notebook) -> list[str]:
 
 
 def pictures(notebook) -> list[str]:
-    """Pictures that are not drawn, say nothing to those who do not see them, or reach beyond their
-    cell."""
+    """Pictures that are not drawn, have no words instead, or reach beyond their cell."""
     found = []
     for picture in notebook.panel.evaluate(PICTURES):
         where = f"cell {picture['cell']}, picture {picture['alt'][:40]!r}"

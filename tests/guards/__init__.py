@@ -75,8 +75,7 @@ def tags(cell) -> list[str]:
 
 @cache
 def syntax(source: str) -> ast.Module:
-    """A cell's code with IPython's magics turned into calls, as the kernel runs it. Raises
-    SyntaxError."""
+    """A cell's code, IPython's magics turned into calls as in the kernel. Raises SyntaxError."""
     return ast.parse(TransformerManager().transform_cell(source))
 
 
@@ -90,8 +89,7 @@ def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
 
 @cache
 def tokens(markdown: str) -> tuple:
-    """Markdown as markdown-it sees it (CommonMark and tables), inline tokens in place of their
-    parents."""
+    """Markdown as markdown-it sees it, with tables; inline tokens in place of their parents."""
     flat = []
     for token in MarkdownIt("commonmark").enable("table").parse(markdown):
         flat += [token] if token.children is None else [token, *token.children]

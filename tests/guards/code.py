@@ -13,8 +13,7 @@ NAMES = re.compile(r"^[A-Za-z0-9._-]+")
 
 
 def importable() -> set[str]:
-    """Top-level modules a notebook may import: the standard library, the declared dependencies, and
-    helpers."""
+    """Modules a notebook may import: the standard library, the declared dependencies, helpers."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     names = [NAMES.match(line).group().lower() for line in project["dependencies"]]
     declared = {name.replace("_", "-") for name in names}

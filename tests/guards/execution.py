@@ -32,8 +32,7 @@ IN_OUTPUTS = {
 
 
 def executed(notebook) -> list[str]:
-    """Run from top to bottom in one go: counts 1..n. nbval compares nothing in a cell without a
-    count."""
+    """Run from top to bottom in one go: counts 1..n. nbval skips what a cell without one shows."""
     counts = [cell.execution_count for _, cell in code_cells(notebook)]
     empty = [where for where, cell in code_cells(notebook) if not cell.source.strip()]
     problems = [f"{where}: empty code cell; delete it" for where in empty]
@@ -46,8 +45,7 @@ def executed(notebook) -> list[str]:
 
 
 def outputs_kept(notebook) -> list[str]:
-    """A cell that prints, or ends in a value, shows something; a notebook without any output was
-    stripped."""
+    """A cell that prints, or ends in a value, shows something; else the outputs were stripped."""
     cells = list(code_cells(notebook))
     if cells and not any(cell.outputs for _, cell in cells):
         return ["no cell has an output: they were stripped"]

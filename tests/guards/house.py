@@ -56,10 +56,7 @@ def sizes(root: Path) -> list[str]:
         "the door of helpers/": (door, DOOR_LINES),
         "helpers/": (every, HELPERS),
         "tests/": (tests.rglob("*.py"), TESTS),
-        "helpers/exercises/lessons/": (
-            helpers.glob("exercises/lessons/**/*.py"),
-            LESSON_CHECKS,
-        ),
+        "helpers/exercises/lessons/": (helpers.glob("exercises/lessons/**/*.py"), LESSON_CHECKS),
         **{
             f"helpers/{room}/": ((helpers / room).rglob("*.py"), most)
             for room, most in ROOMS.items()
@@ -131,9 +128,7 @@ def _apart(tree: ast.AST) -> Iterator[ast.AST]:
                 yield mapping
             case ast.For(iter=mapping) | ast.comprehension(iter=mapping):
                 yield mapping
-            case ast.Compare(
-                ops=[ast.In() | ast.NotIn()], comparators=[ast.Attribute() as mapping]
-            ):
-                yield mapping
+            case ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[ast.Attribute() as one]):
+                yield one
             case ast.Dict(keys=keys, values=values):
                 yield from (it for key, it in zip(keys, values) if key is None)

@@ -112,8 +112,7 @@ def _known(found: str, known: set[str]) -> bool:
 
 
 def _spoken(markdown: str) -> Iterator[tuple[str, str]]:
-    """(kind, text) of what is read as prose: text, code font, alt text. Code blocks and addresses
-    are left out."""
+    """(kind, text) of what is read as prose: text, code font, alt text; no code, no addresses."""
     for token in tokens(markdown):
         if token.type in ("text", "code_inline"):
             yield token.type, token.content

@@ -12,8 +12,7 @@ SHORTEST_ALT = 20
 
 
 def headings(notebook) -> list[str]:
-    """One title, first; below it no level is skipped, so that a screen reader's outline is
-    whole."""
+    """One title, first; no level is skipped below it: a screen reader's outline is whole."""
     found = [
         (where, *heading)
         for where, cell in markdown_cells(notebook)

@@ -23,11 +23,9 @@ WORK = "import asyncio, random\n" + inspect.getsource(test_clock.tasks)
 
 
 def said_by(tab: Tab, code: str) -> str:
-    """What the code prints in the tab's kernel, without empty lines. Each thing printed comes on a
-    line of its own."""
-    return "\n".join(
-        filter(None, tab.execute("import helpers\n" + textwrap.dedent(code)).splitlines())
-    )
+    """What the code prints in the tab's kernel: each thing on its own line, without empty ones."""
+    printed = tab.execute("import helpers\n" + textwrap.dedent(code))
+    return "\n".join(filter(None, printed.splitlines()))
 
 
 @pytest.fixture(scope="module")
@@ -45,25 +43,21 @@ def test_virtual_time_takes_the_same_turns_as_in_cpython(run):
 
     with ThreadPoolExecutor(1) as pool:  # this thread has Playwright's event loop
         expected = pool.submit(all_of_it).result(60)
-    said = run(
-        WORK
-        + textwrap.dedent("""
+    in_the_tab = """
         import json
         from helpers.faults.clock import VirtualClock
 
         with VirtualClock():
             print(json.dumps(await tasks()))
-    """)
-    )
+    """
+    said = run(WORK + textwrap.dedent(in_the_tab))
     # Rounded, because a tab's clock begins near zero and has more digits left.
-    assert [[n, round(at, 3) % 1] for n, at in json.loads(said)] == [
-        [n, round(at, 3) % 1] for n, at in expected
-    ]
+    rounded = lambda turns: [(n, round(at, 3) % 1) for n, at in turns]
+    assert rounded(json.loads(said)) == rounded(expected)
 
 
 def test_time_limits_and_cancelling_in_virtual_time(run):
-    assert (
-        run("""
+    said = run("""
         import asyncio
         from helpers.faults.clock import VirtualClock
 
@@ -81,15 +75,13 @@ def test_time_limits_and_cancelling_in_virtual_time(run):
             moments.append(await asyncio.to_thread(clock.time))
         print(moments)
     """)
-        == "[5.0, 6.0]"
-    )
+    assert said == "[5.0, 6.0]"
 
 
 def test_scaled_time_pauses_are_not_cut_short(run):
     """A browser's timers drop what is below a millisecond, and its `time.sleep` asks asyncio: a
     fast clock would multiply the one and be asked twice by the other."""
-    assert (
-        run("""
+    said = run("""
         import asyncio, time
         from helpers.faults.clock import ScaledClock
 
@@ -104,15 +96,13 @@ def test_scaled_time_pauses_are_not_cut_short(run):
                 early += [("sleep", fast.time() - middle)] * (fast.time() - middle < 19.5)
         print(early)
     """)
-        == "[]"
-    )
+    assert said == "[]"
 
 
 def test_clearing_up_memory_does_not_touch_calls_that_are_set_aside(run):
     """A cell and a slider's callback that both wait. Without run_sync's care, this ends the tab:
     Pyodide's issue 6464."""
-    assert (
-        run("""
+    said = run("""
         import asyncio, gc, time
         import comm, ipywidgets
 
@@ -153,8 +143,7 @@ def test_clearing_up_memory_does_not_touch_calls_that_are_set_aside(run):
         gc.set_threshold(*before)
         print([len(said), gc.isenabled()])
     """)
-        == "[40, True]"
-    )
+    assert said == "[40, True]"
 
 
 def test_a_thread_is_refused_in_a_sentence(run):
@@ -168,8 +157,7 @@ def test_a_thread_is_refused_in_a_sentence(run):
 
 
 def test_a_moved_slider_may_wait_and_messages_keep_their_order(run):
-    assert (
-        run("""
+    said = run("""
         import asyncio, time
         import comm, ipywidgets
 
@@ -191,13 +179,11 @@ def test_a_moved_slider_may_wait_and_messages_keep_their_order(run):
                 break
         print(said)
     """)
-        == "[(20, True), (10, True)]"
-    )
+    assert said == "[(20, True), (10, True)]"
 
 
 def test_async_clients_are_answered_in_their_time(run):
-    assert (
-        run("""
+    said = run("""
         import os, time
         os.environ["COURSE_PACE"] = "1"
         from helpers import start, models
@@ -216,9 +202,8 @@ def test_async_clients_are_answered_in_their_time(run):
             print([answer.choices[0].finish_reason, waited])
         session.stop()
         os.environ["COURSE_PACE"] = "0"
-    """).splitlines()[-2:]
-        == ["['stop', True]"] * 2
-    )
+    """)
+    assert said.splitlines()[-2:] == ["['stop', True]"] * 2
 
 
 @pytest.fixture
@@ -239,18 +224,15 @@ def old_browser(site, tmp_path):
 
 
 def test_a_browser_without_promise_integration_lives_in_virtual_time_too(chromium, old_browser):
+    code = """
+        import asyncio, time
+        from helpers.faults.clock import VirtualClock
+
+        with VirtualClock() as clock:
+            time.sleep(3600)
+            await asyncio.gather(asyncio.sleep(100), asyncio.sleep(200))
+        print(clock.time())
+    """
     with new_tab(chromium, old_browser) as tab:
         tab.open(NOTEBOOK)
-        said = said_by(
-            tab,
-            """
-            import asyncio, time
-            from helpers.faults.clock import VirtualClock
-
-            with VirtualClock() as clock:
-                time.sleep(3600)
-                await asyncio.gather(asyncio.sleep(100), asyncio.sleep(200))
-            print(clock.time())
-        """,
-        )
-    assert said == "3800.0"
+        assert said_by(tab, code) == "3800.0"
