@@ -224,7 +224,5 @@ def _body(entry: Entry) -> str:
         return ""
     names = ", ".join(entry.json) if isinstance(entry.json, dict) else "a list"
     whole = html.escape(json.dumps(entry.json, ensure_ascii=False, indent=1))
-    return (
-        f"<details><summary>{html.escape(names)}</summary><pre"
-        f" style='min-width:22em'>{whole}</pre></details>"
-    )
+    body = f"<pre style='min-width:22em'>{whole}</pre>"
+    return f"<details><summary>{html.escape(names)}</summary>{body}</details>"

@@ -9,7 +9,7 @@ its date and source.
 import contextlib
 import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from datetime import date
@@ -20,18 +20,25 @@ FILE = Path(__file__).with_name("models.toml")
 _instead: ContextVar[tuple] = ContextVar("instead", default=(None, {}))
 
 
-class Price(dict):
+class Price(Mapping):
     """What a model costs: numbers with their `unit`, `date` and `source`; empty where none is
     known."""
 
-    get, items, values = Mapping.get, Mapping.items, Mapping.values  # each by what [] says
-
-    def __iter__(self):  # with one of its own, dict(price) goes by [] as well
-        return iter(self.keys())
+    def __init__(self, row: Iterable = ()):
+        self._row = dict(row)
 
     def __getitem__(self, name: str):
         whose, numbers = _instead.get()
-        return numbers[name] if whose is self and name in numbers else super().__getitem__(name)
+        return numbers[name] if whose is self and name in numbers else self._row[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._row)
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
     @contextlib.contextmanager
     def instead(self, **numbers: float) -> Iterator["Price"]:

@@ -89,10 +89,8 @@ def show(figure, alt: str | None = None, data: Mapping[str, Sequence] | None = N
         return
     picture = as_png(figure)
     width = round(figure.get_size_inches()[0] * 96)
-    tag = (
-        f"<img alt='{html.escape(alt, quote=True)}' style='max-width:100%' width='{width}'"
-        f" src='data:image/png;base64,{picture}'>"
-    )
+    said = f"alt='{html.escape(alt, quote=True)}' style='max-width:100%' width='{width}'"
+    tag = f"<img {said} src='data:image/png;base64,{picture}'>"
     shown = {"text/plain": alt, "text/html": tag, "image/png": picture}
     display(shown, metadata={"image/png": {"alt": alt}}, raw=True)
 

@@ -139,10 +139,9 @@ class Session:
                 health = client.get(self.practice_url + "/health").raise_for_status().json()
                 self._practice_by = str(health.get("who", PRACTICE_BY))
         except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, AttributeError) as error:
-            raise RuntimeError(
-                f"Practice needs the practice server, and none answers at {self.practice_url}. "
-                "Start it with `make practice` in a terminal in the course's folder."
-            ) from error
+            none = f"none answers at {self.practice_url}"
+            cure = "Start it with `make practice` in a terminal in the course's folder."
+            raise RuntimeError(f"Practice needs the practice server, and {none}. {cure}") from error
 
     def without_token(self):
         """`with session.without_token():` clients find none in here. Not for several threads."""

@@ -119,17 +119,13 @@ def _mistake(error: Exception) -> str:
 def _as_html(shown) -> str:
     if not hasattr(shown, "savefig"):
         # word-break: JupyterLab would break a long line in the middle of a word.
-        return (
-            "<pre style='white-space: pre-wrap; word-break: normal; overflow-wrap:"
-            f" anywhere'>{html.escape(str(shown))}</pre>"
-        )
+        style = "white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere"
+        return f"<pre style='{style}'>{html.escape(str(shown))}</pre>"
     picture = io.BytesIO()
     shown.savefig(picture, format="png", dpi=100, bbox_inches="tight")
     data = base64.b64encode(picture.getvalue()).decode()
-    return (
-        f"<img alt='{html.escape(getattr(shown, 'alt', ''), quote=True)}'"
-        f" src='data:image/png;base64,{data}'>"
-    )
+    alt = html.escape(getattr(shown, "alt", ""), quote=True)
+    return f"<img alt='{alt}' src='data:image/png;base64,{data}'>"
 
 
 # ---- the chat box ----
@@ -198,9 +194,8 @@ def chat_box(conversation, *suggestions: str) -> None:
 
     box = ChatBox(conversation, suggestions)
     transcript = widgets.HTML()
-    line = widgets.Text(
-        placeholder="Type a message", description="You:", layout=widgets.Layout(width="80%")
-    )
+    wide = widgets.Layout(width="80%")
+    line = widgets.Text(placeholder="Type a message", description="You:", layout=wide)
     send = widgets.Button(description="Send", button_style="primary")
 
     def refresh() -> None:

@@ -123,10 +123,8 @@ class Card:
         verdict = questions[question - 1].judge(choice)
         answers = self.answers(number) | {str(question): choice.lower()}
         self._progress.note(number, answers=answers)
-        if all(
-            str(i) in answers and asked.judge(answers[str(i)]).ok
-            for i, asked in enumerate(questions, 1)
-        ):
+        given = [(asked, answers.get(str(i))) for i, asked in enumerate(questions, 1)]
+        if all(letter and asked.judge(letter).ok for asked, letter in given):
             self._keep_done(number)
         return verdict
 
@@ -140,10 +138,8 @@ class Card:
         }
 
     def __repr__(self) -> str:
-        return (
-            f"<the card of exercise {self.name}, {len(self.tasks)} tasks: card.task(1, …),"
-            " card.hint(1), card.progress()>"
-        )
+        calls = "card.task(1, …), card.hint(1), card.progress()"
+        return f"<the card of exercise {self.name}, {len(self.tasks)} tasks: {calls}>"
 
     # ---- inside ----
 

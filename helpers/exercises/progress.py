@@ -50,10 +50,8 @@ class Progress:
                 kept = f"It is kept as {aside.name}; y"
             except OSError:
                 kept = "Y"
-            print(
-                f"Your progress in {self.path.name} could not be read ({error}). {kept}our progress"
-                " starts anew."
-            )
+            lost = f"Your progress in {self.path.name} could not be read ({error})"
+            print(f"{lost}. {kept}our progress starts anew.")
             return {}
 
     def _write(self) -> None:
@@ -63,10 +61,8 @@ class Progress:
             write_whole(self.path, json.dumps(everything, indent=1, sort_keys=True).encode())
         except OSError as error:
             if not self._told:
-                print(
-                    f"Your progress cannot be kept in {self.path.name} ({error.strerror or error})."
-                    " Everything else works."
-                )
+                why = f"{self.path.name} ({error.strerror or error})"
+                print(f"Your progress cannot be kept in {why}. Everything else works.")
             self._told = True
 
 

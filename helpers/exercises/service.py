@@ -10,12 +10,14 @@ import math
 import random
 import re
 from collections.abc import Callable, Sequence
+from copy import copy
 from urllib.parse import unquote
 
 import httpx2
 
 from helpers.exercises.chat_format import chat_body, chat_events, counted, deltas, stream_of
 from helpers.exercises.tasks import read_toml
+from helpers.faults.catalog import BREAKS
 from helpers.log import Entry
 from helpers.models import models
 from helpers.wire import Plan
@@ -23,9 +25,6 @@ from helpers.wire import Plan
 SYLLABLES = ("ba", "de", "fi", "go", "lu", "ma", "ne", "pi", "ro", "su", "ta", "vi", "ko", "ze")
 REFUSALS = read_toml(__file__)["refusals"]
 EVENTS = "text/event-stream"
-BROKEN_OFF = (
-    "peer closed connection without sending complete message body (incomplete chunked read)"
-)
 
 Step = Callable[[object, Entry], Plan]  # gets the spy and the request
 
@@ -71,7 +70,7 @@ def reply(
         spoken = [pieces[0], *(f" {piece}" for piece in pieces[1:])] if said else []
         events = chat_events(deltas(spoken, tool_calls), model, finish, told if wanted else None)
         chunks = [(0.0, chunk) for chunk in stream_of(events)]
-        lost = None if breaks_after is None else httpx2.RemoteProtocolError(BROKEN_OFF)
+        lost = None if breaks_after is None else copy(BREAKS["stream"])
         return Plan(200, {"content-type": EVENTS}, chunks[:breaks_after], breaks=lost)
 
     return step
