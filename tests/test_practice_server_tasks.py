@@ -26,9 +26,6 @@ MUSK = "Elon Musk founded SpaceX in Hawthorne, California in 2002."
 HF = "/hf-inference/models/"
 
 
-# ---- embeddings ----
-
-
 def test_a_text_gives_a_vector_and_a_list_gives_rows(as_service):
     client = InferenceClient()
     one = client.feature_extraction("A cat.", model=BGE)
@@ -90,9 +87,6 @@ def test_base64_embeddings(http):
     assert np.array_equal(np.float32(rows("float")), np.float32(packed))
 
 
-# ---- classification ----
-
-
 def test_sentiment_is_nested_on_the_wire_and_flat_in_the_client(as_service, http):
     wire = http.post(HF + SST, json={"inputs": "I like you", "parameters": {}})
     assert [row["label"] for row in wire.json()[0]] == ["POSITIVE", "NEGATIVE"]
@@ -152,9 +146,6 @@ def test_zero_shot_is_a_list_best_first(as_service, http):
     assert found == {"billing", "account"}, "a string is split at its commas"
 
 
-# ---- entities ----
-
-
 def test_entities_and_their_places(as_service):
     rows = InferenceClient().token_classification(MUSK, model=NER)
     found = [f"{row.word}: {row.entity_group}" for row in rows]
@@ -196,9 +187,6 @@ def test_the_steps_that_are_scored_are_the_models_own(text):
     found = [(tokens[0].start, tokens[-1].end, tokens[0].tag[2:]) for tokens in ours]
     known = [entity for entity in theirs if entity.label_ in LABELS]
     assert found == [(one.start_char, one.end_char, LABELS[one.label_]) for one in known]
-
-
-# ---- text ----
 
 
 def test_text_generation(as_service):
@@ -243,9 +231,6 @@ def test_summarization(as_service):
     few = {"max_new_tokens": 20}
     ask = InferenceClient().summarization
     assert ask(text, model="facebook/bart-large-cnn", generate_parameters=few).summary_text
-
-
-# ---- pictures ----
 
 
 @pytest.mark.parametrize(
@@ -304,9 +289,6 @@ def test_fal_refuses_in_its_own_form(http, field, value, place):
     assert response.status_code == 422 and problem["loc"] == ["body", *place] and problem["msg"]
 
 
-# ---- look-ups ----
-
-
 def test_the_hub(as_service, http):
     info = model_info(MNLI)
     assert info.pipeline_tag == "zero-shot-classification" and info.sha
@@ -352,9 +334,6 @@ def test_recommended_models_exist(practice, http):
     catalogue = practice.app.state.practice.catalogue
     tasks = http.get("/api/tasks").json()
     assert all(catalogue.get(entry["widgetModels"][0]) for entry in tasks.values())
-
-
-# ---- what is refused ----
 
 
 ONE = {"candidate_labels": ["a"]}

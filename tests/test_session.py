@@ -91,9 +91,6 @@ def session(recorded):
     return start("01_first_call")
 
 
-# ---- replay ------------------------------------------------------------------------------------
-
-
 @every_way
 def test_replay_answers_and_never_waits_at_pace_0(session, monkeypatch, way):
     monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail(f"slept {seconds} s"))
@@ -182,9 +179,6 @@ def test_a_stream_left_early(session):
         chunk = next(client.chat_completion(messages(STREAM), model=models.chat, stream=True))
     assert chunk.choices[0].delta.content == "Un" and 1 <= len(session.log.last.chunks) <= 2
     assert ask(HUB_STREAM) == STREAMED
-
-
-# ---- beginning, ending, modes ------------------------------------------------------------------
 
 
 def test_stop_puts_everything_back(session):
@@ -312,9 +306,6 @@ def test_no_hidden_call_and_nothing_in_the_learners_home(tmp_path, monkeypatch, 
     assert not [file for file in (tmp_path / "hf").rglob("*") if file.is_file()]
 
 
-# ---- practice ----------------------------------------------------------------------------------
-
-
 @every_way
 def test_practice_answers_under_the_services_name(practice, way):
     session = start("01_first_call", "practice")
@@ -351,9 +342,6 @@ def test_switching_there_and_back(practice, session):
     session.mode = "replay"
     assert ask(HUB) == "yes"
     assert [row.mode for row in session.log] == ["replay", "practice", "practice", "replay"]
-
-
-# ---- recording ---------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -458,9 +446,6 @@ def test_a_picture_is_recorded_beside_it(recording):
     assert answer.content == standin.PICTURE and answer.headers["content-type"] == "image/png"
     [picture] = recording.target.with_suffix("").iterdir()
     assert picture.suffix == ".png" and picture.read_bytes() == standin.PICTURE
-
-
-# ---- what the learner sees ---------------------------------------------------------------------
 
 
 def write_calls(folder, *calls):
@@ -603,9 +588,6 @@ def test_importing_the_course_imports_little():
 
 def test_versions_this_was_written_for():
     assert huggingface_hub.__version__ >= "2.4" and openai.__version__ >= "3.54"
-
-
-# ---- in the middle of something ----------------------------------------------------------------
 
 
 def test_a_request_stays_in_the_mode_that_it_was_asked_in(practice, session, monkeypatch):

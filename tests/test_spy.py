@@ -52,9 +52,6 @@ def beside(work):
             stop.set()
 
 
-# ---- what it answers ---------------------------------------------------------------------------
-
-
 def test_every_task_of_the_course():
     with spy() as service:
         client = InferenceClient()
@@ -118,9 +115,6 @@ def test_the_token_of_the_environment_stays_and_is_recognised(monkeypatch):
         InferenceClient().text_classification(service.token, model=models.sentiment)
         assert service.leaked and service.token not in str(service.sent.last.json)
     assert os.environ["HF_TOKEN"] == "hf_mine_of_twenty_letters"
-
-
-# ---- what never ends ---------------------------------------------------------------------------
 
 
 def waits_for_an_event():
@@ -229,9 +223,6 @@ def test_nobody_answers_input():
         service.call(lambda: input("Name? "))
 
 
-# ---- waiting and clocks ------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("clock", [time.time, time.monotonic, time.perf_counter])
 def test_clocks_go_on_by_what_was_slept(clock):
     def waits():
@@ -284,9 +275,6 @@ def test_replaced_names_are_put_back_by_the_last_one_out():
     assert module.other == "somebody else's"
 
 
-# ---- whole values ------------------------------------------------------------------------------
-
-
 def test_a_value_as_it_is():
     def pieces():
         yield from "ab"
@@ -298,9 +286,6 @@ def test_a_value_as_it_is():
         assert service.call(pieces) == ["a", "b"] and service.call(soon) == "later"
         assert list(service.call(pieces, whole=True)) == ["a", "b"]
         service.call(soon, whole=True).close()
-
-
-# ---- a check and the rest of the process -------------------------------------------------------
 
 
 def test_another_thread_sleeps_and_reads_the_clock_as_ever():
