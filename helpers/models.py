@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from datetime import date
 from pathlib import Path
+from pprint import pformat
 
 FILE = Path(__file__).with_name("models.toml")
 
@@ -38,7 +39,7 @@ class Price(Mapping):
         return len(self._row)
 
     def __repr__(self) -> str:
-        return repr(dict(self))
+        return pformat(dict(self), sort_dicts=False)
 
     @contextlib.contextmanager
     def instead(self, **numbers: float) -> Iterator["Price"]:
