@@ -124,18 +124,9 @@ class Colab:
         """Run the notebooks in a folder and compare strictly; no file of the course is in sight."""
         settings = self.folder / "pytest.ini"
         settings.write_text("[pytest]\n")
-        plain = (
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "-c",
-            settings,
-            "--rootdir",
-            folder,
-        )
+        plain = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", settings)
         compare = ("--nbval", "--nbval-current-env", "--nbval-cell-timeout=120")
+        plain += ("--rootdir", folder)
         sanitize = ("--nbval-sanitize-with", ROOT / "tests" / "nbval_sanitize.cfg", folder)
         how = {"env": self.env, "cwd": folder, "check": False, "timeout": 1800}
         return run(self.python, *plain, *compare, *sanitize, **how)

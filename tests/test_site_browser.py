@@ -168,10 +168,8 @@ def shown(outputs: list) -> str:
 def assert_only_pyodides_own(site, tab) -> None:
     """What the tab asked for elsewhere are packages of the lock, at the addresses it names."""
     lock = json.loads((site / "static/pyodide/pyodide-lock.json").read_text(encoding="utf-8"))
-    known = {
-        entry["file_name"] for entry in lock["packages"].values() if "://" in entry["file_name"]
-    }
-    assert set(tab.foreign) <= known
+    known = {entry["file_name"] for entry in lock["packages"].values()}
+    assert set(tab.foreign) <= {name for name in known if "://" in name}
 
 
 def test_a_cell_that_imports_numpy_gets_it_from_its_address_and_no_other_cell_asks(
@@ -186,26 +184,17 @@ def test_a_cell_that_imports_numpy_gets_it_from_its_address_and_no_other_cell_as
         archive.writestr(
             "numpy/__init__.py", "def array(values, dtype=None):\n    return tuple(values)\n"
         )
-        archive.writestr(
-            "numpy-2.4.6.dist-info/METADATA", "Metadata-Version: 2.1\nName: numpy\nVersion: 2.4.6\n"
-        )
-        archive.writestr(
-            "numpy-2.4.6.dist-info/WHEEL",
-            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        )
+        about = "Metadata-Version: 2.1\nName: numpy\nVersion: 2.4.6\n"
+        archive.writestr("numpy-2.4.6.dist-info/METADATA", about)
+        about = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        archive.writestr("numpy-2.4.6.dist-info/WHEEL", about)
     lock["packages"]["numpy"]["sha256"] = hashlib.sha256(wheel.read_bytes()).hexdigest()
     context = tab.page.context
     context.route("**/pyodide-lock.json", lambda route: route.fulfill(json=lock))
-    context.route(
-        address,
-        lambda route: route.fulfill(
-            body=wheel.read_bytes(), headers={"access-control-allow-origin": "*"}
-        ),
-    )
+    how = {"body": wheel.read_bytes(), "headers": {"access-control-allow-origin": "*"}}
+    context.route(address, lambda route: route.fulfill(**how))
     asked = []
-    context.on(
-        "request", lambda request: asked.append(request.url) if request.url == address else None
-    )
+    context.on("request", lambda one: one.url == address and asked.append(one.url))
     name = "notebooks/05_embeddings.ipynb"
     tab.open(name)
     for index, cell in enumerate(nbformat.read(site / "files" / name, as_version=4).cells):

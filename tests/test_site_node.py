@@ -23,11 +23,8 @@ def found(site, tmp_path_factory):
         Path(__file__).with_name("site_in_node.py"),
         tmp_path_factory.mktemp("here"),
     )
-    return json.loads(
-        next(line for line in printed.splitlines() if line.startswith("FOUND ")).removeprefix(
-            "FOUND "
-        )
-    )
+    line = next(line for line in printed.splitlines() if line.startswith("FOUND "))
+    return json.loads(line.removeprefix("FOUND "))
 
 
 def test_it_is_the_browsers_python(found, site):

@@ -74,9 +74,7 @@ def page(window):
     request elsewhere."""
     window.complaints.clear()
     yield window
-    said = list(
-        window.complaints
-    )  # what JupyterLab says when its kernel is taken away does not count
+    said = list(window.complaints)  # not what JupyterLab says when its kernel is taken away
     Notebook(window, "").shut_down()
     window.emulate_media(color_scheme="light")
     assert said == []
