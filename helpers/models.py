@@ -14,7 +14,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from datetime import date
 from pathlib import Path
-from pprint import pformat
 
 FILE = Path(__file__).with_name("models.toml")
 
@@ -39,7 +38,10 @@ class Price(Mapping):
         return len(self._row)
 
     def __repr__(self) -> str:
-        return pformat(dict(self), sort_dicts=False)
+        return repr(dict(self))
+
+    def _repr_pretty_(self, printer, _cycle: bool) -> None:  # how a notebook shows it
+        printer.pretty(dict(self))
 
     @contextlib.contextmanager
     def instead(self, **numbers: float) -> Iterator["Price"]:

@@ -27,11 +27,9 @@ def check_live(environ: Mapping[str, str]) -> None:
     """
     if not tokens.learners():
         why = tokens.unreadable() or "none was found"
-        raise RuntimeError(
-            f"Live needs your own token and {why}. Make one at"
-            ' huggingface.co/settings/tokens with the permission "Make calls to Inference'
-            f' Providers", {browser.WHERE_TOKENS_GO}'
-        )
+        where = 'huggingface.co/settings/tokens with "Make calls to Inference Providers"'
+        told = f"Make one at {where}, {browser.WHERE_TOKENS_GO}"
+        raise RuntimeError(f"Live needs your own token and {why}. {told}")
     asked = environ.get("HF_HUB_OFFLINE") or environ.get("TRANSFORMERS_OFFLINE") or ""
     if asked.upper() in ("1", "ON", "YES", "TRUE"):
         raise RuntimeError(
@@ -55,10 +53,8 @@ def pace() -> float:
     except ValueError:
         found = -1.0
     if not 0 <= found < float("inf"):
-        raise ValueError(
-            f"COURSE_PACE is {text!r}; it must be a number: 0 for no waiting, 1 for as recorded, 2"
-            " for twice as slow"
-        )
+        right = "0 for no waiting, 1 for as recorded, 2 for twice as slow"
+        raise ValueError(f"COURSE_PACE is {text!r}; it must be a number: {right}")
     return found
 
 
