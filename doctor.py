@@ -179,7 +179,8 @@ def token(value: str | None, source: str) -> Check:
     source : where it was found, in words; without a value, why it cannot be read.
     """
     if value is None and source:
-        return Check("token", False, source, "delete it, then: hf auth login")
+        cure = "unset HF_TOKEN_PATH or HF_HOME if it leads there; else move that file away"
+        return Check("token", False, source, f"{cure}, then: hf auth login")
     if value is None:
         return Check("token", True, "none; Replay and Practice need none. For Live: hf auth login")
     if re.fullmatch(r"hf_[A-Za-z0-9]{20,}|hf_oauth_\S{20,}|\S+\.\S+\.\S+", value):

@@ -340,6 +340,8 @@ def test_a_token_file_that_cannot_be_read_is_named(variable, tmp_path):
     done = child.python("doctor.py", **{variable: str(place)})
     assert "Traceback" not in done.stderr, done.stderr[-2000:]
     assert re.search(rf"WRONG  token +the file {place}\S* cannot be read \(", done.stdout)
+    # It may be any file or folder that a variable names: nobody is told to delete that.
+    assert "unset HF_TOKEN_PATH or HF_HOME" in done.stdout and "delete" not in done.stdout
 
 
 def test_it_runs_where_output_has_no_encoding(monkeypatch):
