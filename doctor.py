@@ -230,12 +230,10 @@ def live_permission(status: int | None, who: dict) -> Check:
             " (REQUESTS_CA_BUNDLE is not read)",
         )
     if status is None:
-        return Check(
-            "live",
-            False,
-            f"no answer from huggingface.co: {said}",
-            "check the connection, then: python doctor.py --live",
-        )
+        key_log = said.startswith("SSLKEYLOGFILE")
+        mend = "unset SSLKEYLOGFILE" if key_log else "check the connection"
+        again = f"{mend}, then: python doctor.py --live"
+        return Check("live", False, f"no answer from huggingface.co: {said}", again)
     if status == 401:
         return Check(
             "live",

@@ -365,5 +365,5 @@ def test_a_certificate_is_told_from_a_dead_cable(monkeypatch):
     assert wrong(fails(FileNotFoundError(2, "No such file")), "No such file", cure="SSL_CERT_FILE")
     monkeypatch.setenv("SSLKEYLOGFILE", "/nowhere/keys")
     lost = fails(FileNotFoundError(2, "No such file", "/nowhere/keys"))
-    assert wrong(lost, "SSLKEYLOGFILE", cure="check the connection")
+    assert wrong(lost, "SSLKEYLOGFILE", cure="unset SSLKEYLOGFILE")
     assert wrong(fails(httpx2.InvalidURL("Invalid port")), "Invalid port", cure="connection")
