@@ -179,7 +179,8 @@ def token(value: str | None, source: str) -> Check:
     source : where it was found, in words; without a value, why it cannot be read.
     """
     if value is None and source:
-        return Check("token", False, source, "delete it, then: hf auth login")
+        cure = "unset HF_TOKEN_PATH or HF_HOME if it leads there; else move that file away"
+        return Check("token", False, source, f"{cure}, then: hf auth login")
     if value is None:
         return Check("token", True, "none; Replay and Practice need none. For Live: hf auth login")
     if re.fullmatch(r"hf_[A-Za-z0-9]{20,}|hf_oauth_\S{20,}|\S+\.\S+\.\S+", value):
@@ -229,12 +230,10 @@ def live_permission(status: int | None, who: dict) -> Check:
             " (REQUESTS_CA_BUNDLE is not read)",
         )
     if status is None:
-        return Check(
-            "live",
-            False,
-            f"no answer from huggingface.co: {said}",
-            "check the connection, then: python doctor.py --live",
-        )
+        key_log = said.startswith("SSLKEYLOGFILE")
+        mend = "unset SSLKEYLOGFILE" if key_log else "check the connection"
+        again = f"{mend}, then: python doctor.py --live"
+        return Check("live", False, f"no answer from huggingface.co: {said}", again)
     if status == 401:
         return Check(
             "live",

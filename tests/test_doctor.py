@@ -340,6 +340,8 @@ def test_a_token_file_that_cannot_be_read_is_named(variable, tmp_path):
     done = child.python("doctor.py", **{variable: str(place)})
     assert "Traceback" not in done.stderr, done.stderr[-2000:]
     assert re.search(rf"WRONG  token +the file {place}\S* cannot be read \(", done.stdout)
+    # It may be any file or folder that a variable names: nobody is told to delete that.
+    assert "unset HF_TOKEN_PATH or HF_HOME" in done.stdout and "delete" not in done.stdout
 
 
 def test_it_runs_where_output_has_no_encoding(monkeypatch):
@@ -363,5 +365,5 @@ def test_a_certificate_is_told_from_a_dead_cable(monkeypatch):
     assert wrong(fails(FileNotFoundError(2, "No such file")), "No such file", cure="SSL_CERT_FILE")
     monkeypatch.setenv("SSLKEYLOGFILE", "/nowhere/keys")
     lost = fails(FileNotFoundError(2, "No such file", "/nowhere/keys"))
-    assert wrong(lost, "SSLKEYLOGFILE", cure="check the connection")
+    assert wrong(lost, "SSLKEYLOGFILE", cure="unset SSLKEYLOGFILE")
     assert wrong(fails(httpx2.InvalidURL("Invalid port")), "Invalid port", cure="connection")

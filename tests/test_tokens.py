@@ -263,7 +263,7 @@ def test_live_says_what_is_wrong_with_it(name, value, said, how, monkeypatch):
     assert os.environ[name] == value
 
 
-def test_what_can_be_used_is_let_be(monkeypatch):
+def test_what_can_be_used_is_let_be(home, monkeypatch):
     assert unusable({}) == {}
     certificates = ssl.get_default_verify_paths().cafile or certifi.where()
     fine = {
@@ -271,7 +271,7 @@ def test_what_can_be_used_is_let_be(monkeypatch):
         "http_proxy": "http://name:word@proxy.example:8080",
         "SSL_CERT_FILE": certificates,
         "SSL_CERT_DIR": "/",
-        "SSLKEYLOGFILE": "keys",
+        "SSLKEYLOGFILE": str(home / "keys"),
         "HF_TOKEN": TOKEN + "\n",
     }
     assert unusable(fine) == {}
