@@ -17,7 +17,8 @@ TEST_SET := $(call mark,test,locks/test.txt)
 
 LAB_ARGS ?=
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
-JOBS ?= 2
+# One worker more than two cores have room for: some of a test's time is waiting.
+JOBS ?= 3
 ARGS ?=
 
 .PHONY: lab check test colab record exercises lint badges practice class hub bench pages slides site lock doctor clean

@@ -21,7 +21,7 @@ KEEP = ("COURSE_WEIGHTS",)  # where the practice models lie: a place, not a sett
 # What takes long begins first, or one worker would end with it while the others have nothing to do.
 # The notebooks come next, then the rest. (pytest-xdist would begin with the files that have the
 # most tests, and those are not the longest.)
-# browsers, servers with real weights, environments made anew; `make check` leaves them out
+# Browsers, servers with real weights, environments made anew; `make check` leaves them out
 SLOW = (
     "tests/test_site_browser.py",
     "tests/browser/test_lessons.py",
@@ -42,7 +42,7 @@ SLOW = (
     "tests/test_faults_server.py",
     "tests/test_live.py",
 )
-LONG_FIRST = (*SLOW, "notebooks/09", "notebooks/03")
+LONG_FIRST = (*SLOW, "tests/test_retry_clients.py", "notebooks/09", "notebooks/03")
 
 
 def place(path: str) -> int:

@@ -7,6 +7,7 @@ with serve(folder) as server:
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -76,7 +77,10 @@ def serve(folder: Path, private: Path, seconds: float = 120):
     environment["COURSE_PRACTICE_URL"] = (
         "http://127.0.0.1:9"  # nobody answers there, also where `make practice` runs
     )
-    options = [*OPTIONS, f"--ServerApp.root_dir={folder}"] + (
+    with socket.socket() as probe:  # servers that begin at once would all look for one from 8888 on
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = [*OPTIONS, f"--ServerApp.root_dir={folder}", f"--ServerApp.port={port}"] + (
         ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     )
     log = private / "server.log"
