@@ -16,5 +16,5 @@ def python(*arguments, text=True, **environment: str) -> subprocess.CompletedPro
         env=os.environ | environment,
         capture_output=True,
         text=text,
-        timeout=240,
+        timeout=600,
     )

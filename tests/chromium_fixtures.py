@@ -4,7 +4,7 @@ import pytest
 
 from authoring.site.page import CHROMIUM, FLAGS, MISSING
 
-BUSY = 240_000  # ms that anything may take: the rest of the suite is at work on the same machine
+BUSY = 600_000  # ms that anything may take: the rest of the suite is at work on the same machine
 
 
 @pytest.fixture(scope="module")

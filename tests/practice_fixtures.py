@@ -123,7 +123,7 @@ def none_left(practice):
 def http(practice):
     """A plain client with a good token, straight to 127.0.0.1."""
     with httpx2.Client(
-        base_url=practice.url, headers={"authorization": f"Bearer {TOKEN}"}, timeout=60
+        base_url=practice.url, headers={"authorization": f"Bearer {TOKEN}"}, timeout=300
     ) as client:
         yield client
 
@@ -141,7 +141,7 @@ def as_service(practice, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     huggingface_hub.set_client_factory(
-        lambda: httpx2.Client(transport=transport, follow_redirects=True, timeout=60)
+        lambda: httpx2.Client(transport=transport, follow_redirects=True, timeout=300)
     )
     for cached in (
         _common._fetch_inference_provider_mapping,

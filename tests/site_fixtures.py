@@ -61,7 +61,7 @@ def site(tmp_path_factory) -> Path:
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
-    with FileLock(shared / "site.lock", timeout=900):
+    with FileLock(shared / "site.lock", timeout=3600):
         if not (shared / "site" / "index.html").exists():
             build(shared / "site")
     return shared / "site"
@@ -107,7 +107,7 @@ class Tab:
     def foreign_hosts(self) -> set[str]:
         return {urlsplit(url).hostname for url in self.foreign}
 
-    def open(self, notebook: str, seconds: float = 300) -> float:
+    def open(self, notebook: str, seconds: float = 900) -> float:
         """Open a notebook and wait until Python is there; returns the seconds this took."""
         begun = time.monotonic()
         self.page.goto(page.address(self.address, notebook))
@@ -116,11 +116,11 @@ class Tab:
         self.page.evaluate(QUICK)
         return time.monotonic() - begun
 
-    def run(self, index: int, seconds: float = 300) -> dict:
+    def run(self, index: int, seconds: float = 900) -> dict:
         """Run the cell at this place; returns {"count", "outputs"}."""
         return self.page.evaluate(page.RUN, [index, seconds])
 
-    def execute(self, code: str, seconds: float = 300) -> str:
+    def execute(self, code: str, seconds: float = 900) -> str:
         """Run code in the kernel; returns what it printed, showed and raised."""
         return self.page.evaluate(EXECUTE, [code, seconds])
 

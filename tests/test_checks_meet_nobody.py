@@ -70,7 +70,7 @@ def printed(kernel, *sent):
     """What each of these has printed, when all have come to their end."""
     texts, running = dict.fromkeys(sent, ""), set(sent)
     while running:
-        message = kernel.get_iopub_msg(timeout=90)
+        message = kernel.get_iopub_msg(timeout=300)
         asked, content = message["parent_header"].get("msg_id"), message["content"]
         if asked not in texts:
             continue
@@ -85,7 +85,7 @@ def printed(kernel, *sent):
 
 def test_a_running_cell_and_a_check_do_not_meet(kernel):
     kernel.control_channel.send(kernel.session.msg("create_subshell_request", {}))
-    subshell = kernel.get_control_msg(timeout=60)["content"]["subshell_id"]
+    subshell = kernel.get_control_msg(timeout=300)["content"]["subshell_id"]
     (said,) = printed(kernel, send(kernel, SETUP))
     assert "Error" not in said, said
     cell = send(kernel, CELL)

@@ -52,7 +52,7 @@ class School:
         headers = {"x-course-session": session} | (headers or {})
         return self.send(headers=headers, json=question(said, **fields))
 
-    def send(self, method="POST", path=CHAT, headers=None, timeout=120, **body):
+    def send(self, method="POST", path=CHAT, headers=None, timeout=600, **body):
         headers = {"host": ROUTER, "authorization": OURS} | (headers or {})
         more = {"headers": headers, "timeout": timeout, "trust_env": False} | body
         return httpx2.request(method, self.address + path, **more)
@@ -192,7 +192,7 @@ def test_a_target_that_would_turn_into_another_host_reaches_nobody_else(school, 
     router's name, or not at all."""
     parts, answer = httpx2.URL(school.address), b""
     asked = f"GET {before}evil.example/v1/models HTTP/1.1\r\nHost: {ROUTER}\r\n"
-    with socket.create_connection((parts.host, parts.port), timeout=120) as line:
+    with socket.create_connection((parts.host, parts.port), timeout=600) as line:
         line.sendall(f"{asked}Authorization: {OURS}\r\nConnection: close\r\n\r\n".encode())
         while piece := line.recv(65536):
             answer += piece

@@ -125,7 +125,7 @@ class Colab:
         settings = self.folder / "pytest.ini"
         settings.write_text("[pytest]\n")
         plain = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", settings)
-        compare = ("--nbval", "--nbval-current-env", "--nbval-cell-timeout=120")
+        compare = ("--nbval", "--nbval-current-env", "--nbval-cell-timeout=600")
         plain += ("--rootdir", folder)
         sanitize = ("--nbval-sanitize-with", ROOT / "tests" / "nbval_sanitize.cfg", folder)
         how = {"env": self.env, "cwd": folder, "check": False, "timeout": 1800}

@@ -45,7 +45,7 @@ def call(way, server):
 
 
 def ask(server, times: int = 1, **headers) -> list[httpx2.Response]:
-    with httpx2.Client(timeout=120, headers=headers) as http:
+    with httpx2.Client(timeout=600, headers=headers) as http:
         return [http.post(server.url + "/chat/completions", json=ASKED) for _ in range(times)]
 
 

@@ -53,7 +53,7 @@ def test_nbval_compares_strictly_with_a_clean_kernel_and_progress_of_its_own(tmp
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     env |= {"HF_TOKEN": "a token", "OPENAI_API_KEY": "a key"}
     env |= {"COURSE_PACE": "1", "COURSE_PROGRESS": "mine.json"}
-    how = {"capture_output": True, "text": True, "timeout": 120}
+    how = {"capture_output": True, "text": True, "timeout": 600}
     done = subprocess.run(command, cwd=ROOT, env=env, **how)
     line = r"^(PASSED|FAILED) \S*?(\w+\.ipynb::Cell \d)"
     outcome = {name: word for word, name in re.findall(line, done.stdout, re.MULTILINE)}

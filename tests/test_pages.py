@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import nbformat
 import pytest
-from chromium_fixtures import chromium  # noqa: F401
+from chromium_fixtures import BUSY, chromium  # noqa: F401
 from guards import LESSONS, notebooks, read
 from guards.reading import headings_of
 
@@ -254,7 +254,7 @@ def window(chromium):
     """A page of a browser, with what it asked of others and complained about."""
     page = chromium.new_context(reduced_motion="reduce").new_page()
     page.complaints = []
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(BUSY)
     local = lambda asked: asked.url.startswith(("file:", "data:"))
     page.on("request", lambda asked: local(asked) or page.complaints.append(asked.url))
     page.on("pageerror", lambda error: page.complaints.append(str(error)))

@@ -193,7 +193,7 @@ def test_a_body_without_end_is_given_up(practice, monkeypatch):
 
     monkeypatch.setattr(incoming, "BODY_SECONDS", 0.3)
     host, port = practice.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=120) as line:
+    with socket.create_connection((host, int(port)), timeout=600) as line:
         asked = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n"
         line.sendall(f"{asked}authorization: Bearer {TOKEN}\r\n\r\n{{".encode())
         started = time.perf_counter()

@@ -292,7 +292,7 @@ def test_async_huggingface_hub(as_service):
             return await super().handle_async_request(request)
 
     before = _http._GLOBAL_ASYNC_CLIENT_FACTORY
-    set_async_client_factory(lambda: httpx2.AsyncClient(transport=Transport(), timeout=60))
+    set_async_client_factory(lambda: httpx2.AsyncClient(transport=Transport(), timeout=300))
 
     async def both():
         async with AsyncInferenceClient() as client:

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("none_left")
 
 
 def ready(endpoint):
-    return endpoint.wait(timeout=120, refresh_every=0.02)
+    return endpoint.wait(timeout=600, refresh_every=0.02)
 
 
 def deployed(name, **change):
@@ -48,7 +48,7 @@ def call(service, host, token=None, **headers):
     """The answer of an endpoint to a chat, as plain HTTP brings it."""
     headers = {"host": host} | headers | ({"authorization": f"Bearer {token}"} if token else {})
     body = {"messages": HI, "max_tokens": 2}
-    return httpx2.post(f"{service.to}{CHAT}", json=body, timeout=120, headers=headers)
+    return httpx2.post(f"{service.to}{CHAT}", json=body, timeout=600, headers=headers)
 
 
 def test_a_whole_life(as_service):
@@ -83,7 +83,8 @@ def test_a_sleeping_endpoint_wakes_when_it_is_called(as_service):
     assert endpoint.fetch().status == "scaledToZero"
     with pytest.raises(HfHubHTTPError, match="503"):
         client.chat_completion(HI, max_tokens=2)
-    assert endpoint.fetch().status == "initializing" and endpoint.url
+    woken = "initializing", "running"  # its clock is fast
+    assert endpoint.fetch().status in woken and endpoint.url
     ready(endpoint)
     assert client.chat_completion(HI, max_tokens=2).choices
     endpoint.scale_to_zero()
@@ -117,7 +118,7 @@ def test_other_images_answer_at_the_root(as_service):
 
 def test_straight_on_this_machine_an_endpoint_has_a_local_address(practice):
     with httpx2.Client(
-        base_url=practice.url, headers={"authorization": f"Bearer {TOKEN}"}, timeout=120
+        base_url=practice.url, headers={"authorization": f"Bearer {TOKEN}"}, timeout=600
     ) as http:
         made = http.post(
             "/v2/endpoint/practice-user",
@@ -129,7 +130,7 @@ def test_straight_on_this_machine_an_endpoint_has_a_local_address(practice):
         assert url == practice.url + "/endpoints/local"
         assert httpx2.get(url + "/health").status_code == 200
         body = {"messages": HI, "max_tokens": 2}
-        assert httpx2.post(url + CHAT, json=body, timeout=120).status_code == 200
+        assert httpx2.post(url + CHAT, json=body, timeout=600).status_code == 200
 
 
 def test_hardware_and_catalog(as_service):

@@ -120,7 +120,7 @@ def schemas(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tasks")
     command, how = [npm, "pack", "--silent", TASKS], {"capture_output": True, "text": True}
     try:
-        done = subprocess.run(command, cwd=folder, timeout=60, **how)
+        done = subprocess.run(command, cwd=folder, timeout=300, **how)
     except subprocess.TimeoutExpired:
         pytest.skip(f"npm pack {TASKS} took more than a minute")
     packed = next(folder.glob("*.tgz"), None)

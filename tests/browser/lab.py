@@ -58,7 +58,7 @@ class Server:
 
 
 @contextmanager
-def serve(folder: Path, private: Path, seconds: float = 120):
+def serve(folder: Path, private: Path, seconds: float = 600):
     """A JupyterLab server on this machine, with settings and kernels of nobody else, showing
     `folder`.
 
@@ -167,7 +167,7 @@ class Notebook:
         else:
             notebook.command("docmanager:open", path=path)
         notebook.panel.locator(".jp-Cell").first.wait_for()
-        page.wait_for_function(READY, timeout=120_000)
+        page.wait_for_function(READY)
         return notebook
 
     def command(self, name: str, **arguments):
