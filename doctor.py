@@ -208,7 +208,11 @@ def environment(stops: dict[str, str], wrong: dict[str, str]) -> Check:
     if not names:
         return Check("environment", True, "no variable that is in the way")
     said = _some([f"{name} {why}" for name, why in (stops | wrong).items()])
-    who = "Nothing works" if stops else "Replay and Practice set it aside; Live does not"
+    who = (
+        "That stops Replay and Practice, too"
+        if stops
+        else "Replay and Practice set it aside; Live does not"
+    )
     cure = f"unset {' '.join(names)}   (Windows: set {names[0]}=)"
     return Check("environment", False, f"{said}. {who}", cure)
 

@@ -116,7 +116,7 @@ class Session:
         RuntimeError inside an outage, which needs somebody to answer.
         """
         if self._begun and wire.current() not in (self, None):
-            raise RuntimeError("an outage is running; leave its `with` before you stop the session")
+            raise RuntimeError("leave the outage's `with` before you stop the session")
         self._end()
 
     def _end(self) -> None:

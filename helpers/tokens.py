@@ -7,7 +7,7 @@ changes: a variable is the whole process's, so while a request is under way nobo
 import os
 import re
 from collections.abc import Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 # How access tokens of Hugging Face, of its providers and of GitHub begin. hf_ may stand inside a
 # word; the others may not, except in JSON inside JSON, where a line break before a token is written
@@ -96,7 +96,9 @@ def learners(fresh: bool = False) -> str | None:
     older = os.environ.get("HUGGING_FACE_HUB_TOKEN", "").strip()
     if here == PLACEHOLDER:
         here = _aside[0]
-    given = here or older or (None if unreadable() else from_file())
+    given = here or older
+    with suppress(OSError, UnicodeDecodeError):  # unreadable() says why
+        given = given or from_file()
     return given or _auth._get_token_from_google_colab()
 
 

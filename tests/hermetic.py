@@ -52,7 +52,7 @@ def place(path: str) -> int:
 
 
 def pytest_ignore_collect(collection_path: Path, config):
-    """In the quick round what is slow is not even imported: that takes half of the start."""
+    """In the quick round what is slow is not even imported: that takes a third of the start."""
     if config.option.markexpr == "not slow" and collection_path.is_relative_to(config.rootpath):
         path = collection_path.relative_to(config.rootpath).as_posix()
         return True if path.startswith(SLOW) else None

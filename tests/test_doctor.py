@@ -132,7 +132,7 @@ WRONG = [
     (
         doctor.environment,
         [{"COURSE_MODE": "is odd"}, SOCKS],
-        ["COURSE_MODE is odd; ALL_PROXY names", "Nothing works"],
+        ["COURSE_MODE is odd; ALL_PROXY names", "That stops Replay and Practice, too"],
         "unset COURSE_MODE ALL_PROXY",
     ),
     (doctor.token, [None, "the file x cannot be read"], ["the file x"], "hf auth login"),
@@ -330,7 +330,9 @@ def test_nothing_in_the_environment_ends_in_a_traceback(name, value, encoding, t
     harmless = ("_INFERENCE_ENDPOINT", "_OIDC_RESOURCE", "_IMPLICIT_TOKEN")
     if not name.endswith(harmless):
         assert named and f"unset {name}".encode() in done.stdout, done.stdout
-        assert (b"Nothing works" in done.stdout) == ((name, value) in STOPPING)
+        assert (b"That stops Replay and Practice, too" in done.stdout) == (
+            (name, value) in STOPPING
+        )
 
 
 @pytest.mark.parametrize("variable", ["HF_HOME", "HF_TOKEN_PATH"])

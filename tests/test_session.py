@@ -630,7 +630,7 @@ def test_a_time_limit_in_an_outage_waits_for_a_real_server(practice, session, wa
 
 def test_no_session_is_stopped_in_an_outage(session):
     with outage():
-        with pytest.raises(RuntimeError, match="leave its `with`"):
+        with pytest.raises(RuntimeError, match="leave the outage's `with`"):
             session.stop()
         assert ask(HUB) == "yes"
         start("01_first_call")

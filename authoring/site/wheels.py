@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 ROOT = Path(__file__).resolve().parent.parent.parent
 PINS = ROOT / "locks" / "site.txt"
 KEPT = ROOT / ".venv" / "site-wheels"
-LONGEST = 1800  # seconds for all downloads together
+LONGEST = 1800  # seconds for all downloads together, and for a command
 
 # Pyodide's own, and with them what only they need.
 FROM_PYODIDE = ("numpy", "matplotlib", "pillow")

@@ -110,7 +110,7 @@ def _write(path: Path, settings: dict) -> None:
 
 
 def _wait(process, runtime: Path, folder: Path, log: Path, deadline: float) -> Server:
-    """The server, as soon as it has said at which address it listens: it chooses the port."""
+    """The server, as soon as it has said at which address it listens."""
     while time.monotonic() < deadline and process.poll() is None:
         for path in runtime.glob("jpserver-*.json"):
             try:
