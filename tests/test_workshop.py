@@ -38,8 +38,11 @@ def hub(root, tmp_path_factory):
     with workshop.running(tmp_path_factory.mktemp("hub"), secret) as running:
         yield running
         family = psutil.Process(running.process.pid).children(recursive=True)
-    alive = [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
-    assert len(family) >= 4 and not alive
+    ended = lambda one: not one.is_running() or one.status() == psutil.STATUS_ZOMBIE
+    deadline = time.monotonic() + 60  # who was told to end does so in its own time
+    while not all(map(ended, family)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert len(family) >= 4 and all(map(ended, family))
 
 
 def kernels(hub):
